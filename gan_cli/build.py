@@ -1,0 +1,112 @@
+"""From the plain config to objects, through an allow-list.
+
+A config may come from a checkpoint that a stranger made. So a `_target_` is looked up, never
+trusted: it must be a class, and the class itself (not the name it was reached by) must be defined
+in a part of this package, in `torch.optim` or `torch.nn`, or in a package the user named with
+`trust=[...]` on the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from gan_cli.data.medium import Medium
+from gan_cli.data.order import Data
+from gan_cli.errors import UserError
+from gan_cli.gan import GAN
+from gan_cli.randomness import seed_everything
+from gan_cli.schedule import Schedule
+from gan_cli.targets import META_KEYS, check_allowed, is_allowed
+
+OPTIMIZER_KEYS = ("_target_", "learning_rate", "rates", "schedule", *META_KEYS)  # ours; the rest is torch's
+
+
+def locate(target: str, trust: Sequence[str] = ()) -> type:
+    """The class that `target` names.
+
+    Raises:
+        UserError: not on the allow-list, not importable, or not a class.
+    """
+    check_allowed(target, trust)
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"_target_={target!r} can't be imported ({error})") from error
+    if not isinstance(found, type):
+        raise UserError(f"_target_={target!r} is not a class")
+    if not is_allowed(f"{found.__module__}.{found.__qualname__}", trust):
+        raise UserError(f"_target_={target!r} is {found.__module__}.{found.__qualname__}, which is not on the allow-list")
+    return found
+
+
+def instantiate(node: Any, trust: Sequence[str] = (), **extra: Any) -> Any:
+    """Build a config node: dicts with a `_target_` become objects, inner ones first.
+
+    Raises:
+        UserError: a target is not allowed, or its constructor refuses its arguments.
+    """
+    if isinstance(node, list):
+        return [instantiate(item, trust) for item in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: instantiate(value, trust) for key, value in node.items() if key not in (*META_KEYS, "_target_")}
+    if "_target_" not in node:
+        return arguments
+    made = locate(node["_target_"], trust)
+    try:
+        return made(**{**arguments, **extra})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{node['_target_']} can't be built: {error}") from error
+
+
+def build_game(config: dict[str, Any], trust: Sequence[str] = ()) -> GAN:
+    """Networks, loss and penalties of a composed config, freshly initialised by its seed."""
+    seed_everything(config["seed"], "weights")
+    loss = instantiate(config["loss"], trust)
+    penalties = {name: instantiate(node, trust) for name, node in (config.get("penalty") or {}).items()}
+    augment = instantiate(config["augment"], trust) if config.get("augment") else None
+    return instantiate(config["model"], trust, loss=loss, penalties=penalties, augment=augment)
+
+
+def build_data(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
+    return instantiate(config["dataset"], trust)
+
+
+def build_medium(config: dict[str, Any], trust: Sequence[str] = ()) -> Medium:
+    """What the samples are; known from the data set's YAML, so that sampling needs no data."""
+    return instantiate(config["dataset"]["provides"]["medium"], trust)
+
+
+def optimizer_factory(
+    config: dict[str, Any], trust: Sequence[str] = ()
+) -> Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]:
+    """What `GAN.phases` asks for: an optimizer for a player's networks, and its rate by images seen."""
+    node = config["optimizer"]
+    made = locate(node["_target_"], trust)
+    schedule = Schedule(**(node.get("schedule") or {}))
+    options = {key: value for key, value in node.items() if key not in OPTIMIZER_KEYS}
+
+    def make(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Callable[[int], float]]:
+        rate = (node.get("rates") or {}).get(player)
+        base = float(node["learning_rate"] if rate is None else rate)
+        parameters = [parameter for network in networks for parameter in network.parameters()]
+        try:
+            optimizer = made(parameters, lr=base, **options)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"optimizer {node['_target_']} can't be built: {error}") from error
+        return optimizer, lambda images: base * schedule(images)
+
+    return make
+
+
+def parameter_counts(gan: GAN) -> dict[str, int]:
+    """Trainable parameters of each network, by name."""
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in gan.networks.items()}
+
+

@@ -1,0 +1,138 @@
+"""Checkpoints: data, never code. Finding them and reading their side files imports no torch.
+
+`checkpoints/images-000640000.pt` holds tensors and plain values and is read with
+`weights_only=True`; `images-000640000.json` beside it says what it is, with the digest of the file.
+The side file is written last: a checkpoint without one was cut short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gan_cli.errors import RunError, UserError
+from gan_cli.run_folder import flat, read_json, write_atomically, write_json
+from gan_cli.targets import META_KEYS
+
+FORMAT = 1
+
+
+def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int) -> Path:
+    """Write a checkpoint of `content` and its side file, then remove all but the newest `keep`.
+
+    Args:
+        run: the run's folder.
+        content: tensors and plain containers; `content["progress"]["images"]` gives the name.
+        summary: what the side file says besides the digest.
+    """
+    import torch
+
+    images = content["progress"]["images"]
+    path = run / "checkpoints" / f"images-{images:09d}.pt"
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    data = buffer.getvalue()
+    write_atomically(path, data)
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary})
+    for old in listed(run)[keep:]:
+        old.with_suffix(".json").unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
+    return path
+
+
+def listed(run: Path) -> list[Path]:
+    """A run's checkpoint files, newest first, valid or not."""
+    return sorted((run / "checkpoints").glob("images-*.pt"), reverse=True)
+
+
+def summary_of(path: Path) -> dict[str, Any] | None:
+    """What the side file says; None where it is missing or torn."""
+    return read_json(path.with_suffix(".json"))
+
+
+def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint that has a side file, unverified: what a quick check needs.
+
+    Raises:
+        UserError: there is none.
+    """
+    for path in candidates(where):
+        summary = summary_of(path)
+        if summary is not None:
+            return path, summary
+    raise UserError(f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file")
+
+
+def candidates(where: Path) -> list[Path]:
+    """Checkpoint files that a path typed by a user may mean: itself, or those of a run, newest first."""
+    if where.is_file() and where.suffix == ".pt":
+        return [where]
+    if where.name == "checkpoints":
+        where = where.parent
+    return listed(where)
+
+
+def model_facts(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides the shapes of a model's weights, flat, by dotted key; kept in the side file."""
+    return flat({"model": {key: value for key, value in config["model"].items() if key not in META_KEYS}})
+
+
+def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:
+    """The newest valid checkpoint: its path and content. Says which files it had to pass over.
+
+    Raises:
+        UserError: none is valid.
+    """
+    problems = []
+    for path in candidates(where):
+        problem = damage(path)
+        if problem is None:
+            for earlier in problems:
+                warn(f"{earlier}; using {path} instead")
+            return path, read(path, map_location)
+        problems.append(f"{path} {problem}")
+    if problems:
+        raise UserError("; ".join(problems) + "; no valid checkpoint is left")
+    raise UserError(f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file")
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file, or None."""
+    summary = summary_of(path)
+    if summary is None:
+        return "has no side file (.json): it was cut short or moved without it"
+    if summary.get("format") != FORMAT:
+        return f"has format {summary.get('format')}, and this version reads format {FORMAT}"
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+    return None if digest == summary.get("digest") else "is damaged (its content does not fit the digest beside it)"
+
+
+def _digest(file: Any) -> str:
+    sha = hashlib.sha256()
+    for block in iter(lambda: file.read(1 << 20), b""):
+        sha.update(block)
+    return sha.hexdigest()
+
+
+def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:
+    """Tensors and plain values only; a file that holds anything else is refused unread.
+
+    Raises:
+        RunError: not a checkpoint of ours.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise RunError(f"{path} is not a checkpoint that holds only tensors and plain values ({reason})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RunError(f"{path} is not a checkpoint of this program")
+    return content

@@ -1,0 +1,108 @@
+"""Hydra's callbacks: the check before a run folder is made, the grid check before a sweep, its summary.
+
+Hydra turns an exception in a callback into a warning, so a refusal leaves as SystemExit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_cli.cli import outcome
+from gan_cli.cli.check import check
+from gan_cli.cli.config import config_folder, options_of, plain
+from gan_cli.cli.sentences import say, sentence
+from gan_cli.errors import UserError
+from gan_cli.run_folder import read_json
+
+
+class CheckFirst(Callback):
+    """For `gan-train`."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            checked(config)
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            refuse(error)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check every cell of the grid before the first one starts."""
+        try:
+            self.cells = [checked(cell) for cell in grid(config)]
+            folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
+            outcome.hold_sweep(folder)
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            refuse(error)
+        if self.cells:
+            print(f"sweep of {len(self.cells)} runs in {folder}", flush=True)
+        outcome.sweep_size = len(self.cells)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        outcome.summarise([(cell, read_json(cell / "run.json") or {}) for cell in self.cells])
+
+
+class CheckSample(Callback):
+    """For `gan-sample`: nothing to make a folder for; its task checks by itself."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        refuse(UserError("gan-sample has no sweeps: call it once for each checkpoint"))
+
+
+def refuse(error: Exception) -> NoReturn:
+    text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
+    raise SystemExit(say(text, 2))
+
+
+def checked(config: DictConfig) -> Path:
+    """Check one composed config with its `hydra` node; returns the folder that it would write to."""
+    HydraConfig.instance().set_config(config)
+    content = plain(config, config.hydra.runtime.choices)
+    folders = [config_folder()]
+    folders += [Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
+    check(content, options_of(folders))
+    download(content)
+    key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
+    folder = Path(str(OmegaConf.select(config, key)))
+    return folder if key == "hydra.run.dir" else folder / str(OmegaConf.select(config, "hydra.sweep.subdir"))
+
+
+def download(content: dict[str, Any]) -> None:
+    """Fetch a data set's files now if they are missing: a download that fails must leave no run folder.
+
+    Raises:
+        UserError: it failed.
+    """
+    dataset = content["dataset"]
+    files = (dataset.get("provides") or {}).get("files") or []
+    root = Path(str(dataset.get("root"))).expanduser()
+    if files and not all((root / name).exists() for name in files):
+        from gan_cli.build import build_data
+
+        build_data(content, content["trust"])
+
+
+def grid(config: DictConfig) -> list[DictConfig]:
+    """The composed config of every cell; none for a sweeper that chooses its cells as it goes."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+        return []
+    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    loader = GlobalHydra.instance().hydra.config_loader  # type: ignore[union-attr]
+    cells = []
+    for batch in BasicSweeper.split_arguments(overrides, None):
+        for number, arguments in enumerate(batch):
+            cell = loader.load_sweep_config(config, list(arguments))
+            with open_dict(cell):
+                cell.hydra.job.num = cell.hydra.job.id = number
+            cells.append(cell)
+    return cells

@@ -1,0 +1,236 @@
+"""The check before a run: what YAML, names and side files can tell, without torch, in under a second.
+
+Each finding is a `UserError` of one sentence: what is wrong, where, and which choices would fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from gan_cli.cli.signatures import check_arguments
+from gan_cli.errors import UserError
+from gan_cli.targets import check_allowed, targets_in
+
+NO_DOWNLOAD = "dataset=digits needs no download"
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def complete(config: Any) -> None:
+    """Fill in what the data set's YAML leaves to its files and to the model: resolution, channels, classes.
+
+    Args:
+        config: a composed config (an open DictConfig, interpolations still in it), changed in place.
+
+    Raises:
+        UserError: a folder is missing, empty, or holds a corrupt file.
+    """
+    dataset, model = config.get("dataset"), config.get("model")
+    if not isinstance(dataset, MutableMapping) or "provides" not in dataset:
+        return
+    provides = dataset.provides
+    if provides.get("scan"):
+        from omegaconf import OmegaConf
+
+        from gan_cli.data.folder import scan
+
+        if OmegaConf.is_missing(dataset, "root") or dataset.root is None:
+            raise UserError("dataset=image_folder needs the folder of your pictures: dataset.root=FOLDER")
+        found = scan(str(dataset.root), bool(dataset.get("skip_corrupt")))
+        provides.channels, provides.count = found.channels, len(found.pictures)
+        if found.classes:
+            provides.classes, provides.fields = len(found.classes), ["image", "label"]
+    if provides.get("labelled_by") and dataset.get(provides.labelled_by) is not None:
+        provides.fields, provides.classes = ["image", "label"], 2
+    if "resolution" in dataset and dataset.resolution is None:
+        wanted = (model.get("requires") or {}).get("resolution") if isinstance(model, MutableMapping) else None
+        dataset.resolution = fitting_resolution(provides.resolution, wanted)
+    if "channels" in dataset and dataset.channels is None:
+        dataset.channels = provides.channels
+
+
+def fitting_resolution(own: int, rule: Any) -> int:
+    """The files' own resolution if the model can make it, else the next larger one that it can."""
+    resolution = own
+    while rule and not resolution_fits(resolution, rule):
+        resolution += 1
+    return resolution
+
+
+def resolution_fits(resolution: int, rule: Any) -> bool:
+    power = not rule.get("power_of_two") or resolution & (resolution - 1) == 0
+    return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0
+
+
+def check(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
+    """Refuse a composition that can't work.
+
+    Args:
+        config: plain and complete (`config.plain`).
+        siblings: the options of each group with their raw YAML, to name those that would fit.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    trust = config.get("trust") or []
+    for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
+        check_allowed(node["_target_"], trust)
+        check_arguments(path, node)
+    check_root(config)
+    check_trainer(config["trainer"])
+    check_fields(config, siblings)
+    check_resolution(config)
+    check_whole_batch(config)
+    check_penalty_names(config)
+    check_optimizer(config["optimizer"])
+    check_files(config)
+    check_init_from(config)
+
+
+def check_root(config: dict[str, Any]) -> None:
+    seed = config.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"seed={seed!r} is not a whole number from 0 up")
+    if not isinstance(config.get("trust") or [], list):
+        raise UserError("trust takes a list of packages: trust=[my_package]")
+
+
+def check_trainer(trainer: dict[str, Any]) -> None:
+    for key in ("total_images", "batch_size", "accumulate", "processes", "keep_checkpoints", "preview_samples"):
+        if trainer[key] < 1:
+            raise UserError(f"trainer.{key}={trainer[key]} must be at least 1")
+    for key in ("ema_halflife_images", "log_every_images", "sample_every_images", "checkpoint_every_images", "max_restarts"):
+        if trainer[key] < 0:
+            raise UserError(f"trainer.{key}={trainer[key]} must not be negative")
+    parts, batch = trainer["accumulate"] * trainer["processes"], trainer["batch_size"]
+    if batch % parts:
+        near = max(parts, batch - batch % parts)
+        raise UserError(
+            f"trainer.batch_size={batch} can't be cut into {parts} equal parts"
+            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']});"
+            f" {near} or {near + parts} would do"
+        )
+    if trainer["precision"] not in PRECISIONS:
+        raise UserError(f"trainer.precision={trainer['precision']!r} is unknown; use {', '.join(PRECISIONS)}")
+    if trainer["device"].split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+        raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
+
+
+def check_fields(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
+    """A model needs what its data set provides: images, labels, points."""
+    needs = (config["model"].get("requires") or {}).get("fields", [])
+    has = (config["dataset"].get("provides") or {}).get("fields", [])
+    missing = [field for field in needs if field not in has]
+    if not missing:
+        return
+    model, dataset = chosen(config, "model"), chosen(config, "dataset")
+    fit = [n for n, y in siblings.get("dataset", {}).items() if set(needs) <= set((y.get("provides") or {}).get("fields", []))]
+    words = " and ".join(f"{field}s" for field in missing)
+    hint = ""
+    if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
+        hint = ", or pictures sorted into two or more sub-folders, one for each class"
+    other = [n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)]
+    raise UserError(
+        f"model={model} needs {words}, and dataset={dataset} has none; data sets that fit: {', '.join(fit) or 'none here'}{hint}"
+        f" (or, for this data set, model={'|'.join(other)})"
+    )
+
+
+def check_resolution(config: dict[str, Any]) -> None:
+    rule = (config["model"].get("requires") or {}).get("resolution")
+    resolution = config["dataset"].get("resolution")
+    if not rule or resolution is None:
+        return
+    if resolution < 1:
+        raise UserError(f"dataset.resolution={resolution} must be at least 1")
+    if config["dataset"].get("channels") not in (1, 3):
+        raise UserError(f"dataset.channels={config['dataset'].get('channels')} must be 1 (grey) or 3 (colour)")
+    if resolution_fits(resolution, rule):
+        return
+    below = next((r for r in range(resolution, 0, -1) if resolution_fits(r, rule)), None)
+    above = fitting_resolution(resolution, rule)
+    kind = "powers of two" if rule.get("power_of_two") else f"multiples of {rule.get('multiple_of', 1)}"
+    near = f"{below} or {above}" if below else str(above)
+    raise UserError(
+        f"model={chosen(config, 'model')} makes resolutions that are {kind} from {rule['minimum']} up,"
+        f" not dataset.resolution={resolution}; nearest: {near}"
+    )
+
+
+def check_whole_batch(config: dict[str, Any]) -> None:
+    if config["trainer"]["accumulate"] == 1:
+        return
+    parts = {f"loss={chosen(config, 'loss')}": config["loss"]}
+    parts.update({f"penalty={name}": node for name, node in (config.get("penalty") or {}).items()})
+    for name, node in parts.items():
+        if (node.get("requires") or {}).get("whole_batch"):
+            raise UserError(f"{name} takes a mean over the whole batch, which trainer.accumulate would cut; set it to 1")
+
+
+def check_penalty_names(config: dict[str, Any]) -> None:
+    for name in config.get("penalty") or {}:
+        if name in (config["loss"].get("penalties") or {}):
+            raise UserError(
+                f"loss={chosen(config, 'loss')} brings the penalty {name} itself: leave out penalty={name},"
+                f" and set loss.penalties.{name}.weight to change its weight"
+            )
+
+
+def check_optimizer(optimizer: dict[str, Any]) -> None:
+    """The optimizer's options are torch's own, which can't be looked up here; ours are checked by hand."""
+    rates = {"learning_rate": optimizer.get("learning_rate")}
+    rates.update({f"rates.{player}": rate for player, rate in (optimizer.get("rates") or {}).items() if rate is not None})
+    for key, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate < 0:
+            raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 up")
+    betas = optimizer.get("betas", [0.0, 0.0])
+    if not isinstance(betas, list) or len(betas) != 2 or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas):
+        raise UserError(f"optimizer.betas={betas!r} must be two numbers from 0 to below 1, as [0.5,0.999]")
+    schedule = optimizer.get("schedule") or {}
+    kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
+    if kind not in ("constant", "linear", "cosine"):
+        raise UserError(f"optimizer.schedule.kind={kind!r} is unknown; use constant, linear or cosine")
+    for key in ("start_images", "end_images", "final_factor", "warmup_images"):
+        value = schedule.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
+            raise UserError(f"optimizer.schedule.{key}={value!r} is not a number from 0 up")
+    if kind != "constant" and (end is None or end <= begin):
+        raise UserError(
+            f"optimizer.schedule.kind={kind} needs optimizer.schedule.end_images above start_images={begin}, not {end}"
+        )
+
+
+def check_files(config: dict[str, Any]) -> None:
+    dataset = config["dataset"]
+    files = (dataset.get("provides") or {}).get("files") or []
+    if not files or dataset.get("root") is None:
+        return
+    root = Path(str(dataset["root"])).expanduser()
+    missing = [name for name in files if not (root / name).exists() and not (root / f"{name}.gz").exists()]
+    if missing and not dataset.get("download"):
+        raise UserError(
+            f"dataset={chosen(config, 'dataset')} is not on disk: its files belong in {str(root)!r} ({', '.join(missing)});"
+            f" set dataset.root to where they are, or dataset.download=true; {NO_DOWNLOAD}"
+        )
+
+
+def check_init_from(config: dict[str, Any]) -> None:
+    """The side file of a checkpoint tells whether its networks are those of the new run."""
+    if config.get("init_from") is None:
+        return
+    from gan_cli.checkpoint import model_facts, newest_summary
+
+    path, summary = newest_summary(Path(str(config["init_from"])).expanduser())
+    before, now = summary.get("networks") or {}, model_facts(config)
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            raise UserError(
+                f"init_from={config['init_from']!r} ({path.name}) is a checkpoint of another model:"
+                f" {key} is {before.get(key)} there and {now.get(key)} here"
+            )
+
+
+def chosen(config: dict[str, Any], group: str) -> str:
+    """What the user typed for a group, or its target where there is no record of that."""
+    return str((config.get("choices") or {}).get(group) or config[group].get("_target_"))

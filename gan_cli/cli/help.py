@@ -1,0 +1,72 @@
+"""`--help`, made from the YAML files: each option's first comment line is its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+TRAIN_EXAMPLES = """\
+Examples:
+  gan-train                                                 DCGAN on the embedded digits
+  gan-train model=dcgan loss=wgan_gp
+  gan-train model=cdcgan dataset=fashion_mnist dataset.root=DIR optimizer=ttur trainer.total_images=300_000
+  gan-train model=dcgan dataset=image_folder dataset.root="My pictures (2024)" name=cats notes="first try"
+  gan-train loss=hinge penalty=[r1,r2] penalty.r1.weight=0.5
+  gan-train -m model=gan,dcgan loss=nonsaturating,hinge,wgan_gp seed=0,1 trainer.total_images=20_000
+  gan-train resume=outputs/RUN                              go on exactly where it stopped
+  gan-train resume=outputs/RUN trainer.total_images=500_000 go on for longer
+  gan-train init_from=outputs/RUN dataset=...               a new run from trained weights
+  gan-train --cfg job                                       print the composed config and stop
+  tensorboard --logdir outputs
+
+Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job; --info; --config-dir DIR your own
+configs; --version; tab completion: eval "$(gan-train -sc install=bash)"."""
+
+SAMPLE_EXAMPLES = """\
+Examples:
+  gan-sample checkpoint=outputs/RUN count=64 columns=8 seed=1
+  gan-sample checkpoint=outputs/RUN labels=[0,1,2] count=30            rows by class, for a conditional model
+  gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
+  gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files"""
+
+ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "experiment")
+
+
+def train_help(folders: Iterable[Path]) -> str:
+    """What `gan-train --help` prints."""
+    folders = list(folders)
+    lines = ["gan-train: train a generative adversarial network.", "", "Usage: gan-train [GROUP=OPTION ...] [KEY=VALUE ...]", ""]
+    groups = {file.parent.name for folder in folders for file in folder.glob("*/*.yaml")}
+    for group in sorted(groups, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
+        several = ", several as [a,b]" if group == "penalty" else ""
+        lines.append(f"{group}= (one of{several})")
+        files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
+        lines += [f"  {file.stem:<22} {first_comment(file)}" for file in files]
+        lines.append("")
+    return "\n".join([*lines, "Keys:", *root_keys(folders[0] / "train.yaml"), "", TRAIN_EXAMPLES])
+
+
+def sample_help(folder: Path) -> str:
+    """What `gan-sample --help` prints."""
+    usage = "Usage: gan-sample checkpoint=RUN_OR_FILE [KEY=VALUE ...]"
+    keys = root_keys(folder / "sample.yaml")
+    return "\n".join(["gan-sample: samples from a trained model.", "", usage, "", "Keys:", *keys, "", SAMPLE_EXAMPLES])
+
+
+def first_comment(file: Path) -> str:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and not line.startswith("# @package"):
+            return line.lstrip("# ")
+    return ""
+
+
+def root_keys(file: Path) -> list[str]:
+    """The top-level `key: value  # comment` lines of a root config."""
+    keys = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        code, _, comment = line.partition("#")
+        key, colon, value = code.partition(":")
+        if colon and comment and not line.startswith((" ", "#", "-")):
+            shown = "needed" if value.strip() == "???" else value.strip()
+            keys.append(f"  {key + ' = ' + shown:<22} {comment.strip()}")
+    return keys

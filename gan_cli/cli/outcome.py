@@ -1,0 +1,55 @@
+"""What this command's runs came to; read by `main` for the exit code."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from gan_cli.run_folder import locked
+
+code = 0  # exit code
+sweep_size = 0
+runs: list[tuple[Path, str, str]] = []  # folder, status, sentence, of the runs that this process carried out
+_held = ExitStack()
+
+
+def names() -> list[str]:
+    """All keys of the composed defaults, and the groups: what a misspelled key may have meant."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from gan_cli.cli.config import config_folder
+    from gan_cli.run_folder import flat
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        content = OmegaConf.to_container(compose("train"), resolve=False)
+    keys = [*flat(content), *content]  # type: ignore[arg-type]
+    return [str(key) for key in keys]
+
+
+def hold_sweep(folder: Path) -> None:
+    """Hold the sweep's lock until the command ends.
+
+    Raises:
+        UserError: another sweep holds it.
+    """
+    _held.enter_context(locked(folder, "the sweep folder"))
+
+
+def summarise(cells: list[tuple[Path, dict[str, Any]]]) -> None:
+    """The closing lines of a sweep; any cell that did not finish makes the exit code 1."""
+    global code
+    known = {folder: (status, text) for folder, status, text in runs}
+    ends = [(f, *known.get(f, (record.get("status", "not started"), record.get("error") or ""))) for f, record in cells]
+    ends = ends or list(runs)
+    counts: dict[str, int] = {}
+    for _, status, _ in ends:
+        counts[status] = counts.get(status, 0) + 1
+    print("sweep: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), flush=True)
+    for folder, status, text in ends:
+        if status not in ("finished", "skipped"):
+            print(f"  {status}: {folder}" + (f": {text}" if text else ""), flush=True)
+            code = 1

@@ -1,0 +1,98 @@
+"""`gan-train resume=RUN`: the run's own config, with the few changes that may be made to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError
+
+from gan_cli.cli.check import check
+from gan_cli.cli.config import config_folder, options_of, plain
+from gan_cli.cli.sentences import meant
+from gan_cli.errors import UserError
+from gan_cli.run_folder import NOT_LEARNED, flat, read_json, write_atomically, write_json
+from gan_cli.settings import TrainerSettings
+
+CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
+FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
+SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
+
+
+def resume(run: Path, arguments: list[str]) -> int:
+    """Go on with the run of a folder; returns the exit code.
+
+    Raises:
+        UserError: no run there, or a change that would make it another run.
+    """
+    record, source = read_json(run / "run.json"), run / ".hydra" / "config.yaml"
+    if record is None or not source.is_file():
+        raise UserError(f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start")
+    config = OmegaConf.load(source)
+    OmegaConf.set_struct(config, True)
+    for override in OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith(("resume=", "-"))]):
+        apply(config, override)
+    if any(argument in ("-m", "--multirun") for argument in arguments):
+        raise UserError("resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME")
+    content = plain(config, record.get("parts") or {})  # type: ignore[arg-type]
+    changes = changed_keys(run, content)
+    locked_in = [change for change in changes if not change.startswith(FREE)]
+    if locked_in:
+        raise UserError(
+            f"resume= goes on with the same run, and this would make it another: {'; '.join(locked_in)};"
+            f" start a new run from its weights with init_from={run}"
+        )
+    check(content, options_of([config_folder()]))
+    for change in changes:
+        print(f"changed: {change}", flush=True)
+    images, total = record.get("images", 0), content["trainer"]["total_images"]
+    if record.get("status") == "finished" and images >= total:
+        print(f"{run} is finished ({images:,} images); to go on for longer: trainer.total_images=N above that")
+        return 0
+    from gan_cli.launch import launch
+
+    write_atomically(source, OmegaConf.to_yaml(config).encode())
+    keep_config(run, content)
+    launch(content, run, content["trust"])
+    return 0
+
+
+def apply(config: Any, override: Any) -> None:
+    """One `key=value` of the command line on a stored config.
+
+    Raises:
+        UserError: no such key, or a group whose choice can't change.
+    """
+    key = override.key_or_group
+    if override.is_sweep_override():
+        raise UserError(f"{key} has several values; resume= goes on with one run")
+    value = override.value()
+    try:
+        present = OmegaConf.select(config, key, throw_on_missing=False, throw_on_resolution_failure=False)
+        if OmegaConf.is_dict(present) and not isinstance(value, dict):
+            raise UserError(f"resume= keeps the run's parts: {key}={value} needs a new run (init_from= starts from its weights)")
+        OmegaConf.update(config, key, value)
+    except ConfigKeyError as error:
+        names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
+        raise UserError(f"{key} is not an option of this run{meant(key, names)}") from error
+
+
+def keep_config(run: Path, content: dict[str, Any]) -> None:
+    write_json(run / CONFIG, content)
+
+
+def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
+    """`key: before -> after` for what differs from the run's stored config; nothing where none is stored."""
+    stored = read_json(run / CONFIG)
+    if stored is None:
+        return []
+    before, after = flat(stored), flat(content)
+    skipped = (*NOT_LEARNED, *(f"{key}." for key in NOT_LEARNED))
+    keys = [key for key in sorted({*before, *after}) if not (key in skipped or key.startswith(skipped[len(NOT_LEARNED):]))]
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in keys
+        if before.get(key) != after.get(key) and not key.startswith(SET_BY_CHECK)
+    ]

@@ -1,0 +1,73 @@
+"""Every way in which a command can end, as one sentence and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from gan_cli.errors import Interrupted, RunError, UserError
+
+
+def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> int:
+    """Run a command; print what it has to say on stderr when it fails.
+
+    Args:
+        command: returns an exit code.
+        names: the keys that could have been meant, for "did you mean"; asked only if need be.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
+    try:
+        return command()
+    except (UserError, RunError, Interrupted) as error:
+        return say(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return say("stopped at once, by a second signal", 130)
+    except (HydraException, OmegaConfBaseException) as error:
+        return say(sentence(error, names), 2)
+
+
+def say(text: str, code: int) -> int:
+    prefix = "" if code > 128 else "error: "
+    print(prefix + text, file=sys.stderr, flush=True)
+    return code
+
+
+def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
+    """A Hydra or OmegaConf error in words for the person who typed."""
+    text = str(error).strip()
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = [str(name) for name in error.options or []]
+        if not group:
+            return f"there is no config {option!r}"
+        return f"{group}={option} does not exist{meant(option, options)}; {group} is one of {', '.join(options)}"
+    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    if unknown:
+        key = unknown.group(1)
+        full = re.search(r"full_key: (\S+)", text)
+        key = full.group(1) if full and full.group(1).endswith(key) else key
+        return f"{key} is not an option{meant(key, names())}; gan-train --cfg job prints all of them"
+    if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
+        key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
+        return f"{key} is needed: give it as {key}=..."
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and lines[0].startswith(("no viable alternative", "mismatched input", "token recognition", "extraneous")):
+        return f"can't read what was typed ({lines[0]}); put quotes around a value with special characters: KEY=\"'VALUE'\""
+    return lines[0] if lines else type(error).__name__
+
+
+def meant(word: str, names: list[str]) -> str:
+    """`; did you mean a or b?`, or nothing. A key is also found by its last part."""
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    if not near:
+        last = word.rpartition(".")[2]
+        tails = {name.rpartition(".")[2]: name for name in names}
+        near = [tails[tail] for tail in difflib.get_close_matches(last, list(tails), n=3, cutoff=0.75)]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+

@@ -1,0 +1,99 @@
+"""`gan-train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gan_cli import __version__
+from gan_cli.cli import outcome
+from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.help import train_help
+from gan_cli.cli.quoting import quoted, value_of
+from gan_cli.cli.resume import changed_keys, keep_config, resume
+from gan_cli.cli.sentences import exit_code_of
+from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.run_folder import digest_of, read_json
+
+register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), outcome.names))
+
+
+def command(arguments: list[str]) -> int:
+    """Carry out a command line; returns its exit code."""
+    if "--version" in arguments:
+        print(f"gan_cli {__version__}")
+        return 0
+    if "--help" in arguments or "-h" in arguments:
+        own = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")), None)
+        print(train_help([config_folder(), *([Path(own)] if own else [])]))
+        return 0
+    arguments = quoted(arguments)
+    run = value_of(arguments, "resume")
+    if run is not None:
+        return resume(Path(run).expanduser(), arguments)
+    sys.argv[1:] = arguments
+    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+    return outcome.code
+
+
+def task(config: DictConfig) -> Any:
+    """One run, or one cell of a sweep; called by Hydra, with the run's folder made."""
+    about = HydraConfig.get()
+    folder = Path(about.runtime.output_dir)
+    content = plain(config, about.runtime.choices)
+    if about.mode == RunMode.MULTIRUN:
+        return cell(content, folder, about.job.num, " ".join(about.overrides.task))
+    try:
+        return carry_out(content, folder)
+    except (UserError, RunError, Interrupted) as error:
+        from gan_cli.cli.sentences import say
+
+        raise SystemExit(say(str(error), error.exit_code)) from error
+
+
+def carry_out(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from gan_cli.launch import launch
+
+    keep_config(folder, content)
+    return launch(content, folder, content["trust"])
+
+
+def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> dict[str, Any]:
+    """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on."""
+    total = f" of {outcome.sweep_size}" if outcome.sweep_size else ""
+    print(f"\n[{number + 1}{total}] {overrides}", flush=True)
+    record, text = read_json(folder / "run.json") or {}, ""
+    try:
+        changes = changed_keys(folder, content)
+        if changes and record:
+            raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
+        if record.get("status") == "finished" and record.get("digest_of_config") == digest_of(content):
+            print(f"skipped: finished already in {folder}", flush=True)
+            status = "skipped"
+        else:
+            status = carry_out(content, folder)["status"]
+    except Interrupted as error:
+        from gan_cli.cli.sentences import say
+
+        again = f"{error}; the same command with sweep={folder.parent.name} goes on with the sweep"
+        raise SystemExit(say(again, error.exit_code)) from error
+    except Exception as error:
+        status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
+        print(f"{status}: {text}", file=sys.stderr, flush=True)
+        if not isinstance(error, (UserError, RunError)):
+            import traceback
+
+            traceback.print_exc()
+    outcome.runs.append((folder, status, text))
+    return {"status": status, "folder": str(folder)}

@@ -1,0 +1,150 @@
+"""Finding and checking the pictures of a folder. Imports no torch: the check before a run uses it.
+
+Rules, all of them: every file below the folder whose ending is in `ENDINGS` and whose path has no
+part that starts with a dot; in the order of their paths. If every picture lies in a sub-folder and
+there are two or more such sub-folders of the first level, these are the classes, in alphabetical
+order; otherwise there are no labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_cli.errors import UserError
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One readable file: its path below the root, its colour mode as PIL names it, width and height."""
+
+    path: str
+    mode: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds."""
+
+    root: str
+    pictures: list[Picture]
+    corrupt: dict[str, str]  # path -> what is wrong with it
+    classes: list[str]  # empty where there are no labels
+
+    @property
+    def labels(self) -> list[int] | None:
+        if not self.classes:
+            return None
+        index = {name: number for number, name in enumerate(self.classes)}
+        return [index[picture.path.split("/", 1)[0]] for picture in self.pictures]
+
+    @property
+    def channels(self) -> int:
+        """1 if every picture is grey, else 3."""
+        return 1 if all(picture.mode in GREY_MODES for picture in self.pictures) else 3
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a picture is added, removed, renamed or resized in bytes."""
+        text = "\n".join(f"{picture.path}\t{picture.bytes}" for picture in self.pictures)
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def scan(root: str | Path, skip_corrupt: bool = False) -> Scan:
+    """Look at every picture below `root`; each file is decoded once, the verdict cached by size and time.
+
+    Raises:
+        UserError: no such folder, no pictures in it, or a corrupt one and not `skip_corrupt`.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"the folder dataset.root={str(root)!r} {what}; give a folder of images")
+    names = sorted(_find(folder))
+    if not names:
+        raise UserError(f"the folder dataset.root={str(root)!r} has no images in it ({' '.join(ENDINGS)})")
+    verdicts = _verdicts(folder, names)
+    corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
+    if corrupt and not skip_corrupt:
+        name, why = next(iter(corrupt.items()))
+        raise UserError(
+            f"{str(folder / name)!r} can't be read as an image ({why}); {len(corrupt)} of {len(names)} files are"
+            " like that: repair or remove them, or leave them out with dataset.skip_corrupt=true"
+        )
+    good = [name for name in names if name not in corrupt]
+    if not good:
+        raise UserError(f"none of the {len(names)} images in dataset.root={str(root)!r} can be read")
+    pictures = [Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]]
+    nested = all("/" in name for name in good)
+    classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
+    return Scan(str(folder), pictures, corrupt, classes if len(classes) > 1 else [])
+
+
+def _find(folder: Path) -> list[str]:
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(place).relative_to(folder)
+        found += [
+            (below / name).as_posix()
+            for name in files
+            if name.lower().endswith(ENDINGS) and not name.startswith(".")
+        ]
+    return found
+
+
+def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
+    cache_file = cache_folder() / f"scan-{hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()}.json"
+    try:
+        known = json.loads(cache_file.read_text())
+    except (OSError, ValueError):  # no cache yet, or a torn one: look again
+        known = {}
+    verdicts, unseen = {}, []
+    for name in names:
+        status = (folder / name).stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        if name in known and known[name]["stamp"] == stamp:
+            verdicts[name] = known[name]
+        else:
+            unseen.append((name, stamp))
+    if unseen:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for (name, stamp), verdict in zip(unseen, pool.map(lambda item: _look(folder / item[0]), unseen), strict=True):
+                verdicts[name] = {"stamp": stamp, "bytes": stamp[0], **verdict}
+        try:
+            cache_file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = cache_file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(verdicts))
+            temporary.replace(cache_file)
+        except OSError:
+            pass  # a cache that can't be written costs the next run a second look, nothing else
+    return verdicts
+
+
+def _look(path: Path) -> dict:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL warns of odd metadata; here only the pixels count
+            with Image.open(path) as image:
+                image.load()  # the whole file: a truncated one opens without complaint
+                return {"mode": image.mode, "width": image.width, "height": image.height}
+    except Exception as error:  # PIL raises whatever its decoders raise; each is this file's verdict
+        return {"error": f"{type(error).__name__}: {error}".replace(str(path), path.name)}
+
+
+def cache_folder() -> Path:
+    """Where verdicts and downloads that can be made again are kept; `XDG_CACHE_HOME` moves it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_cli"

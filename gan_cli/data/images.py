@@ -1,0 +1,203 @@
+"""Image data: decoding and resizing by stated rules, and the batch of an index list.
+
+Pictures are held in memory as uint8 where they fit, on the training device if that has room; a
+folder too big for that is decoded ahead by threads (decoders let go of the interpreter lock).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from gan_cli.types import Batch, Noise
+
+DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures
+
+
+class ImageData:
+    """Labelled or unlabelled images in memory.
+
+    Args:
+        images: (count, C, R, R), uint8.
+        labels: (count,), int64, or None.
+        class_names: one for each class; empty without labels.
+        flip: mirror each image of a batch left to right with probability one half.
+        crop_padding: cut each image of a batch from one that was reflected outwards by so many pixels.
+        identity: what the content is known by; by default a digest of the pixels.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        class_names: list[str],
+        flip: bool = False,
+        crop_padding: int = 0,
+        identity: str | None = None,
+        note: str = "",
+    ) -> None:
+        self.images, self.labels, self.class_names = images, labels, class_names
+        self.flip, self.crop_padding, self.note = flip, crop_padding, note
+        self.fingerprint = identity or hashlib.blake2b(images.numpy().tobytes(), digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device) -> None:
+        """Hold the pictures on `device` if they take at most a quarter of what is free there."""
+        if device.type == "cuda" and self.images.numel() < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.images = self.images.to(device)
+
+    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
+        """`image` (N, C, R, R) in [-1, 1] and, where there are labels, `label` (N,), on `device`."""
+        picked = self.images[indices.to(self.images.device)].to(device, non_blocking=True)
+        fields = {"image": picked.to(torch.float32).div_(127.5).sub_(1)}
+        if self.labels is not None:
+            fields["label"] = self.labels[indices].to(device)
+        return fields
+
+    def prefetch(self, indices: Tensor) -> None:
+        """A hint that these will be fetched next; nothing to do in memory."""
+
+    def jitter(self, batch: Batch, noise: Noise) -> None:
+        """Flips and crops, in place of the batch's images."""
+        image = batch.fields["image"]
+        if self.crop_padding:
+            image = random_crop(image, self.crop_padding, noise.uniform("crop", 2))
+        if self.flip:
+            image = torch.where(noise.uniform("flip", 1, 1, 1) < 0.5, image.flip(3), image)
+        batch.fields["image"] = image
+
+
+class LazyImages(ImageData):
+    """Images decoded when they are needed, `workers` threads ahead of training."""
+
+    def __init__(
+        self,
+        files: list[Path],
+        labels: Tensor | None,
+        class_names: list[str],
+        decoder: Decoder,
+        workers: int,
+        identity: str,
+        flip: bool = False,
+        crop_padding: int = 0,
+        note: str = "",
+    ) -> None:
+        probe = decoder(files[0])[None]
+        super().__init__(probe, labels, class_names, flip, crop_padding, identity, note)
+        self.files, self.decoder = files, decoder
+        self.pool = ThreadPoolExecutor(workers)
+        self.ahead: OrderedDict[int, Future[Tensor]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def to(self, device: torch.device) -> None:
+        pass
+
+    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
+        waiting = [self.ahead.pop(index, None) or self._submit(index) for index in indices.tolist()]
+        picked = torch.stack([future.result() for future in waiting]).to(device, non_blocking=True)
+        fields = {"image": picked.to(torch.float32).div_(127.5).sub_(1)}
+        if self.labels is not None:
+            fields["label"] = self.labels[indices].to(device)
+        return fields
+
+    def prefetch(self, indices: Tensor) -> None:
+        for index in indices.tolist():
+            if index not in self.ahead:
+                self.ahead[index] = self._submit(index)
+        while len(self.ahead) > 4 * len(indices):  # hints that came to nothing
+            self.ahead.popitem(last=False)
+
+    def _submit(self, index: int) -> Future[Tensor]:
+        return self.pool.submit(self.decoder, self.files[index])
+
+
+class Decoder:
+    """From a file to (C, R, R) uint8, by these rules.
+
+    The EXIF orientation is applied; the first frame of an animation counts; transparent pixels show
+    `background`; 16-bit grey keeps its high byte; colour becomes grey by ITU-R 601 luma where
+    `channels` is 1. Then `fit`: "crop" cuts the largest centred square, "pad" centres the picture on a square of
+    `background`, "stretch" ignores the aspect ratio; last an antialiased bicubic resize.
+    """
+
+    def __init__(self, resolution: int, channels: int, fit: str = "crop", background: int = 255, crop: int | None = None) -> None:
+        self.resolution, self.channels, self.fit, self.background, self.crop = resolution, channels, fit, background, crop
+
+    def __call__(self, path: Path) -> Tensor:
+        import numpy
+        from PIL import Image, ImageOps
+
+        with Image.open(path) as opened:
+            image: Image.Image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):
+                wide = numpy.asarray(image).astype(numpy.int64)
+                image = Image.fromarray((wide >> 8).clip(0, 255).astype(numpy.uint8))
+            if "A" in image.mode or "transparency" in image.info:
+                colour = image.convert("RGBA")
+                paper = Image.new("RGBA", colour.size, (self.background,) * 3 + (255,))
+                image = Image.alpha_composite(paper, colour)
+            image = image.convert("L" if self.channels == 1 else "RGB")
+            image = self._square(image)
+            if image.size != (self.resolution, self.resolution):
+                image = image.resize((self.resolution, self.resolution), Image.Resampling.BICUBIC)
+            pixels = torch.from_numpy(numpy.array(image))
+        return pixels[None] if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()
+
+    def _square(self, image):  # type: ignore[no-untyped-def]  # PIL is imported late
+        from PIL import ImageOps
+
+        if self.crop is not None:
+            image = ImageOps.fit(image, (self.crop, self.crop)) if min(image.size) < self.crop else _centre(image, self.crop)
+        if self.fit == "crop":
+            return _centre(image, min(image.size))
+        if self.fit == "pad":
+            side = max(image.size)
+            return ImageOps.pad(image, (side, side), color=(self.background,) * len(image.getbands()))
+        return image
+
+
+def _centre(image, side: int):  # type: ignore[no-untyped-def]
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def resize(images: Tensor, resolution: int) -> Tensor:
+    """(count, C, H, W) uint8 -> (count, C, R, R) uint8: antialiased bicubic, rounded."""
+    if tuple(images.shape[2:]) == (resolution, resolution):
+        return images
+    parts = [
+        interpolate(part.float(), size=(resolution, resolution), mode="bicubic", antialias=True, align_corners=False)
+        for part in images.split(4096)
+    ]
+    return torch.cat([part.round_().clamp_(0, 255).to(torch.uint8) for part in parts])
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Grey repeated to colour, or colour weighted to grey by ITU-R 601 luma; uint8 in and out."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.repeat(1, 3, 1, 1)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (images.float() * weights).sum(1, keepdim=True).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def random_crop(image: Tensor, padding: int, where: Tensor) -> Tensor:
+    """Shift each image by up to `padding` pixels, the border reflected; `where` (N, 2) in [0, 1)."""
+    n, _, height, width = image.shape
+    padded = pad(image, (padding,) * 4, mode="reflect")
+    offset = (where * (2 * padding + 1)).long()
+    rows = offset[:, 0, None] + torch.arange(height, device=image.device)
+    columns = offset[:, 1, None] + torch.arange(width, device=image.device)
+    samples = torch.arange(n, device=image.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[samples, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

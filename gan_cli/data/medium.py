@@ -1,0 +1,83 @@
+"""What a sample is: how to show many as one picture, and how to save one as the file a user expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
+
+
+class Medium(Protocol):
+    ending: str
+
+    def preview(self, samples: Tensor, columns: int) -> Tensor:
+        """Many samples as one picture, (3, H, W) uint8, on the CPU."""
+
+    def save(self, sample: Tensor, path: Path) -> None:
+        """One sample as a file."""
+
+    def array(self, samples: Tensor) -> Tensor:
+        """Many samples as the array a user expects: images (N, H, W, C) uint8, points (N, D) float32."""
+
+
+class ImageMedium:
+    """Images (N, C, R, R) in [-1, 1]."""
+
+    ending = ".png"
+
+    def preview(self, samples: Tensor, columns: int) -> Tensor:
+        from torchvision.utils import make_grid
+
+        pixels = to_pixels(samples)
+        zoom = -(-MIN_TILE // pixels.shape[-1])
+        pixels = pixels.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
+        return make_grid(pixels, nrow=columns, padding=2, pad_value=255)[:3].to(torch.uint8)
+
+    def save(self, sample: Tensor, path: Path) -> None:
+        write_png(to_pixels(sample), path)
+
+    def array(self, samples: Tensor) -> Tensor:
+        return to_pixels(samples).permute(0, 2, 3, 1).contiguous()
+
+
+class PointMedium:
+    """Points (N, 2), shown in the square of side 2 * `extent` around the origin."""
+
+    ending = ".csv"
+    side = 256  # pixels of the preview
+
+    def __init__(self, extent: float) -> None:
+        self.extent = extent
+
+    def preview(self, samples: Tensor, columns: int) -> Tensor:
+        cells = ((samples.float().cpu() / self.extent + 1) / 2 * self.side).long()
+        inside = cells[((cells >= 0) & (cells < self.side)).all(1)]
+        counts = torch.bincount(inside[:, 1] * self.side + inside[:, 0], minlength=self.side**2)
+        ink = counts.view(self.side, self.side).flip(0).clamp(max=1).float()
+        ink = torch.nn.functional.max_pool2d(ink[None, None], 3, 1, 1)[0]  # a dot of 3x3 pixels
+        return (255 * (1 - ink)).to(torch.uint8).expand(3, -1, -1).contiguous()
+
+    def save(self, sample: Tensor, path: Path) -> None:
+        path.write_text(",".join(f"{value:.6g}" for value in sample.tolist()) + "\n")
+
+    def array(self, samples: Tensor) -> Tensor:
+        return samples.float().cpu()
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """[-1, 1] float -> 0..255 uint8 by rounding, on the CPU."""
+    return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def write_png(pixels: Tensor, path: Path) -> None:
+    """(C, H, W) uint8 -> a PNG file, by way of a temporary name."""
+    from PIL import Image
+
+    image = pixels[0].numpy() if pixels.shape[0] == 1 else pixels.permute(1, 2, 0).contiguous().numpy()
+    temporary = path.with_name(path.name + ".tmp")
+    Image.fromarray(image).save(temporary, format="PNG")
+    temporary.replace(path)

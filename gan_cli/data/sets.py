@@ -1,0 +1,218 @@
+"""The image data sets, by name. Each class is what a YAML of `conf/dataset/` points at.
+
+Common arguments: `resolution` and `channels` of the images that come out (a resolution other than
+the files' is an antialiased bicubic resize), `split`, and the jitter of `ImageData`.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from gan_cli.data.folder import scan
+from gan_cli.data.images import Decoder, ImageData, LazyImages, resize, with_channels
+from gan_cli.errors import UserError
+
+DIGIT_NAMES = [str(digit) for digit in range(10)]
+
+
+class ArrayData(ImageData):
+    """Images that come as one array."""
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        labels: Tensor,
+        class_names: list[str],
+        resolution: int | None,
+        channels: int | None,
+        flip: bool,
+        crop_padding: int,
+    ) -> None:
+        own = pixels.shape[-1]
+        images = with_channels(resize(pixels, resolution or own), channels or pixels.shape[1])
+        note = f"resized from {own}x{own}" if resolution not in (None, own) else ""
+        super().__init__(images, labels, class_names, flip, crop_padding, note=note)
+
+
+class Digits(ArrayData):
+    """1,797 handwritten digits, 8x8 grey, in the package itself; every fifth is the test split.
+
+    Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits (UCI, CC BY 4.0), the
+    test part, as scikit-learn ships it.
+    """
+
+    def __init__(
+        self,
+        resolution: int | None = None,
+        channels: int | None = None,
+        split: str = "train",
+        flip: bool = False,
+        crop_padding: int = 0,
+    ) -> None:
+        with resources.files("gan_cli.data").joinpath("digits.npz").open("rb") as file, numpy.load(file) as stored:
+            pixels, labels = torch.from_numpy(stored["images"]), torch.from_numpy(stored["labels"]).long()
+        pixels = (pixels.float() * (255 / 16)).round().to(torch.uint8)[:, None]
+        test = torch.arange(len(pixels)) % 5 == 4
+        chosen = {"train": ~test, "test": test, "all": torch.ones_like(test)}[split]
+        super().__init__(pixels[chosen], labels[chosen], DIGIT_NAMES, resolution, channels, flip, crop_padding)
+
+
+class TorchvisionData(ArrayData):
+    """A data set that torchvision reads, downloads and verifies."""
+
+    name = ""
+
+    def __init__(
+        self,
+        root: str,
+        resolution: int | None = None,
+        channels: int | None = None,
+        split: str = "train",
+        flip: bool = False,
+        crop_padding: int = 0,
+        download: bool = True,
+    ) -> None:
+        pixels, labels, names = load_torchvision(self.name, root, split, download)
+        super().__init__(pixels, labels, names, resolution, channels, flip, crop_padding)
+
+
+class MNIST(TorchvisionData):
+    """60,000 + 10,000 handwritten digits, 28x28 grey (LeCun et al. 1998)."""
+
+    name = "MNIST"
+
+
+class FashionMNIST(TorchvisionData):
+    """60,000 + 10,000 pieces of clothing, 28x28 grey (Xiao et al. 2017)."""
+
+    name = "FashionMNIST"
+
+
+class CIFAR10(TorchvisionData):
+    """50,000 + 10,000 photographs, 32x32 colour (Krizhevsky 2009)."""
+
+    name = "CIFAR10"
+
+
+def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[Tensor, Tensor, list[str]]:
+    """(count, C, H, W) uint8, (count,) int64 and the class names.
+
+    Raises:
+        UserError: the files are not on disk and can't be had.
+    """
+    from torchvision import datasets
+
+    folder = Path(root).expanduser()
+    parts = ["train", "test"] if split == "all" else [split]
+    try:
+        loaded = [getattr(datasets, name)(folder, train=part == "train", download=download) for part in parts]
+    except (RuntimeError, OSError) as error:  # a failed download and missing or damaged files
+        raise UserError(
+            f"{name} is not in {str(folder)!r} and could not be downloaded ({error}); put its files there as"
+            " torchvision lays them out, set dataset.root, or use dataset=digits, which needs no download"
+        ) from error
+    pixels = torch.cat([torch.as_tensor(part.data) for part in loaded])
+    pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    labels = torch.cat([torch.as_tensor(part.targets) for part in loaded]).long()
+    return pixels, labels, list(loaded[0].classes)
+
+
+class ImageFolder(ImageData):
+    """Any folder of images; see `folder.scan` for what counts and `Decoder` for how it is read.
+
+    In memory if all images at this resolution take at most `memory_limit_mb`, else decoded by
+    `workers` threads ahead of training.
+    """
+
+    def __new__(
+        cls,
+        root: str,
+        resolution: int = 64,
+        channels: int | None = None,
+        fit: str = "crop",
+        background: int = 255,
+        skip_corrupt: bool = False,
+        flip: bool = False,
+        crop_padding: int = 0,
+        memory_limit_mb: int = 2048,
+        workers: int = 4,
+    ) -> ImageData:  # type: ignore[misc]  # which of the two kinds is decided by the size
+        found = scan(root, skip_corrupt)
+        labels = torch.tensor(found.labels) if found.labels is not None else None
+        files = [Path(found.root) / picture.path for picture in found.pictures]
+        decoder = Decoder(resolution, channels or found.channels, fit, background)
+        return images_from_files(
+            files, labels, found.classes, decoder, found.fingerprint, flip, crop_padding, memory_limit_mb, workers
+        )
+
+
+class CelebA(ImageData):
+    """202,599 faces of celebrities (Liu et al. 2015), 178x218, from `root/celeba/img_align_celeba`.
+
+    Args:
+        attribute: one of its 40 attributes, such as Smiling, as a label of two classes; None for no labels.
+        crop: side of the centred square that is cut before the resize, in pixels.
+    """
+
+    def __new__(
+        cls,
+        root: str,
+        resolution: int = 64,
+        channels: int = 3,
+        split: str = "train",
+        attribute: str | None = None,
+        crop: int = 178,
+        flip: bool = True,
+        crop_padding: int = 0,
+        download: bool = True,
+        memory_limit_mb: int = 2048,
+        workers: int = 4,
+    ) -> ImageData:  # type: ignore[misc]
+        from torchvision import datasets
+
+        folder = Path(root).expanduser()
+        try:
+            stored = datasets.CelebA(folder, split=split, download=download)
+        except (RuntimeError, OSError, ImportError) as error:  # ImportError: its download needs gdown
+            raise UserError(
+                f"CelebA is not in {str(folder / 'celeba')!r} and could not be downloaded ({error}); put"
+                " img_align_celeba/ and the list_*.txt files there, or use dataset=digits, which needs no download"
+            ) from error
+        labels, names = None, []
+        if attribute is not None:
+            known = [name for name in stored.attr_names if name]
+            if attribute not in known:
+                raise UserError(f"CelebA has no dataset.attribute={attribute!r}; it has {', '.join(known)}")
+            labels, names = stored.attr[:, known.index(attribute)].long(), [f"not {attribute}", attribute]
+        files = [folder / "celeba" / "img_align_celeba" / name for name in stored.filename]
+        decoder = Decoder(resolution, channels, crop=crop)
+        identity = f"celeba-{split}-{len(files)}"
+        return images_from_files(files, labels, names, decoder, identity, flip, crop_padding, memory_limit_mb, workers)
+
+
+def images_from_files(
+    files: list[Path],
+    labels: Tensor | None,
+    class_names: list[str],
+    decoder: Decoder,
+    identity: str,
+    flip: bool,
+    crop_padding: int,
+    memory_limit_mb: int,
+    workers: int,
+) -> ImageData:
+    """All decoded now if they fit into `memory_limit_mb`, else each when it is needed."""
+    size = len(files) * decoder.channels * decoder.resolution**2
+    note = f"{decoder.fit} to a square, resized to {decoder.resolution}x{decoder.resolution}"
+    if size > memory_limit_mb * 2**20:
+        return LazyImages(files, labels, class_names, decoder, workers, identity, flip, crop_padding, note)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        images = torch.stack(list(pool.map(decoder, files)))
+    return ImageData(images, labels, class_names, flip, crop_padding, identity, note)

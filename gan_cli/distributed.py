@@ -1,0 +1,96 @@
+"""Several processes: joining the world, and the few things that processes tell each other.
+
+Networks are plain modules, not wrapped in DDP: each update makes one flat all-reduce of its
+gradients. Two forwards before one backward, double backward and lazy phases then need no rules.
+With one process every function here is the identity and costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def join(device: torch.device) -> None:
+    """Join the world that torch's elastic agent, torchrun or SLURM has described in the environment."""
+    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+@torch.no_grad()
+def average(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its mean over processes, in one flat all-reduce per dtype."""
+    if world_size() == 1:
+        return
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        by_dtype.setdefault(tensor.dtype, []).append(tensor)
+    for same in by_dtype.values():
+        flat = torch.cat([tensor.reshape(-1) for tensor in same])
+        dist.all_reduce(flat)
+        flat /= world_size()
+        parts = flat.split([tensor.numel() for tensor in same])
+        torch._foreach_copy_(same, [part.view_as(tensor) for part, tensor in zip(parts, same, strict=True)])
+
+
+class _GlobalMean(torch.autograd.Function):
+    """Mean of equal-sized processes' means; each process's loss depends on all of them."""
+
+    @staticmethod
+    def forward(ctx: object, local_mean: Tensor) -> Tensor:
+        total = local_mean.clone()
+        dist.all_reduce(total)
+        return total / world_size()
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total / world_size()
+
+
+def global_mean(values: Tensor) -> Tensor:
+    """The mean of `values` over the global batch, a scalar, differentiable on every process."""
+    mean = values.mean()
+    return mean if world_size() == 1 else _GlobalMean.apply(mean)
+
+
+def any_process(flag: int, device: torch.device) -> int:
+    """The largest `flag` of all processes: how they agree to stop after the same step."""
+    if world_size() == 1:
+        return flag
+    tensor = torch.tensor(flag, device=device)
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return int(tensor)
+
+
+def broadcast_text(text: str) -> str:
+    """Process 0's `text`, on every process."""
+    if world_size() == 1:
+        return text
+    box = [text]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

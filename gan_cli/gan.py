@@ -1,0 +1,196 @@
+"""The game: networks, and the rules by which they are trained against each other.
+
+`GAN` is the default two-player game. A paper whose game differs subclasses it and overrides the
+part that differs: `phases` (who moves when), `draw` (what the generators make), `matches` (which
+critic is asked about what), `losses` (further terms). The training loop never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_cli.latent import Gaussian, Uniform
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.penalties.gradient import Penalty
+from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.types import Batch, Match, Noise, State
+
+
+@dataclass
+class Phase:
+    """One optimizer step of one player, as data.
+
+    Attributes:
+        name: unique; the optimizer's state and the count of updates are kept under it.
+        player: "generator", "discriminator", ...; groups curves in the log.
+        networks: what this phase moves.
+        optimizer: over the parameters of `networks`.
+        learning_rate: maps images seen to the rate.
+        penalties: by name, due or not.
+        repeat: updates in a row, each repetition on a fresh batch (n_critic).
+        every: the phase is due on every k-th step.
+        starts_at, stops_at: its span, in images seen.
+        constraint: called after each update with the moved parameters.
+        batch_size: where it differs from the run's.
+    """
+
+    name: str
+    player: str
+    networks: list[nn.Module]
+    optimizer: Optimizer
+    learning_rate: Callable[[int], float]
+    penalties: dict[str, Penalty] = field(default_factory=dict)
+    repeat: int = 1
+    every: int = 1
+    starts_at: int = 0
+    stops_at: int | None = None
+    constraint: Callable[[list[nn.Parameter]], None] | None = None
+    batch_size: int | None = None
+
+    @cached_property
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for network in self.networks for parameter in network.parameters()]
+
+    def due(self, state: State) -> bool:
+        begun = state.images >= self.starts_at and (self.stops_at is None or state.images < self.stops_at)
+        return begun and state.step % self.every == 0
+
+
+class GAN(nn.Module):
+    """Two players, one match.
+
+    Args:
+        generator: (latent (N, Z), label (N,) or None) -> samples.
+        discriminator: (samples, label (N,) or None) -> logits (N,), or by patch (N, ...).
+        latent: what the generator's input is drawn from.
+        loss: the adversarial objective.
+        penalties: further terms by name; those of the loss are added.
+        augment: applied to whatever a discriminator sees, real and fake, in every turn.
+        num_classes: K for a conditional game; None passes no labels on.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent: Gaussian | Uniform,
+        loss: AdversarialLoss,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        self.latent, self.loss, self.num_classes = latent, loss, num_classes
+        self.augment = augment if augment is not None else nn.Identity()
+        self.penalties = nn.ModuleDict(dict(penalties or {}))
+
+    # ---- who plays ----
+
+    @property
+    def generators(self) -> dict[str, nn.Module]:
+        """The networks that make samples: averaged by the EMA, used by `sample`."""
+        return {"generator": self.generator}
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks by name, for parameter counts."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]) -> list[Phase]:
+        """Who moves when. `optimizers(player, networks)` gives an optimizer and its rate's schedule."""
+        plan = [
+            ("discriminator", self.discriminator, self.loss.n_critic, self.loss.constrain),
+            ("generator", self.generator, 1, None),
+        ]
+        return [
+            Phase(name, name, [network], *optimizers(name, [network]), self.penalties_of(name), repeat, constraint=constraint)
+            for name, network, repeat, constraint in plan
+        ]
+
+    def penalties_of(self, player: str) -> dict[str, Penalty]:
+        """The penalties that `player` pays, the loss's own first."""
+        both = [*self.loss.penalties.items(), *self.penalties.items()]
+        return {name: penalty for name, penalty in both if isinstance(penalty, Penalty) and penalty.player == player}
+
+    def set_progress(self, images: int) -> None:
+        """Told before each step how many images were seen: fades and ramps are functions of it."""
+
+    # ---- what they play ----
+
+    def draw(self, turn: Turn) -> dict[str, Tensor]:
+        """The fakes of a turn, by name, with their graph."""
+        latent = self.latents(turn.batch, turn.noise.key)
+        return {"fake": self.generator(latent, self.condition(turn.batch.label))}
+
+    def matches(self, turn: Turn) -> list[Match]:
+        label = self.condition(turn.batch.label)
+        return [turn.match(partial(self.judge, label=label), turn.batch.real, turn.fakes["fake"])]
+
+    def losses(self, turn: Turn) -> dict[str, Tensor]:
+        """The terms that the turn's player minimises, by name, each (N,): the equation of the paper."""
+        side = self.loss.discriminator if turn.player == "discriminator" else self.loss.generator
+        return {f"adversarial{match.suffix}": side(match) for match in turn.matches}
+
+    def judge(self, samples: Tensor, label: Tensor | None) -> Tensor:
+        return self.discriminator(self.augment(samples), label)
+
+    def condition(self, label: Tensor | None) -> Tensor | None:
+        """The label where the game is conditional, else None: labelled data serve any game."""
+        return label if self.num_classes is not None else None
+
+    def latents(self, batch: Batch, key: Sequence[object]) -> Tensor:
+        """(N, Z), the same for every turn on the same batch."""
+        generator = generator_for(batch.real.device, *key, batch.first, "latent")
+        return self.latent.draw(batch.total, generator)[batch.rows]
+
+    # ---- what comes out ----
+
+    @torch.no_grad()
+    def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:
+        """Samples from given generators (the trained ones or their averages), (N, ...)."""
+        return generators["generator"](latent, label)
+
+
+class Turn:
+    """What one update has in hand: each part is made once, on first use."""
+
+    def __init__(self, gan: GAN, phase: Phase, batch: Batch, noise: Noise, penalties: dict[str, Penalty], keep: bool) -> None:
+        self.gan, self.phase, self.batch, self.noise = gan, phase, batch, noise
+        self.penalties, self.keep = penalties, keep  # penalties: those that are due
+        self.player = phase.player
+
+    @cached_property
+    def fakes(self) -> dict[str, Tensor]:
+        """With their graph where this phase moves a generator, else detached.
+
+        A discriminator's turn may draw them with the graph and keep it for the generator's turn of
+        the same step (`keep`); otherwise that turn draws them again, from the same latents.
+        """
+        moves = any(network in self.gan.generators.values() for network in self.phase.networks)
+        if moves and self.batch.fakes is not None:
+            kept, self.batch.fakes = self.batch.fakes, None
+            return kept
+        seed_everything(*self.noise.key, self.batch.first, self.batch.start, "draw")
+        with torch.set_grad_enabled(moves or self.keep):
+            drawn = self.gan.draw(self)
+        if moves:
+            return drawn
+        if self.keep:
+            self.batch.fakes = drawn
+        return {name: value.detach() for name, value in drawn.items()}
+
+    @cached_property
+    def matches(self) -> list[Match]:
+        return self.gan.matches(self)
+
+    def match(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, suffix: str = "") -> Match:
+        """A match prepared for the penalties that are due."""
+        wanted: frozenset[str] = frozenset().union(*(penalty.differentiates for penalty in self.penalties.values()))
+        return Match(critic, real, fake, self.noise, suffix, wanted, precise=bool(wanted))

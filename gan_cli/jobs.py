@@ -1,0 +1,176 @@
+"""What happens between steps: log points, sample grids, checkpoints, the status line.
+
+A job is due when the images seen *cross* a multiple of its cadence, or at the end of the run. Every
+process calls every job, in the same order; only process 0 writes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_cli import checkpoint, distributed
+from gan_cli.data.medium import Medium, write_png
+from gan_cli.ema import EMA
+from gan_cli.gan import GAN, Phase
+from gan_cli.log import Console, Curves, Meter
+from gan_cli.randomness import generator_for
+from gan_cli.run_folder import update_run
+from gan_cli.types import State
+
+
+class Job:
+    """Due when images seen cross a multiple of `every` (0: never)."""
+
+    def __init__(self, every: int, images: int) -> None:
+        self.every, self.last = every, images
+
+    def due(self, state: State) -> bool:
+        crossed = self.every > 0 and state.images // self.every > self.last // self.every
+        self.last = state.images
+        return crossed
+
+    def __call__(self, state: State) -> None:
+        raise NotImplementedError
+
+    def finish(self, state: State) -> None:
+        """Once, after the last step."""
+
+    def close(self) -> None:
+        """Once, however the run ended."""
+
+
+class LogPoint(Job):
+    """Reads the meter: curves, scalars.jsonl, and the check that all is finite."""
+
+    def __init__(self, every: int, images: int, meter: Meter, curves: Curves | None, phases: list[Phase]) -> None:
+        super().__init__(every, images)
+        self.meter, self.curves, self.phases = meter, curves, phases
+        self.clock, self.counted = time.monotonic(), images
+        self.latest: dict[str, float] = {}
+
+    def __call__(self, state: State) -> None:
+        self.meter.check()
+        values = self.meter.read()
+        for phase in self.phases:
+            values[f"learning_rate/{phase.name}"] = phase.optimizer.param_groups[0]["lr"]
+        now = time.monotonic()
+        values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
+        self.clock, self.counted = now, state.images
+        self.latest = dict(sorted(values.items()))
+        if self.curves is not None:
+            self.curves.scalars(state.images, self.latest)
+
+    def close(self) -> None:
+        if self.curves is not None:
+            self.curves.close()
+
+
+class SampleGrid(Job):
+    """A grid from fixed latents by the averaged weights: a PNG in samples/ and an image in TensorBoard."""
+
+    def __init__(
+        self, every: int, images: int, count: int, gan: GAN, ema: EMA, medium: Medium, curves: Curves | None, folder: Path,
+        device: torch.device, seed: int,
+    ) -> None:  # fmt: skip
+        super().__init__(every, images)
+        self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
+        self.columns = max(1, round(count**0.5))
+        self.latent = gan.latent.draw(count, generator_for(device, seed, "preview"))
+        self.label = preview_labels(count, self.columns, gan.num_classes, device)
+
+    def __call__(self, state: State) -> None:
+        if self.curves is None:
+            return
+        pixels = self.medium.preview(self.gan.sample(self.ema.networks, self.latent, self.label), self.columns)
+        write_png(pixels, self.folder / f"images-{state.images:09d}.png")
+        self.curves.picture("samples", pixels, state.images)
+
+    def finish(self, state: State) -> None:
+        if not (self.folder / f"images-{state.images:09d}.png").exists():
+            self(state)
+
+
+def preview_labels(count: int, columns: int, num_classes: int | None, device: torch.device) -> Tensor | None:
+    """(count,): one class to a row, over and over; None for an unconditional game."""
+    if num_classes is None:
+        return None
+    return (torch.arange(count, device=device) // columns) % num_classes
+
+
+class SaveCheckpoint(Job):
+    """Everything that the run needs to go on exactly, after a look that all of it is finite."""
+
+    def __init__(self, every: int, images: int, run: Path, keep: int, meter: Meter, content: Callable[[], dict[str, Any]],
+                 summary: dict[str, Any]) -> None:  # fmt: skip
+        super().__init__(every, images)
+        self.run, self.keep, self.meter, self.content, self.summary = run, keep, meter, content, summary
+        self.saved_at = -1
+
+    def __call__(self, state: State) -> None:
+        if self.saved_at == state.images:
+            return
+        self.meter.check()
+        if distributed.rank() == 0:
+            content = self.content()
+            checkpoint.save(self.run, content, {**self.summary, "progress": content["progress"]}, self.keep)
+            update_run(self.run, images=state.images)
+        self.saved_at = state.images
+
+    def finish(self, state: State) -> None:
+        self(state)
+
+
+class Status(Job):
+    """A bar on a terminal, a line every few seconds elsewhere; from the latest log point, so it waits for nothing."""
+
+    def __init__(self, every_s: float, images: int, total: int, log: LogPoint, console: Console) -> None:
+        super().__init__(0, images)
+        self.every_s, self.total, self.log, self.console = every_s, total, log, console
+        self.begun, self.begun_at, self.shown = time.monotonic(), images, time.monotonic()
+        self.bar = None
+        if console.path is not None and sys.stdout.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout)
+
+    def due(self, state: State) -> bool:
+        return time.monotonic() - self.shown >= (0.2 if self.bar is not None else self.every_s)
+
+    def __call__(self, state: State) -> None:
+        self.shown = time.monotonic()
+        losses = {name.split("/")[1]: value for name, value in self.log.latest.items() if name.startswith("loss/")}
+        if self.bar is not None:
+            self.bar.n = min(state.images, self.total)
+            self.bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+            return
+        rate = (state.images - self.begun_at) / max(self.shown - self.begun, 1e-9)
+        left = max(self.total - state.images, 0) / max(rate, 1e-9)
+        parts = [f"{min(state.images, self.total):,} of {self.total:,} images", f"{rate:,.0f} images/s", f"{duration(left)} left"]
+        parts += [f"{name} {value:.3f}" for name, value in losses.items()]
+        self.console("  " + "   ".join(parts))
+
+    def finish(self, state: State) -> None:
+        if self.bar is not None:
+            self(state)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def duration(seconds: float) -> str:
+    """75.0 -> '1m15s'"""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02d}s"
+    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"

@@ -1,0 +1,151 @@
+"""Starting a run in one process or in several, and turning its end into a status and a sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_cli import checkpoint
+from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.log import Console
+from gan_cli.run_folder import locked
+from gan_cli.settings import trainer_settings
+from gan_cli.start import finish_record
+
+
+def launch(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
+    """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
+
+    Raises:
+        UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
+    """
+    with locked(folder, "the run folder"):
+        begun = time.monotonic()
+        console = Console(folder / "run.log")
+        try:
+            result = run_processes(config, folder, trust)
+        except Interrupted:
+            finish_record(folder, time.monotonic() - begun, status="interrupted")
+            raise
+        except Exception as error:
+            failure = explain(error, folder)
+            finish_record(folder, time.monotonic() - begun, status=getattr(failure, "status", "failed"), error=str(failure))
+            if failure is error:
+                raise
+            console.error(f"{type(error).__name__}: {error}") if str(error) not in str(failure) else None
+            raise failure from error
+        finish_record(folder, time.monotonic() - begun, error=None)
+        return result
+
+
+def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
+    settings = trainer_settings(config)
+    from gan_cli.train import train
+
+    if settings.processes == 1 or "WORLD_SIZE" in os.environ:  # the second: under torchrun, join what is there
+        return train(config, folder, trust)
+    return _elastic(config, folder, trust, settings.processes, settings.max_restarts)
+
+
+def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int) -> dict[str, Any]:
+    """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    plan = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=f"gan_cli-{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=restarts,
+        monitor_interval=0.2,
+        start_method="spawn",
+    )
+    for old in folder.glob(".end-*.json"):
+        old.unlink()
+    try:
+        results = elastic_launch(plan, worker)(config, str(folder), list(trust))
+    except ChildFailedError as error:
+        raise _from_workers(folder) or _died(error, folder) from error
+    except SignalException as error:
+        stopped = _from_workers(folder)
+        raise stopped or Interrupted("stopped before a checkpoint could be written", int(error.sigval)) from error
+    return results[0]
+
+
+def worker(config: dict[str, Any], folder: str, trust: Sequence[str]) -> dict[str, Any]:
+    """One process of several. What it has to say when it fails goes through a file: a spawned process has no other way."""
+    from gan_cli import distributed
+    from gan_cli.train import train
+
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    try:
+        return train(config, Path(folder), trust)
+    except Exception as error:
+        failure = explain(error, Path(folder))
+        number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0
+        note = {"kind": type(failure).__name__, "message": str(failure), "signal": number}
+        (Path(folder) / f".end-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(note))
+        raise
+    finally:
+        distributed.leave()
+
+
+def _from_workers(folder: Path) -> Exception | None:
+    """The first word of the workers that could still say one."""
+    from gan_cli import errors
+
+    notes = [json.loads(path.read_text()) for path in sorted(folder.glob(".end-*.json"))]
+    for path in folder.glob(".end-*.json"):
+        path.unlink()
+    if not notes:
+        return None
+    note = notes[0]
+    if note["kind"] == "Interrupted":
+        return Interrupted(note["message"], note["signal"])
+    kind = getattr(errors, note["kind"], RunError)
+    return kind(note["message"])
+
+
+def _died(error: Any, folder: Path) -> RunError:
+    rank, failure = error.get_first_failure()
+    how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+    return RunError(f"process {rank} of the run died ({how}) and the others were stopped; {last_checkpoint(folder)}")
+
+
+def explain(error: Exception, folder: Path) -> Exception:
+    """An error as a sentence with what to change, where it is one that a user can act on."""
+    from torch import OutOfMemoryError
+
+    if isinstance(error, RunError) and not isinstance(error, UserError):
+        told = str(error)
+        return error if "checkpoint" in told else type(error)(f"{told}; {last_checkpoint(folder)}")
+    if isinstance(error, (UserError, Interrupted)):
+        return error
+    if isinstance(error, OutOfMemoryError) or isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return RunError(
+            "out of memory: lower trainer.batch_size, or raise trainer.accumulate, which cuts a batch into parts;"
+            f" {last_checkpoint(folder)}"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunError(
+            f"the disk of {str(folder)!r} is full: make room, or lower trainer.keep_checkpoints; {last_checkpoint(folder)}"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return RunError(f"{error.filename or folder} can't be written ({error.strerror}): choose another hydra.run.dir")
+    return error
+
+
+def last_checkpoint(folder: Path) -> str:
+    files = checkpoint.listed(folder)
+    return f"the last checkpoint is {files[0]}" if files else "no checkpoint was written yet"

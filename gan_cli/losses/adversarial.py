@@ -1,0 +1,141 @@
+"""Adversarial objectives: what each player minimises, given the discriminator's logits.
+
+All are per sample: they take a `Match` and return shape (N,). Logits are raw (no sigmoid); a critic
+that answers by patch, (N, ...), is judged patch by patch and averaged. Written side by side so
+that their differences can be read off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, softplus
+
+from gan_cli.distributed import global_mean
+from gan_cli.types import Match, per_sample
+
+
+class AdversarialLoss(nn.Module):
+    """The contract of a loss, and what it needs to be right.
+
+    Args:
+        n_critic: discriminator updates for each generator update, each on a fresh batch.
+        penalties: terms that belong to this loss by definition (WGAN-GP's gradient penalty), by name.
+    """
+
+    def __init__(self, n_critic: int = 1, penalties: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__()
+        self.n_critic = n_critic
+        self.penalties = nn.ModuleDict(dict(penalties or {}))
+
+    def discriminator(self, match: Match) -> Tensor:
+        """What the discriminator minimises, (N,)."""
+        raise NotImplementedError
+
+    def generator(self, match: Match) -> Tensor:
+        """What the generator minimises, (N,)."""
+        raise NotImplementedError
+
+    def constrain(self, parameters: Iterable[Tensor]) -> None:
+        """Applied to the discriminator's parameters after each of its updates; nothing by default."""
+
+
+class Minimax(AdversarialLoss):
+    """The zero-sum game; its generator's gradient vanishes where the discriminator is sure.
+
+    Goodfellow et al. 2014, eq. 1: D maximises log D(x) + log(1 - D(G(z))), G minimises the latter.
+    """
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(softplus(-match.real_logits) + softplus(match.fake_logits))
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(-softplus(match.fake_logits))
+
+
+class NonSaturating(AdversarialLoss):
+    """Minimax with a generator that maximises log D(G(z)) instead (Goodfellow et al. 2014, sec. 3)."""
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(softplus(-match.real_logits) + softplus(match.fake_logits))
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(softplus(-match.fake_logits))
+
+
+class LeastSquares(AdversarialLoss):
+    """LSGAN with the targets a = 0, b = c = 1 (Mao et al. 2017, eq. 9)."""
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(0.5 * (match.real_logits - 1).square() + 0.5 * match.fake_logits.square())
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(0.5 * (match.fake_logits - 1).square())
+
+
+class Hinge(AdversarialLoss):
+    """The hinge loss (Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17)."""
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(relu(1 - match.real_logits) + relu(1 + match.fake_logits))
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(-match.fake_logits)
+
+
+class Wasserstein(AdversarialLoss):
+    """The Wasserstein critic (Arjovsky et al. 2017, algorithm 1); minus its loss estimates the distance.
+
+    With `clip`, every critic weight is cut to [-clip, clip] after each update (the paper's
+    Lipschitz constraint). WGAN-GP (Gulrajani et al. 2017) is this loss without clipping and with
+    the gradient penalty among its `penalties`. The reference code's longer critic training at the
+    start (100 updates for each of the first 25) is in neither paper, and not done here.
+    """
+
+    def __init__(
+        self,
+        n_critic: int = 5,
+        penalties: Mapping[str, nn.Module] | None = None,
+        clip: float | None = None,
+    ) -> None:
+        super().__init__(n_critic, penalties)
+        self.clip = clip
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(match.fake_logits - match.real_logits)
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(-match.fake_logits)
+
+    def constrain(self, parameters: Iterable[Tensor]) -> None:
+        if self.clip is not None:
+            with torch.no_grad():
+                for parameter in parameters:
+                    parameter.clamp_(-self.clip, self.clip)
+
+
+class RelativisticAverage(AdversarialLoss):
+    """RaSGAN: is a real more real than the average fake? (Jolicoeur-Martineau 2018, sec. 4.2)
+
+    Both means are over the global batch, and gradients flow through them.
+    """
+
+    def discriminator(self, match: Match) -> Tensor:
+        real, fake = match.real_logits, match.fake_logits
+        return per_sample(softplus(-(real - global_mean(fake))) + softplus(fake - global_mean(real)))
+
+    def generator(self, match: Match) -> Tensor:
+        real, fake = match.real_logits, match.fake_logits
+        return per_sample(softplus(real - global_mean(fake)) + softplus(-(fake - global_mean(real))))
+
+
+class RelativisticPairing(AdversarialLoss):
+    """RpGAN: is each real more real than the fake it is paired with? (Jolicoeur-Martineau 2018, eq. 7 and 8)"""
+
+    def discriminator(self, match: Match) -> Tensor:
+        return per_sample(softplus(match.fake_logits - match.real_logits))
+
+    def generator(self, match: Match) -> Tensor:
+        return per_sample(softplus(match.real_logits - match.fake_logits))

@@ -1,0 +1,126 @@
+"""The machine that a run is on: device, threads, signals, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from gan_cli import __version__
+from gan_cli.errors import UserError
+
+
+def pick_device(name: str) -> torch.device:
+    """The training device of this process: "auto" is CUDA, else MPS, else the CPU.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError("trainer.device=cuda, but torch finds no CUDA GPU here; use trainer.device=cpu or auto")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.device=mps, but torch finds no Apple GPU here; use trainer.device=cpu or auto")
+    if name == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        if index >= torch.cuda.device_count():
+            raise UserError(f"process {index} has no GPU of its own ({torch.cuda.device_count()} here); lower trainer.processes")
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+    return torch.device(name)
+
+
+class StopSignals:
+    """Remembers SIGINT and SIGTERM; a second one is not waited for."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignals]:
+    """While it is open, Ctrl-C and SIGTERM are noted instead of obeyed at once (main thread only)."""
+    stop = StopSignals()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def thread_count(processes: int, device: torch.device) -> Iterator[None]:
+    """Several processes on one CPU share its cores instead of fighting for them."""
+    before = torch.get_num_threads()
+    if processes > 1 and device.type == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """`trainer.deterministic`: torch raises where an operation has no deterministic form."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on."""
+    names = ("torch", "torchvision", "hydra-core", "numpy")
+    return {"gan_cli": __version__, "python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def git_commit() -> str | None:
+    """The commit of the working folder, with "+changes" where it is not clean; None outside a repository."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+
+
+def shown(folder: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
+

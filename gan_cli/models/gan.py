@@ -1,0 +1,44 @@
+"""GAN as a pair of multi-layer perceptrons, the form most people meet first.
+
+559,632 and 533,505 parameters at 28x28x1. For the network of the 2014 paper see `gan_maxout`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """Latent (N, Z) -> images (N, C, R, R) in [-1, 1]: 256 and 512 LeakyReLU(0.2) units, tanh."""
+
+    def __init__(self, latent_size: int, channels: int, resolution: int, width: int = 256) -> None:
+        super().__init__()
+        self.shape = (channels, resolution, resolution)
+        self.layers = nn.Sequential(
+            nn.Linear(latent_size, width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(width, 2 * width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(2 * width, channels * resolution**2),
+        )
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        return torch.tanh(self.layers(latent)).view(-1, *self.shape)
+
+
+class Discriminator(nn.Module):
+    """Images (N, C, R, R) -> logits (N,): 512 and 256 LeakyReLU(0.2) units."""
+
+    def __init__(self, channels: int, resolution: int, width: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(channels * resolution**2, 2 * width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(2 * width, width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(width, 1),
+        )
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layers(image.flatten(1)).squeeze(1)

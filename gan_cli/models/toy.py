@@ -1,0 +1,40 @@
+"""Networks for points in the plane, after the ring experiment of Unrolled GAN (Metz et al. 2017).
+
+49,666 and 17,025 parameters (latent 256, two layers of 128 tanh units, orthogonal weights of gain 1.4).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gan_cli.layers.init import orthogonal_init
+
+
+def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    layers = nn.Sequential(
+        nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, outputs)
+    )
+    orthogonal_init(layers, 1.4)
+    return layers
+
+
+class Generator(nn.Module):
+    """Latent (N, Z) -> points (N, D)."""
+
+    def __init__(self, latent_size: int, dimensions: int = 2, width: int = 128) -> None:
+        super().__init__()
+        self.layers = perceptron(latent_size, width, dimensions)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layers(latent)
+
+
+class Discriminator(nn.Module):
+    """Points (N, D) -> logits (N,)."""
+
+    def __init__(self, dimensions: int = 2, width: int = 128) -> None:
+        super().__init__()
+        self.layers = perceptron(dimensions, width, 1)
+
+    def forward(self, points: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layers(points).squeeze(1)

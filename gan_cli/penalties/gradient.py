@@ -1,0 +1,117 @@
+"""Penalties on the critic's gradient with respect to its input.
+
+Each returns shape (N,), its own weight included. A penalty must be per sample: batch norm in the
+critic would couple the samples, so every one of these asks for a critic without it (see the YAML's
+`brings`). Gradients are summed over all dimensions but the first.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_cli.distributed import global_mean
+from gan_cli.types import Match
+
+TINY = 1e-12  # under the square root: its derivative at exactly 0 is infinite
+
+
+class Penalty(nn.Module):
+    """The contract of a penalty.
+
+    Args:
+        weight: factor on the term (or gamma, where the paper's term is gamma/2 of something).
+        every: lazy regularization: the term is added on every k-th update of its player only, k
+            times as strong.
+    """
+
+    player: str = "discriminator"
+    differentiates: ClassVar[frozenset[str]] = frozenset()  # sides of the match that it takes input gradients of
+
+    def __init__(self, weight: float, every: int = 1) -> None:
+        super().__init__()
+        self.weight, self.every = weight, every
+
+    def of(self, match: Match) -> Tensor:
+        """The weighted term, (N,)."""
+        raise NotImplementedError
+
+
+class R1(Penalty):
+    """gamma/2 |grad D(x)|^2 at reals (Mescheder et al. 2018, eq. 9); `weight` is gamma."""
+
+    differentiates = frozenset({"real"})
+
+    def of(self, match: Match) -> Tensor:
+        return self.weight / 2 * squared_norm(input_gradient(match.real_logits, match.real))
+
+
+class R2(Penalty):
+    """gamma/2 |grad D(x)|^2 at fakes (Mescheder et al. 2018, eq. 10); `weight` is gamma."""
+
+    differentiates = frozenset({"fake"})
+
+    def of(self, match: Match) -> Tensor:
+        return self.weight / 2 * squared_norm(input_gradient(match.fake_logits, match.fake))
+
+
+class GradientPenalty(Penalty):
+    """weight (|grad D(x)| - target)^2 on straight lines between reals and fakes (Gulrajani et al. 2017, eq. 3).
+
+    One position on the line for each sample.
+    """
+
+    differentiates = frozenset({"between"})
+
+    def __init__(self, weight: float = 10.0, every: int = 1, target: float = 1.0) -> None:
+        super().__init__(weight, every)
+        self.target = target
+
+    def of(self, match: Match) -> Tensor:
+        real, fake = match.real.detach(), match.fake.detach()
+        assert match.noise is not None
+        position = match.noise.uniform("gradient_penalty" + match.suffix, *[1] * (real.dim() - 1))
+        between = torch.lerp(real, fake, position).requires_grad_()
+        norm = squared_norm(input_gradient(match.judge(between), between)).add(TINY).sqrt()
+        return self.weight * (norm - self.target).square()
+
+
+class DRAGAN(Penalty):
+    """weight (|grad D(x)| - 1)^2 around the reals (Kodali et al. 2017, algorithm 1).
+
+    As in the authors' code: between each real and a copy moved by `spread` standard deviations of
+    the (global) batch times U[0, 1) noise, at one position for each sample.
+    """
+
+    differentiates = frozenset({"between"})
+
+    def __init__(self, weight: float = 10.0, every: int = 1, spread: float = 0.5) -> None:
+        super().__init__(weight, every)
+        self.spread = spread
+
+    def of(self, match: Match) -> Tensor:
+        real, noise = match.real.detach(), match.noise
+        assert noise is not None
+        mean = global_mean(real)
+        deviation = global_mean((real - mean).square()).sqrt()
+        moved = self.spread * deviation * noise.uniform("dragan" + match.suffix, *real.shape[1:])
+        position = noise.uniform("dragan_position" + match.suffix, *[1] * (real.dim() - 1))
+        around = (real + position * moved).requires_grad_()
+        norm = squared_norm(input_gradient(match.judge(around), around)).add(TINY).sqrt()
+        return self.weight * (norm - 1).square()
+
+
+def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:
+    """d logits / d samples, sample by sample, itself differentiable; the shape of `samples`.
+
+    A patch critic's logits are averaged to one per sample first.
+    """
+    total = logits.flatten(1).mean(1).sum() if logits.dim() > 1 else logits.sum()
+    return torch.autograd.grad(total, samples, create_graph=True)[0]
+
+
+def squared_norm(gradient: Tensor) -> Tensor:
+    """(N, ...) -> (N,)"""
+    return gradient.square().flatten(1).sum(1)

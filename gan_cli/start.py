@@ -1,0 +1,108 @@
+"""What a run says of itself when it starts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_cli.build import parameter_counts
+from gan_cli.data.medium import Medium
+from gan_cli.data.order import Batches, Data
+from gan_cli.gan import GAN, Phase
+from gan_cli.log import Console, Curves
+from gan_cli.machine import device_name, git_commit, shown, versions
+from gan_cli.run_folder import digest_of, read_json, update_run, write_json
+from gan_cli.settings import TrainerSettings
+
+
+def announce(
+    folder: Path,
+    config: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    data: Data,
+    device: torch.device,
+    settings: TrainerSettings,
+    console: Console,
+) -> None:
+    """The start block on the console, and `run.json`."""
+    counts = parameter_counts(gan)
+    choices = config.get("choices") or {}
+    rates = ", ".join(f"{phase.name} {phase.learning_rate(0):g}" for phase in phases)
+    options = {k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v}
+    terms = [choices.get("loss", config["loss"]["_target_"]), *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items())]
+    sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    steps = " + ".join(f"{phase.repeat} {phase.name}" for phase in phases)
+    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
+    lines = {
+        "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",
+        "loss": " + ".join(terms) + f"   updates a step: {steps}",
+        "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
+        + "".join(f"   {key} {value}" for key, value in options.items()),
+        "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
+        + (f" ({data.note})" if data.note else ""),
+        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision}, {device_name(device)}"
+        + (f", {settings.processes} processes" if settings.processes > 1 else ""),
+        "folder": shown(folder),
+    }
+    for name, text in lines.items():
+        console(f"{name:<10} {text}")
+    before = read_json(folder / "run.json") or {}
+    write_json(
+        folder / "run.json",
+        {
+            **before,
+            "status": "running",
+            "name": config.get("name"),
+            "notes": config.get("notes"),
+            "parts": choices,
+            "images": before.get("images", 0),
+            "total_images": settings.total_images,
+            "parameters": counts,
+            "seconds": before.get("seconds", 0.0),
+            "seed": config["seed"],
+            "init_from": config.get("init_from"),
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "device": device_name(device),
+            "processes": settings.processes,
+            "started": before.get("started", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
+            "digest_of_config": digest_of(config),
+        },
+    )
+
+
+def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:
+    """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
+    curves.describe(config, json.dumps(config, indent=2))
+    data = batches.data
+    count = min(samples, len(data))
+    reals = data.fetch(torch.arange(count) * (len(data) // count), batches.device)
+    picture = reals["image"] if "image" in reals else reals["point"]
+    curves.picture("reals", medium.preview(picture, max(1, round(count**0.5))), 0)
+
+
+def _penalties(gan: GAN) -> dict[str, Any]:
+    return {**gan.loss.penalties, **gan.penalties}
+
+
+def _norm(config: dict[str, Any]) -> str:
+    norm = config["model"].get("discriminator", {}).get("norm")
+    return f", critic norm {norm}" if norm else ""
+
+
+def _size(config: dict[str, Any]) -> str:
+    dataset = config["dataset"]
+    if dataset.get("resolution"):
+        return f"{dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}"
+    return "points in the plane"
+
+
+def finish_record(folder: Path, seconds: float, **values: Any) -> None:
+    """How a run (or this part of it) ended; seconds add up over its parts."""
+    before = read_json(folder / "run.json") or {}
+    update_run(folder, seconds=round(before.get("seconds", 0.0) + seconds, 1), **values)

@@ -1,0 +1,170 @@
+"""A run, from a plain config to its folder. Read this file first; `gan.py` second, `update.py` third.
+
+Nothing here knows Hydra: `train` takes a plain dict (what `gan-train --cfg job` prints, resolved)
+and works from a notebook.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_cli import checkpoint, distributed
+from gan_cli.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
+from gan_cli.data.order import Batches
+from gan_cli.ema import EMA
+from gan_cli.errors import Interrupted, RunError
+from gan_cli.gan import GAN, Phase
+from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
+from gan_cli.log import Console, Curves, Meter
+from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
+from gan_cli.run_folder import digest_of, update_run
+from gan_cli.settings import TrainerSettings, trainer_settings
+from gan_cli.snapshot import restore, snapshot, start_from
+from gan_cli.start import announce, describe_start
+from gan_cli.types import Batch, State
+from gan_cli.update import Updater, keeps_graph
+
+
+@dataclass
+class Session:
+    """Everything that a run has in hand."""
+
+    gan: GAN
+    phases: list[Phase]
+    batches: Batches
+    ema: EMA
+    state: State
+    update: Updater
+    jobs: list[Job]
+    total_images: int
+
+
+def loop(session: Session, stop: StopSignals) -> None:
+    """Train until the images are seen or a signal asks to stop; in the order things happen."""
+    gan, state, batches = session.gan, session.state, session.batches
+    while state.images < session.total_images:
+        gan.set_progress(state.images)
+        due = [phase for phase in session.phases if phase.due(state)]
+        if not due:
+            raise RunError(f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there")
+        batch: Batch | None = None
+        for number, phase in enumerate(due):
+            for repetition in range(phase.repeat):
+                if batch is None or repetition:  # the first due phase draws; the others share its last batch
+                    batch = batches.next(state, phase.batch_size)
+                last = repetition == phase.repeat - 1
+                session.update(phase, batch, state, keep=last and keeps_graph(gan, due, number))
+        state.step += 1
+        session.ema.update(state.images)
+        for job in session.jobs:
+            if job.due(state):
+                job(state)
+        if distributed.any_process(stop.signal, batches.device):
+            return
+
+
+def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
+    """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
+
+    Args:
+        config: the composed config, resolved to plain values.
+        folder: the run's folder; made if need be.
+        trust: packages whose classes the config may use besides the allow-list.
+
+    Raises:
+        UserError: a part can't be built.
+        DivergedError: NaN or infinity; the last good checkpoint stays.
+        Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
+    """
+    settings = trainer_settings(config)
+    device = pick_device(settings.device)
+    distributed.join(device)
+    with stop_signals() as stop, thread_count(settings.processes, device), determinism(settings.deterministic):
+        console = Console(folder / "run.log" if distributed.rank() == 0 else None)
+        session = prepare(config, settings, folder, device, console, trust)
+        try:
+            loop(session, stop)
+            return conclude(folder, session, stop, console)
+        finally:
+            for job in session.jobs:
+                job.close()
+
+
+def conclude(folder: Path, session: Session, stop: StopSignals, console: Console) -> dict[str, Any]:
+    """The end of a run that saw all its images, or that a signal asked to stop."""
+    state = session.state
+    if state.images < session.total_images:
+        for job in session.jobs:
+            if isinstance(job, SaveCheckpoint):
+                job(state)
+        raise Interrupted(
+            f"stopped at {state.images:,} of {session.total_images:,} images, checkpoint written;"
+            f" go on with:  gan-train resume={shlex.quote(str(folder))}",
+            distributed.any_process(stop.signal, session.batches.device),
+        )
+    for job in session.jobs:
+        job.finish(state)
+    result = {"status": "finished", "images": state.images}
+    if console.path is not None:
+        update_run(folder, **result)
+        console(f"done: {state.images:,} images; samples in {folder / 'samples'}, checkpoints in {folder / 'checkpoints'}")
+    return result
+
+
+def prepare(
+    config: dict[str, Any],
+    settings: TrainerSettings,
+    folder: Path,
+    device: torch.device,
+    console: Console,
+    trust: Sequence[str],
+) -> Session:
+    """Build all parts; restore them where the folder has a checkpoint."""
+    data, medium = build_data(config, trust), build_medium(config, trust)
+    data.to(device)
+    gan = build_game(config, trust).to(device).train()
+    phases = gan.phases(optimizer_factory(config, trust))
+    ema = EMA(gan.generators, settings.ema_halflife_images)
+    state, meter = State(seed=config["seed"]), Meter(device)
+    update = Updater(gan, device, settings.accumulate, settings.precision, meter)
+    batches = Batches(
+        data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size()
+    )
+    if checkpoint.listed(folder):
+        path, content = checkpoint.load(folder, console)
+        restore(content, gan, phases, ema, update, state, meter, data)
+        console(f"going on from {path}, {state.images:,} images")
+    elif config.get("init_from"):
+        source = start_from(config["init_from"], gan, ema, console)
+        console(f"weights from {source}")
+
+    def content() -> dict[str, Any]:
+        return snapshot(config, gan, phases, ema, update, state, meter, data)
+
+    curves = None
+    summary = {
+        "model": (config.get("choices") or {}).get("model"),
+        "networks": checkpoint.model_facts(config),
+        "parameters": parameter_counts(gan),
+        "versions": versions(),
+        "digest_of_config": digest_of(config),
+    }
+    if distributed.rank() == 0:
+        curves = Curves(folder, state.images)
+        announce(folder, config, gan, phases, data, device, settings, console)
+        if state.images == 0:
+            describe_start(curves, config, batches, medium, settings.preview_samples)
+    log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
+    samples = SampleGrid(settings.sample_every_images, state.images, settings.preview_samples, gan, ema, medium, curves,
+                         folder / "samples", device, state.seed)  # fmt: skip
+    save = SaveCheckpoint(settings.checkpoint_every_images, state.images, folder, settings.keep_checkpoints, meter, content,
+                          summary)  # fmt: skip
+    status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
+    (folder / "samples").mkdir(exist_ok=True)
+    return Session(gan, phases, batches, ema, state, update, [log, samples, save, status], settings.total_images)
