@@ -129,6 +129,8 @@ def prepare(
     data, medium = build_data(config, trust), build_medium(config, trust)
     data.to(device)
     gan = build_game(config, trust).to(device).train()
+    if device.type != "mps":
+        gan.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
     phases = gan.phases(optimizer_factory(config, trust))
     ema = EMA(gan.generators, settings.ema_halflife_images)
     state, meter = State(seed=config["seed"]), Meter(device)

@@ -14,7 +14,7 @@ runs: list[tuple[Path, str, str]] = []  # folder, status, sentence, of the runs 
 _held = ExitStack()
 
 
-def names() -> list[str]:
+def names(root: str = "train") -> list[str]:
     """All keys of the composed defaults, and the groups: what a misspelled key may have meant."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -25,7 +25,7 @@ def names() -> list[str]:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        content = OmegaConf.to_container(compose("train"), resolve=False)
+        content = OmegaConf.to_container(compose(root), resolve=False)
     keys = [*flat(content), *content]  # type: ignore[arg-type]
     return [str(key) for key in keys]
 

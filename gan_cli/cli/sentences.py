@@ -34,7 +34,7 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> 
 
 def say(text: str, code: int) -> int:
     prefix = "" if code > 128 else "error: "
-    print(prefix + text, file=sys.stderr, flush=True)
+    print(prefix + " ".join(text.split()), file=sys.stderr, flush=True)
     return code
 
 
@@ -64,6 +64,7 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
 
 def meant(word: str, names: list[str]) -> str:
     """`; did you mean a or b?`, or nothing. A key is also found by its last part."""
+    names = list(dict.fromkeys(names))
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     if not near:
         last = word.rpartition(".")[2]

@@ -1,0 +1,133 @@
+"""Samples from a checkpoint: a grid, single files, or one array. Needs no data set; works from a notebook."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_cli import checkpoint
+from gan_cli.build import build_game, build_medium
+from gan_cli.data.medium import Medium, write_png
+from gan_cli.errors import UserError
+from gan_cli.gan import GAN
+from gan_cli.machine import pick_device
+from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.run_folder import write_atomically
+
+
+@dataclass
+class Trained:
+    """A trained game, ready to draw from."""
+
+    gan: GAN
+    generators: dict[str, nn.Module]
+    medium: Medium
+    class_names: list[str]
+    path: Path
+    images: int
+    device: torch.device
+
+
+def load_trained(where: Path, ema: bool = True, device: str = "auto", trust: Sequence[str] = (), warn: Any = print) -> Trained:
+    """The newest valid checkpoint of a run, or a given one, built through the allow-list.
+
+    Args:
+        where: a run's folder or a checkpoint file.
+        ema: averaged generator weights with their buffers; False: the raw ones.
+        device: "auto", "cpu", "cuda", "mps".
+        trust: packages whose classes the checkpoint's config may use.
+
+    Raises:
+        UserError: no valid checkpoint, or one whose config names a class that is not allowed.
+    """
+    path, content = checkpoint.load(where, warn)
+    config, on = content["config"], pick_device(device)
+    gan = build_game(config, trust)
+    gan.load_state_dict(content["gan"])
+    gan.to(on).eval()
+    generators = gan.generators
+    if ema:
+        for name, network in generators.items():
+            network.load_state_dict(content["ema"][name])
+    medium, names = build_medium(config, trust), list(content["data"]["class_names"])
+    return Trained(gan, generators, medium, names, path, content["progress"]["images"], on)
+
+
+def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[int] | None:
+    """Class numbers from numbers or names; None where none were asked for.
+
+    Raises:
+        UserError: an unconditional model, or no such class.
+    """
+    if wanted is None:
+        return None
+    if trained.gan.num_classes is None:
+        raise UserError("labels= needs a conditional model, and this one was trained without labels (cgan and cdcgan have them)")
+    numbers = []
+    for label in wanted:
+        if isinstance(label, str) and label in trained.class_names:
+            numbers.append(trained.class_names.index(label))
+        elif str(label).isdigit() and int(label) < trained.gan.num_classes:
+            numbers.append(int(label))
+        else:
+            known = ", ".join(f"{number} {name}" for number, name in enumerate(trained.class_names))
+            raise UserError(f"labels= has {label!r}, which is no class of this model; it knows {known}")
+    return numbers
+
+
+def plan(trained: Trained, count: int, seed: int, labels: list[int] | None) -> tuple[Tensor, Tensor | None]:
+    """Latents (count, Z) and labels (count,) or None. Given labels come in equal runs, one class after the other."""
+    latent = trained.gan.latent.draw(count, generator_for("cpu", seed, "sample"))
+    if trained.gan.num_classes is None:
+        return latent, None
+    if labels is None:
+        return latent, torch.arange(count) % trained.gan.num_classes
+    return latent, torch.tensor([labels[number * len(labels) // count] for number in range(count)])
+
+
+def draw(trained: Trained, latent: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:
+    """Samples in batches, on the CPU; each depends on its own latent and label alone."""
+    seed_everything(0, "sample")  # networks with noise of their own
+    for start in range(0, len(latent), batch_size):
+        rows = slice(start, start + batch_size)
+        some = None if label is None else label[rows].to(trained.device)
+        yield trained.gan.sample(trained.generators, latent[rows].to(trained.device), some).float().cpu()
+
+
+def write_grid(trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int, batch_size: int) -> None:
+    samples = torch.cat(list(draw(trained, latent, label, batch_size)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(trained.medium.preview(samples, columns), path)
+
+
+def write_files(trained: Trained, folder: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict) -> None:
+    """One file for each sample, and `latents.npz` with what made them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number, digits = 0, max(6, len(str(len(latent) - 1)))
+    for batch in draw(trained, latent, label, batch_size):
+        for sample in batch:
+            trained.medium.save(sample, folder / f"{number:0{digits}d}{trained.medium.ending}")
+            number += 1
+    write_npz(folder / "latents.npz", {"latents": latent, "labels": label}, about)
+
+
+def write_array(trained: Trained, path: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict) -> None:
+    """`samples`, `latents` and, for a conditional model, `labels` in one .npz file."""
+    samples = torch.cat([trained.medium.array(batch) for batch in draw(trained, latent, label, batch_size)])
+    write_npz(path, {"samples": samples, "latents": latent, "labels": label}, about)
+
+
+def write_npz(path: Path, tensors: dict[str, Tensor | None], about: dict) -> None:
+    import numpy
+
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items() if tensor is not None}
+    numpy.savez(buffer, **arrays, about=numpy.array(json.dumps(about)))
+    write_atomically(path, buffer.getvalue())
