@@ -41,7 +41,9 @@ def locate(target: str, trust: Sequence[str] = ()) -> type:
     if not isinstance(found, type):
         raise UserError(f"_target_={target!r} is not a class")
     if not is_allowed(f"{found.__module__}.{found.__qualname__}", trust):
-        raise UserError(f"_target_={target!r} is {found.__module__}.{found.__qualname__}, which is not on the allow-list")
+        raise UserError(
+            f"_target_={target!r} is {found.__module__}.{found.__qualname__}, which is not on the allow-list"
+        )
     return found
 
 
@@ -108,5 +110,3 @@ def optimizer_factory(
 def parameter_counts(gan: GAN) -> dict[str, int]:
     """Trainable parameters of each network, by name."""
     return {name: sum(p.numel() for p in network.parameters()) for name, network in gan.networks.items()}
-
-

@@ -21,7 +21,9 @@ class EMA:
 
     def __init__(self, networks: dict[str, nn.Module], halflife_images: int, ramp_up: float = 0.05) -> None:
         self.sources = networks
-        self.networks = {name: copy.deepcopy(network).requires_grad_(False).eval() for name, network in networks.items()}
+        self.networks = {
+            name: copy.deepcopy(network).requires_grad_(False).eval() for name, network in networks.items()
+        }
         self.halflife_images, self.ramp_up = halflife_images, ramp_up
         self.images = 0
 

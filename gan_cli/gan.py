@@ -103,14 +103,24 @@ class GAN(nn.Module):
         """All networks by name, for parameter counts."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
-    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]) -> list[Phase]:
+    def phases(
+        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
+    ) -> list[Phase]:
         """Who moves when. `optimizers(player, networks)` gives an optimizer and its rate's schedule."""
         plan = [
             ("discriminator", self.discriminator, self.loss.n_critic, self.loss.constrain),
             ("generator", self.generator, 1, None),
         ]
         return [
-            Phase(name, name, [network], *optimizers(name, [network]), self.penalties_of(name), repeat, constraint=constraint)
+            Phase(
+                name,
+                name,
+                [network],
+                *optimizers(name, [network]),
+                self.penalties_of(name),
+                repeat,
+                constraint=constraint,
+            )
             for name, network, repeat, constraint in plan
         ]
 
@@ -161,7 +171,9 @@ class GAN(nn.Module):
 class Turn:
     """What one update has in hand: each part is made once, on first use."""
 
-    def __init__(self, gan: GAN, phase: Phase, batch: Batch, noise: Noise, penalties: dict[str, Penalty], keep: bool) -> None:
+    def __init__(
+        self, gan: GAN, phase: Phase, batch: Batch, noise: Noise, penalties: dict[str, Penalty], keep: bool
+    ) -> None:
         self.gan, self.phase, self.batch, self.noise = gan, phase, batch, noise
         self.penalties, self.keep = penalties, keep  # penalties: those that are due
         self.player = phase.player

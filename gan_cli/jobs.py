@@ -138,7 +138,9 @@ class Status(Job):
         if console.path is not None and sys.stdout.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout)
+            self.bar = tqdm(
+                total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout
+            )
 
     def due(self, state: State) -> bool:
         return time.monotonic() - self.shown >= (0.2 if self.bar is not None else self.every_s)
@@ -152,7 +154,11 @@ class Status(Job):
             return
         rate = (state.images - self.begun_at) / max(self.shown - self.begun, 1e-9)
         left = max(self.total - state.images, 0) / max(rate, 1e-9)
-        parts = [f"{min(state.images, self.total):,} of {self.total:,} images", f"{rate:,.0f} images/s", f"{duration(left)} left"]
+        parts = [
+            f"{min(state.images, self.total):,} of {self.total:,} images",
+            f"{rate:,.0f} images/s",
+            f"{duration(left)} left",
+        ]
         parts += [f"{name} {value:.3f}" for name, value in losses.items()]
         self.console("  " + "   ".join(parts))
 

@@ -35,7 +35,9 @@ def launch(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> d
             raise
         except Exception as error:
             failure = explain(error, folder)
-            finish_record(folder, time.monotonic() - begun, status=getattr(failure, "status", "failed"), error=str(failure))
+            finish_record(
+                folder, time.monotonic() - begun, status=getattr(failure, "status", "failed"), error=str(failure)
+            )
             if failure is error:
                 raise
             console.error(f"{type(error).__name__}: {error}") if str(error) not in str(failure) else None
@@ -53,7 +55,9 @@ def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) ->
     return _elastic(config, folder, trust, settings.processes, settings.max_restarts)
 
 
-def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int) -> dict[str, Any]:
+def _elastic(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int
+) -> dict[str, Any]:
     """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -35,7 +35,9 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda":
         index = int(os.environ.get("LOCAL_RANK", "0"))
         if index >= torch.cuda.device_count():
-            raise UserError(f"process {index} has no GPU of its own ({torch.cuda.device_count()} here); lower trainer.processes")
+            raise UserError(
+                f"process {index} has no GPU of its own ({torch.cuda.device_count()} here); lower trainer.processes"
+            )
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device(name)
@@ -98,14 +100,20 @@ def determinism(wanted: bool) -> Iterator[None]:
 def versions() -> dict[str, str]:
     """What a result may depend on."""
     names = ("torch", "torchvision", "hydra-core", "numpy")
-    return {"gan_cli": __version__, "python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    return {
+        "gan_cli": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }
 
 
 def git_commit() -> str | None:
     """The commit of the working folder, with "+changes" where it is not clean; None outside a repository."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5, check=True)
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
@@ -123,4 +131,3 @@ def shown(folder: Path) -> str:
         return str(folder.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(folder)
-

@@ -78,7 +78,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+") as file:
         if not _try_lock(file):
-            raise UserError(f"{what} {str(folder)!r} is in use by another process; wait for it or choose another folder")
+            raise UserError(
+                f"{what} {str(folder)!r} is in use by another process; wait for it or choose another folder"
+            )
         yield
 
 

@@ -35,7 +35,9 @@ class Trained:
     device: torch.device
 
 
-def load_trained(where: Path, ema: bool = True, device: str = "auto", trust: Sequence[str] = (), warn: Any = print) -> Trained:
+def load_trained(
+    where: Path, ema: bool = True, device: str = "auto", trust: Sequence[str] = (), warn: Any = print
+) -> Trained:
     """The newest valid checkpoint of a run, or a given one, built through the allow-list.
 
     Args:
@@ -69,7 +71,9 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
     if wanted is None:
         return None
     if trained.gan.num_classes is None:
-        raise UserError("labels= needs a conditional model, and this one was trained without labels (cgan and cdcgan have them)")
+        raise UserError(
+            "labels= needs a conditional model, and this one was trained without labels (cgan and cdcgan have them)"
+        )
     numbers = []
     for label in wanted:
         if isinstance(label, str) and label in trained.class_names:
@@ -101,13 +105,17 @@ def draw(trained: Trained, latent: Tensor, label: Tensor | None, batch_size: int
         yield trained.gan.sample(trained.generators, latent[rows].to(trained.device), some).float().cpu()
 
 
-def write_grid(trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int, batch_size: int) -> None:
+def write_grid(
+    trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int, batch_size: int
+) -> None:
     samples = torch.cat(list(draw(trained, latent, label, batch_size)))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(trained.medium.preview(samples, columns), path)
 
 
-def write_files(trained: Trained, folder: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict) -> None:
+def write_files(
+    trained: Trained, folder: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict
+) -> None:
     """One file for each sample, and `latents.npz` with what made them."""
     folder.mkdir(parents=True, exist_ok=True)
     number, digits = 0, max(6, len(str(len(latent) - 1)))
@@ -118,7 +126,9 @@ def write_files(trained: Trained, folder: Path, latent: Tensor, label: Tensor | 
     write_npz(folder / "latents.npz", {"latents": latent, "labels": label}, about)
 
 
-def write_array(trained: Trained, path: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict) -> None:
+def write_array(
+    trained: Trained, path: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict
+) -> None:
     """`samples`, `latents` and, for a conditional model, `labels` in one .npz file."""
     samples = torch.cat([trained.medium.array(batch) for batch in draw(trained, latent, label, batch_size)])
     write_npz(path, {"samples": samples, "latents": latent, "labels": label}, about)

@@ -16,7 +16,14 @@ from gan_cli.update import Updater
 
 
 def snapshot(
-    config: dict[str, Any], gan: GAN, phases: list[Phase], ema: EMA, update: Updater, state: State, meter: Meter, data: Data
+    config: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    ema: EMA,
+    update: Updater,
+    state: State,
+    meter: Meter,
+    data: Data,
 ) -> dict[str, Any]:
     """Tensors and plain values: all that the run needs to go on exactly. No generator state: see `randomness`."""
     return {
@@ -32,7 +39,14 @@ def snapshot(
 
 
 def restore(
-    content: dict[str, Any], gan: GAN, phases: list[Phase], ema: EMA, update: Updater, state: State, meter: Meter, data: Data
+    content: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    ema: EMA,
+    update: Updater,
+    state: State,
+    meter: Meter,
+    data: Data,
 ) -> None:
     """The inverse of `snapshot`.
 

@@ -33,8 +33,13 @@ def announce(
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
     rates = ", ".join(f"{phase.name} {phase.learning_rate(0):g}" for phase in phases)
-    options = {k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v}
-    terms = [choices.get("loss", config["loss"]["_target_"]), *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items())]
+    options = {
+        k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v
+    }
+    terms = [
+        choices.get("loss", config["loss"]["_target_"]),
+        *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items()),
+    ]
     sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     steps = " + ".join(f"{phase.repeat} {phase.name}" for phase in phases)
     about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")

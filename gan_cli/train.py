@@ -52,7 +52,9 @@ def loop(session: Session, stop: StopSignals) -> None:
         gan.set_progress(state.images)
         due = [phase for phase in session.phases if phase.due(state)]
         if not due:
-            raise RunError(f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there")
+            raise RunError(
+                f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
+            )
         batch: Batch | None = None
         for number, phase in enumerate(due):
             for repetition in range(phase.repeat):
@@ -113,7 +115,9 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
     result = {"status": "finished", "images": state.images}
     if console.path is not None:
         update_run(folder, **result)
-        console(f"done: {state.images:,} images; samples in {folder / 'samples'}, checkpoints in {folder / 'checkpoints'}")
+        console(
+            f"done: {state.images:,} images; samples in {folder / 'samples'}, checkpoints in {folder / 'checkpoints'}"
+        )
     return result
 
 
@@ -135,9 +139,7 @@ def prepare(
     ema = EMA(gan.generators, settings.ema_halflife_images)
     state, meter = State(seed=config["seed"]), Meter(device)
     update = Updater(gan, device, settings.accumulate, settings.precision, meter)
-    batches = Batches(
-        data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size()
-    )
+    batches = Batches(data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size())
     if checkpoint.listed(folder):
         path, content = checkpoint.load(folder, console)
         restore(content, gan, phases, ema, update, state, meter, data)

@@ -68,7 +68,9 @@ class Updater:
         self.scaler.update()
         if phase.constraint is not None:
             phase.constraint(phase.parameters)
-        means = {name: torch.stack([part[name] for part in seen]).mean() for name in seen[0]} if len(seen) > 1 else seen[0]
+        means = (
+            {name: torch.stack([part[name] for part in seen]).mean() for name in seen[0]} if len(seen) > 1 else seen[0]
+        )
         if not self.scaler.is_enabled():  # float16: the scaler meets overflow by skipping the step
             means[f"gradient_norm/{phase.name}"] = norm
         self.meter.add(state.step, means)
@@ -140,4 +142,3 @@ def keeps_graph(gan: GAN, due: Sequence[Phase], now: int) -> bool:
 
     later = next((phase for phase in due[now + 1 :] if moves(phase)), None)
     return not moves(due[now]) and later is not None and later.repeat == 1
-

@@ -66,8 +66,15 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `gan-train` or `gan-sample` as a user does, in a folder of its own."""
 
-    def run(name: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()", *arguments]
+    def run(
+        name: str, *arguments: str, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-c",
+            f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()",
+            *arguments,
+        ]
         settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", **environment}
         settings.pop("GAN_CLI_STAMP", None)
         return subprocess.run(command, cwd=cwd or tmp_path, env=settings, capture_output=True, text=True, timeout=240)

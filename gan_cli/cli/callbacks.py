@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn
 
-
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -66,7 +65,9 @@ def checked(config: DictConfig) -> Path:
     HydraConfig.instance().set_config(config)
     content = plain(config, config.hydra.runtime.choices)
     folders = [config_folder()]
-    folders += [Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
+    folders += [
+        Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"
+    ]
     check(content, options_of(folders))
     download(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"

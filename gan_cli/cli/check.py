@@ -100,7 +100,13 @@ def check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("total_images", "batch_size", "accumulate", "processes", "keep_checkpoints", "preview_samples"):
         if trainer[key] < 1:
             raise UserError(f"trainer.{key}={trainer[key]} must be at least 1")
-    for key in ("ema_halflife_images", "log_every_images", "sample_every_images", "checkpoint_every_images", "max_restarts"):
+    for key in (
+        "ema_halflife_images",
+        "log_every_images",
+        "sample_every_images",
+        "checkpoint_every_images",
+        "max_restarts",
+    ):
         if trainer[key] < 0:
             raise UserError(f"trainer.{key}={trainer[key]} must not be negative")
     parts, batch = trainer["accumulate"] * trainer["processes"], trainer["batch_size"]
@@ -125,12 +131,18 @@ def check_fields(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) ->
     if not missing:
         return
     model, dataset = chosen(config, "model"), chosen(config, "dataset")
-    fit = [n for n, y in siblings.get("dataset", {}).items() if set(needs) <= set((y.get("provides") or {}).get("fields", []))]
+    fit = [
+        n
+        for n, y in siblings.get("dataset", {}).items()
+        if set(needs) <= set((y.get("provides") or {}).get("fields", []))
+    ]
     words = " and ".join(f"{field}s" for field in missing)
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
-    other = [n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)]
+    other = [
+        n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)
+    ]
     raise UserError(
         f"model={model} needs {words}, and dataset={dataset} has none; data sets that fit: {', '.join(fit) or 'none here'}{hint}"
         f" (or, for this data set, model={'|'.join(other)})"
@@ -165,7 +177,9 @@ def check_whole_batch(config: dict[str, Any]) -> None:
     parts.update({f"penalty={name}": node for name, node in (config.get("penalty") or {}).items()})
     for name, node in parts.items():
         if (node.get("requires") or {}).get("whole_batch"):
-            raise UserError(f"{name} takes a mean over the whole batch, which trainer.accumulate would cut; set it to 1")
+            raise UserError(
+                f"{name} takes a mean over the whole batch, which trainer.accumulate would cut; set it to 1"
+            )
 
 
 def check_penalty_names(config: dict[str, Any]) -> None:
@@ -180,12 +194,18 @@ def check_penalty_names(config: dict[str, Any]) -> None:
 def check_optimizer(optimizer: dict[str, Any]) -> None:
     """The optimizer's options are torch's own, which can't be looked up here; ours are checked by hand."""
     rates = {"learning_rate": optimizer.get("learning_rate")}
-    rates.update({f"rates.{player}": rate for player, rate in (optimizer.get("rates") or {}).items() if rate is not None})
+    rates.update(
+        {f"rates.{player}": rate for player, rate in (optimizer.get("rates") or {}).items() if rate is not None}
+    )
     for key, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate < 0:
             raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 up")
     betas = optimizer.get("betas", [0.0, 0.0])
-    if not isinstance(betas, list) or len(betas) != 2 or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas):
+    if (
+        not isinstance(betas, list)
+        or len(betas) != 2
+        or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas)
+    ):
         raise UserError(f"optimizer.betas={betas!r} must be two numbers from 0 to below 1, as [0.5,0.999]")
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")

@@ -28,7 +28,9 @@ def config_folder() -> Path:
 def register_resolvers() -> None:
     """Make the resolvers of the YAML files known; may be called again."""
     # kept in the environment: a launcher's worker processes must name the same folder
-    stamp = os.environ.setdefault(STAMP, f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.{time.time_ns() // 1_000_000 % 1000:03d}")
+    stamp = os.environ.setdefault(
+        STAMP, f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.{time.time_ns() // 1_000_000 % 1000:03d}"
+    )
     for name, function in {
         "critic_norm": critic_norm,
         "n_critic": n_critic,
@@ -72,7 +74,9 @@ def slug(text: str) -> str:
 
 def cell_name(overrides: Iterable[str]) -> str:
     """A sweep cell's folder name: from its overrides in any order, unique, at most 120 characters."""
-    kept = sorted(text for text in overrides if not text.lstrip("+~").startswith(("sweep=", "hydra.", "trust=", "notes=")))
+    kept = sorted(
+        text for text in overrides if not text.lstrip("+~").startswith(("sweep=", "hydra.", "trust=", "notes="))
+    )
     text = ",".join(kept)
     name = "_".join(slug(part.replace("=", "-")) for part in kept) or "defaults"
     plain = ",".join(part.replace("=", "-") for part in kept)

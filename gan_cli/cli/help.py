@@ -35,7 +35,12 @@ ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment
 def train_help(folders: Iterable[Path]) -> str:
     """What `gan-train --help` prints."""
     folders = list(folders)
-    lines = ["gan-train: train a generative adversarial network.", "", "Usage: gan-train [GROUP=OPTION ...] [KEY=VALUE ...]", ""]
+    lines = [
+        "gan-train: train a generative adversarial network.",
+        "",
+        "Usage: gan-train [GROUP=OPTION ...] [KEY=VALUE ...]",
+        "",
+    ]
     groups = {file.parent.name for folder in folders for file in folder.glob("*/*.yaml")}
     for group in sorted(groups, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
         several = ", several as [a,b]" if group == "penalty" else ""

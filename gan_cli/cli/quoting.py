@@ -23,7 +23,7 @@ def quote(argument: str, multirun: bool = False) -> str:
     name = key.lstrip("+~")
     if not equals or argument.startswith("-") or not (name in TEXT_KEYS or name.endswith(".root")):
         return argument
-    if value in ("", "null", "???") or value[0] in "'\"" and value[-1:] == value[0] and len(value) > 1:
+    if value in ("", "null", "???") or (value[0] in "'\"" and value[-1:] == value[0] and len(value) > 1):
         return argument
     if "${" in value or (multirun and "," in value and not os.path.exists(os.path.expanduser(value))):
         return argument

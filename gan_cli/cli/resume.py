@@ -29,13 +29,19 @@ def resume(run: Path, arguments: list[str]) -> int:
     """
     record, source = read_json(run / "run.json"), run / ".hydra" / "config.yaml"
     if record is None or not source.is_file():
-        raise UserError(f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start")
+        raise UserError(
+            f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
+        )
     config = OmegaConf.load(source)
     OmegaConf.set_struct(config, True)
-    for override in OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith(("resume=", "-"))]):
+    for override in OverridesParser.create().parse_overrides(
+        [a for a in arguments if not a.startswith(("resume=", "-"))]
+    ):
         apply(config, override)
     if any(argument in ("-m", "--multirun") for argument in arguments):
-        raise UserError("resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME")
+        raise UserError(
+            "resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME"
+        )
     content = plain(config, record.get("parts") or {})  # type: ignore[arg-type]
     changes = changed_keys(run, content)
     locked_in = [change for change in changes if not change.startswith(FREE)]
@@ -72,7 +78,9 @@ def apply(config: Any, override: Any) -> None:
     try:
         present = OmegaConf.select(config, key, throw_on_missing=False, throw_on_resolution_failure=False)
         if OmegaConf.is_dict(present) and not isinstance(value, dict):
-            raise UserError(f"resume= keeps the run's parts: {key}={value} needs a new run (init_from= starts from its weights)")
+            raise UserError(
+                f"resume= keeps the run's parts: {key}={value} needs a new run (init_from= starts from its weights)"
+            )
         OmegaConf.update(config, key, value)
     except ConfigKeyError as error:
         names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
@@ -90,7 +98,9 @@ def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
         return []
     before, after = flat(stored), flat(content)
     skipped = (*NOT_LEARNED, *(f"{key}." for key in NOT_LEARNED))
-    keys = [key for key in sorted({*before, *after}) if not (key in skipped or key.startswith(skipped[len(NOT_LEARNED):]))]
+    keys = [
+        key for key in sorted({*before, *after}) if not (key in skipped or key.startswith(skipped[len(NOT_LEARNED) :]))
+    ]
     return [
         f"{key}: {before.get(key)} -> {after.get(key)}"
         for key in keys

@@ -71,4 +71,3 @@ def meant(word: str, names: list[str]) -> str:
         tails = {name.rpartition(".")[2]: name for name in names}
         near = [tails[tail] for tail in difflib.get_close_matches(last, list(tails), n=3, cutoff=0.75)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def check_arguments(path: str, node: dict[str, Any]) -> None:
             raise UserError(f"{path} lacks {key}, which {node['_target_']} needs")
 
 
-@lru_cache(maxsize=None)
+@cache
 def signature_of(target: str) -> dict[str, tuple[str, bool]] | None:
     """Each argument's annotation (as source) and whether it is needed; None where that can't be read.
 
@@ -78,7 +78,11 @@ def _of_class(found: ast.ClassDef, tree: ast.Module, module: str) -> dict[str, t
         if method is not None:
             return _of_function(method)
     if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
-        fields = [item for item in found.body if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)]
+        fields = [
+            item
+            for item in found.body
+            if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
+        ]
         return {ast.unparse(item.target): (ast.unparse(item.annotation), item.value is None) for item in fields}
     for base in found.bases:
         name = ast.unparse(base)
@@ -133,4 +137,8 @@ def readable(annotation: str) -> str:
 
 
 def shown(value: Any) -> str:
-    return {True: "true", False: "false", None: "null"}.get(value, str(value)) if isinstance(value, (bool, type(None))) else str(value)
+    return (
+        {True: "true", False: "false", None: "null"}.get(value, str(value))
+        if isinstance(value, (bool, type(None)))
+        else str(value)
+    )

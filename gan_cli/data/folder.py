@@ -85,7 +85,9 @@ def scan(root: str | Path, skip_corrupt: bool = False) -> Scan:
     good = [name for name in names if name not in corrupt]
     if not good:
         raise UserError(f"none of the {len(names)} images in dataset.root={str(root)!r} can be read")
-    pictures = [Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]]
+    pictures = [
+        Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]
+    ]
     nested = all("/" in name for name in good)
     classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
     return Scan(str(folder), pictures, corrupt, classes if len(classes) > 1 else [])
@@ -97,15 +99,15 @@ def _find(folder: Path) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(place).relative_to(folder)
         found += [
-            (below / name).as_posix()
-            for name in files
-            if name.lower().endswith(ENDINGS) and not name.startswith(".")
+            (below / name).as_posix() for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")
         ]
     return found
 
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
-    cache_file = cache_folder() / f"scan-{hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()}.json"
+    cache_file = (
+        cache_folder() / f"scan-{hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()}.json"
+    )
     try:
         known = json.loads(cache_file.read_text())
     except (OSError, ValueError):  # no cache yet, or a torn one: look again
@@ -120,7 +122,9 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
             unseen.append((name, stamp))
     if unseen:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for (name, stamp), verdict in zip(unseen, pool.map(lambda item: _look(folder / item[0]), unseen), strict=True):
+            for (name, stamp), verdict in zip(
+                unseen, pool.map(lambda item: _look(folder / item[0]), unseen), strict=True
+            ):
                 verdicts[name] = {"stamp": stamp, "bytes": stamp[0], **verdict}
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)

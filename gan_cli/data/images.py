@@ -130,8 +130,16 @@ class Decoder:
     `background`, "stretch" ignores the aspect ratio; last an antialiased bicubic resize.
     """
 
-    def __init__(self, resolution: int, channels: int, fit: str = "crop", background: int = 255, crop: int | None = None) -> None:
-        self.resolution, self.channels, self.fit, self.background, self.crop = resolution, channels, fit, background, crop
+    def __init__(
+        self, resolution: int, channels: int, fit: str = "crop", background: int = 255, crop: int | None = None
+    ) -> None:
+        self.resolution, self.channels, self.fit, self.background, self.crop = (
+            resolution,
+            channels,
+            fit,
+            background,
+            crop,
+        )
 
     def __call__(self, path: Path) -> Tensor:
         import numpy
@@ -157,7 +165,11 @@ class Decoder:
         from PIL import ImageOps
 
         if self.crop is not None:
-            image = ImageOps.fit(image, (self.crop, self.crop)) if min(image.size) < self.crop else _centre(image, self.crop)
+            image = (
+                ImageOps.fit(image, (self.crop, self.crop))
+                if min(image.size) < self.crop
+                else _centre(image, self.crop)
+            )
         if self.fit == "crop":
             return _centre(image, min(image.size))
         if self.fit == "pad":

@@ -43,9 +43,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, C, R, R), label (N,) -> logits (N,); `norm` on the second and third layer."""
 
-    def __init__(
-        self, num_classes: int, channels: int, resolution: int, width: int = 64, norm: str = "batch"
-    ) -> None:
+    def __init__(self, num_classes: int, channels: int, resolution: int, width: int = 64, norm: str = "batch") -> None:
         super().__init__()
         self.num_classes, k = num_classes, num_classes
         self.down1 = nn.Conv2d(channels + k, width, 5, 2, 2, bias=False)
