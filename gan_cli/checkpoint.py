@@ -86,7 +86,7 @@ def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") ->
     Raises:
         UserError: none is valid.
     """
-    problems = []
+    problems: list[str] = []
     for path in candidates(where):
         problem = damage(path)
         if problem is None:

@@ -35,7 +35,8 @@ class EMA:
         decay = 0.5 ** (passed / halflife) if halflife > 0 else 0.0
         for name, average in self.networks.items():
             source = self.sources[name]
-            averaged, trained = list(average.parameters()), list(source.parameters())
+            averaged: list[torch.Tensor] = list(average.parameters())
+            trained: list[torch.Tensor] = list(source.parameters())
             if decay == 0.0:
                 torch._foreach_copy_(averaged, trained)
             else:

@@ -22,6 +22,7 @@ from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.randomness import generator_for
 from gan_cli.run_folder import update_run
+from gan_cli.settings import TrainerSettings
 from gan_cli.types import State
 
 
@@ -76,13 +77,21 @@ class SampleGrid(Job):
     """A grid from fixed latents by the averaged weights: a PNG in samples/ and an image in TensorBoard."""
 
     def __init__(
-        self, every: int, images: int, count: int, gan: GAN, ema: EMA, medium: Medium, curves: Curves | None, folder: Path,
-        device: torch.device, seed: int,
-    ) -> None:  # fmt: skip
-        super().__init__(every, images)
+        self,
+        settings: TrainerSettings,
+        state: State,
+        gan: GAN,
+        ema: EMA,
+        medium: Medium,
+        curves: Curves | None,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings.sample_every_images, state.images)
         self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
+        count = settings.preview_samples
         self.columns = max(1, round(count**0.5))
-        self.latent = gan.latent.draw(count, generator_for(device, seed, "preview"))
+        self.latent = gan.latent.draw(count, generator_for(device, state.seed, "preview"))
         self.label = preview_labels(count, self.columns, gan.num_classes, device)
 
     def __call__(self, state: State) -> None:
@@ -107,10 +116,18 @@ def preview_labels(count: int, columns: int, num_classes: int | None, device: to
 class SaveCheckpoint(Job):
     """Everything that the run needs to go on exactly, after a look that all of it is finite."""
 
-    def __init__(self, every: int, images: int, run: Path, keep: int, meter: Meter, content: Callable[[], dict[str, Any]],
-                 summary: dict[str, Any]) -> None:  # fmt: skip
-        super().__init__(every, images)
-        self.run, self.keep, self.meter, self.content, self.summary = run, keep, meter, content, summary
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        state: State,
+        run: Path,
+        meter: Meter,
+        content: Callable[[], dict[str, Any]],
+        summary: dict[str, Any],
+    ) -> None:
+        super().__init__(settings.checkpoint_every_images, state.images)
+        self.run, self.keep, self.meter = run, settings.keep_checkpoints, meter
+        self.content, self.summary = content, summary
         self.saved_at = -1
 
     def __call__(self, state: State) -> None:

@@ -88,7 +88,7 @@ def _elastic(
 
 
 def worker(config: dict[str, Any], folder: str, trust: Sequence[str]) -> dict[str, Any]:
-    """One process of several. What it has to say when it fails goes through a file: a spawned process has no other way."""
+    """One process of several. What it has to say when it fails goes through a file, for want of another way."""
     from gan_cli import distributed
     from gan_cli.train import train
 
@@ -136,14 +136,15 @@ def explain(error: Exception, folder: Path) -> Exception:
         return error if "checkpoint" in told else type(error)(f"{told}; {last_checkpoint(folder)}")
     if isinstance(error, (UserError, Interrupted)):
         return error
-    if isinstance(error, OutOfMemoryError) or isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, (OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return RunError(
             "out of memory: lower trainer.batch_size, or raise trainer.accumulate, which cuts a batch into parts;"
             f" {last_checkpoint(folder)}"
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
-            f"the disk of {str(folder)!r} is full: make room, or lower trainer.keep_checkpoints; {last_checkpoint(folder)}"
+            f"the disk of {str(folder)!r} is full: make room, or lower trainer.keep_checkpoints;"
+            f" {last_checkpoint(folder)}"
         )
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return RunError(f"{error.filename or folder} can't be written ({error.strerror}): choose another hydra.run.dir")

@@ -86,7 +86,8 @@ class Meter:
             for name, value in zip(names, shared.tolist(), strict=True):
                 sums[name] = sums.get(name, 0.0) + value
                 counts[name] = counts.get(name, 0) + self._counts[names]
-        self._sums.clear(), self._counts.clear(), self._broke.clear()
+        for kept in (self._sums, self._counts, self._broke):
+            kept.clear()
         return {name: sums[name] / counts[name] for name in sums}
 
     def state_dict(self) -> list[dict[str, Any]]:
@@ -134,7 +135,7 @@ class Curves:
         self.writer.add_text("config", "\n".join("    " + line for line in text.splitlines()), 0)
         metrics = {"loss/discriminator": 0.0, "loss/generator": 0.0}
         for summary in hparams(simple(flat(config)), metrics):  # add_hparams would make a second run folder
-            self.writer.file_writer.add_summary(summary)
+            self.writer._get_file_writer().add_summary(summary)
         self.writer.add_custom_scalars({"losses": {"both players": ["Multiline", list(metrics)]}})
         self.writer.flush()
 

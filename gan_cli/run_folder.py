@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gan_cli.errors import UserError
+from gan_cli.settings import TrainerSettings
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -48,13 +49,22 @@ def update_run(folder: Path, **values: Any) -> None:
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})
 
 
-NOT_LEARNED = ("name", "notes", "sweep", "resume", "trust", "choices")  # keys that say nothing of what is trained
+# keys that say nothing of what is trained
+NOT_LEARNED = (
+    *("name", "notes", "sweep", "resume", "trust", "choices"),
+    *(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME if key != "total_images"),
+)
 
 
 def digest_of(config: dict[str, Any]) -> str:
     """A digest of the composed config that two runs share exactly if they train the same thing."""
-    relevant = {key: value for key, value in config.items() if key not in NOT_LEARNED}
+    relevant = {key: value for key, value in flat(config).items() if not not_learned(key)}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def not_learned(key: str) -> bool:
+    """Whether a dotted key is one of `NOT_LEARNED`, or below one."""
+    return any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

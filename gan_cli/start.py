@@ -50,8 +50,8 @@ def announce(
         + "".join(f"   {key} {value}" for key, value in options.items()),
         "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
         + (f" ({data.note})" if data.note else ""),
-        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision}, {device_name(device)}"
-        + (f", {settings.processes} processes" if settings.processes > 1 else ""),
+        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
+        f" {device_name(device)}" + (f", {settings.processes} processes" if settings.processes > 1 else ""),
         "folder": shown(folder),
     }
     for name, text in lines.items():

@@ -37,7 +37,8 @@ def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
     if not isinstance(target, str) or not is_allowed(target, trust):
         package = str(target).split(".")[0]
         raise UserError(
-            f"_target_={target!r} is not on the allow-list; if you trust the code of {package!r} to run, say trust=[{package}]"
+            f"_target_={target!r} is not on the allow-list;"
+            f" if you trust the code of {package!r} to run, say trust=[{package}]"
         )
 
 

@@ -22,7 +22,7 @@ from gan_cli.errors import Interrupted, RunError
 from gan_cli.gan import GAN, Phase
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
-from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
+from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
 from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import restore, snapshot, start_from
@@ -107,7 +107,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
                 job(state)
         raise Interrupted(
             f"stopped at {state.images:,} of {session.total_images:,} images, checkpoint written;"
-            f" go on with:  gan-train resume={shlex.quote(str(folder))}",
+            f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal, session.batches.device),
         )
     for job in session.jobs:
@@ -115,9 +115,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
     result = {"status": "finished", "images": state.images}
     if console.path is not None:
         update_run(folder, **result)
-        console(
-            f"done: {state.images:,} images; samples in {folder / 'samples'}, checkpoints in {folder / 'checkpoints'}"
-        )
+        console(f"done: {state.images:,} images; look at {shown(folder / 'samples')}")
     return result
 
 
@@ -148,27 +146,33 @@ def prepare(
         source = start_from(config["init_from"], gan, ema, console)
         console(f"weights from {source}")
 
-    def content() -> dict[str, Any]:
-        return snapshot(config, gan, phases, ema, update, state, meter, data)
-
     curves = None
-    summary = {
+    if distributed.rank() == 0:
+        curves = Curves(folder, state.images)
+        announce(folder, config, gan, phases, data, device, settings, console)
+        if state.images == 0:
+            describe_start(curves, config, batches, medium, settings.preview_samples)
+    (folder / "samples").mkdir(exist_ok=True)
+    log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
+    samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", device)
+    save = SaveCheckpoint(
+        settings,
+        state,
+        folder,
+        meter,
+        content=lambda: snapshot(config, gan, phases, ema, update, state, meter, data),
+        summary=side_file(config, gan),
+    )
+    status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
+    return Session(gan, phases, batches, ema, state, update, [log, samples, save, status], settings.total_images)
+
+
+def side_file(config: dict[str, Any], gan: GAN) -> dict[str, Any]:
+    """What a checkpoint's JSON says besides digest and progress; readable without torch."""
+    return {
         "model": (config.get("choices") or {}).get("model"),
         "networks": checkpoint.model_facts(config),
         "parameters": parameter_counts(gan),
         "versions": versions(),
         "digest_of_config": digest_of(config),
     }
-    if distributed.rank() == 0:
-        curves = Curves(folder, state.images)
-        announce(folder, config, gan, phases, data, device, settings, console)
-        if state.images == 0:
-            describe_start(curves, config, batches, medium, settings.preview_samples)
-    log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
-    samples = SampleGrid(settings.sample_every_images, state.images, settings.preview_samples, gan, ema, medium, curves,
-                         folder / "samples", device, state.seed)  # fmt: skip
-    save = SaveCheckpoint(settings.checkpoint_every_images, state.images, folder, settings.keep_checkpoints, meter, content,
-                          summary)  # fmt: skip
-    status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
-    (folder / "samples").mkdir(exist_ok=True)
-    return Session(gan, phases, batches, ema, state, update, [log, samples, save, status], settings.total_images)

@@ -28,8 +28,14 @@ TINY = {
     "cdcgan": ["model.generator.width=4", "model.discriminator.width=4"],
     "toy": ["dataset=gaussians", "dataset.count=500", "model.generator.width=8", "model.discriminator.width=8"],
 }
-QUICK = ["trainer.batch_size=8", "trainer.log_every_images=16", "trainer.sample_every_images=0",
-         "trainer.checkpoint_every_images=0", "trainer.preview_samples=4", "trainer.ema_halflife_images=100"]  # fmt: skip
+QUICK = [
+    "trainer.batch_size=8",
+    "trainer.log_every_images=16",
+    "trainer.sample_every_images=0",
+    "trainer.checkpoint_every_images=0",
+    "trainer.preview_samples=4",
+    "trainer.ema_halflife_images=100",
+]
 
 
 def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,9 @@ def complete(config: Any) -> None:
     Raises:
         UserError: a folder is missing, empty, or holds a corrupt file.
     """
-    dataset, model = config.get("dataset"), config.get("model")
-    if not isinstance(dataset, MutableMapping) or "provides" not in dataset:
+    dataset: Any = config.get("dataset")
+    model: Any = config.get("model")
+    if not hasattr(dataset, "keys") or "provides" not in dataset:
         return
     provides = dataset.provides
     if provides.get("scan"):
@@ -44,7 +44,7 @@ def complete(config: Any) -> None:
     if provides.get("labelled_by") and dataset.get(provides.labelled_by) is not None:
         provides.fields, provides.classes = ["image", "label"], 2
     if "resolution" in dataset and dataset.resolution is None:
-        wanted = (model.get("requires") or {}).get("resolution") if isinstance(model, MutableMapping) else None
+        wanted = (model.get("requires") or {}).get("resolution") if hasattr(model, "get") else None
         dataset.resolution = fitting_resolution(provides.resolution, wanted)
     if "channels" in dataset and dataset.channels is None:
         dataset.channels = provides.channels
@@ -144,8 +144,8 @@ def check_fields(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) ->
         n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)
     ]
     raise UserError(
-        f"model={model} needs {words}, and dataset={dataset} has none; data sets that fit: {', '.join(fit) or 'none here'}{hint}"
-        f" (or, for this data set, model={'|'.join(other)})"
+        f"model={model} needs {words}, and dataset={dataset} has none;"
+        f" data sets that fit: {', '.join(fit) or 'none here'}{hint} (or, for this data set, model={'|'.join(other)})"
     )
 
 
@@ -230,7 +230,8 @@ def check_files(config: dict[str, Any]) -> None:
     missing = [name for name in files if not (root / name).exists() and not (root / f"{name}.gz").exists()]
     if missing and not dataset.get("download"):
         raise UserError(
-            f"dataset={chosen(config, 'dataset')} is not on disk: its files belong in {str(root)!r} ({', '.join(missing)});"
+            f"dataset={chosen(config, 'dataset')} is not on disk:"
+            f" its files belong in {str(root)!r} ({', '.join(missing)});"
             f" set dataset.root to where they are, or dataset.download=true; {NO_DOWNLOAD}"
         )
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.cli.check import complete
+from gan_cli.run_folder import NOT_LEARNED
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
+UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that don't name a sweep's cell
 
 
 def config_folder() -> Path:
@@ -27,20 +29,29 @@ def config_folder() -> Path:
 
 def register_resolvers() -> None:
     """Make the resolvers of the YAML files known; may be called again."""
-    # kept in the environment: a launcher's worker processes must name the same folder
-    stamp = os.environ.setdefault(
-        STAMP, f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.{time.time_ns() // 1_000_000 % 1000:03d}"
-    )
-    for name, function in {
+    resolvers: dict[str, Callable[..., Any]] = {
         "critic_norm": critic_norm,
         "n_critic": n_critic,
         "recommended": recommended,
         "run_name": run_name,
         "cell_name": lambda overrides: cell_name(list(overrides)),
-        "sweep_name": lambda name: slug(str(name)) if name is not None else stamp[:-4],
-        "stamp": lambda: stamp,
-    }.items():
+        "sweep_name": lambda name: slug(str(name)) if name is not None else stamp()[:-4],
+        "stamp": stamp,
+    }
+    for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
+
+
+def stamp() -> str:
+    """When this command started, to the millisecond: two that start in one second need two folders."""
+    return os.environ.get(STAMP) or set_stamp()
+
+
+def set_stamp() -> str:
+    """Kept in the environment: a sweep launcher's worker processes must name the same folder."""
+    now = time.time()
+    os.environ[STAMP] = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
+    return os.environ[STAMP]
 
 
 def critic_norm(own: str, *, _root_: DictConfig) -> str:
@@ -73,17 +84,18 @@ def slug(text: str) -> str:
 
 
 def cell_name(overrides: Iterable[str]) -> str:
-    """A sweep cell's folder name: from its overrides in any order, unique, at most 120 characters."""
-    kept = sorted(
-        text for text in overrides if not text.lstrip("+~").startswith(("sweep=", "hydra.", "trust=", "notes="))
-    )
-    text = ",".join(kept)
-    name = "_".join(slug(part.replace("=", "-")) for part in kept) or "defaults"
-    plain = ",".join(part.replace("=", "-") for part in kept)
-    lossless = re.fullmatch(r"[A-Za-z0-9.,-]*", plain) is not None and len(name) <= 120
-    if lossless:
+    """A sweep cell's folder: `loss-hinge--model-dcgan--seed-0`, the same for any order of its overrides.
+
+    A value that has other characters than a path may, or a name over 120 characters, is cut and told apart by a digest.
+    What is not learned from (`NOT_LEARNED`) is left out.
+    """
+    kept = sorted(text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
+    parts = [text.replace("=", "-", 1) for text in kept]
+    name = "--".join(slug(part) for part in parts) or "defaults"
+    if name == "--".join(parts) and not any("--" in part for part in parts) and len(name) <= 120:
         return name
-    return f"{name[:109]}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
+    digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=5).hexdigest()
+    return f"{name[:109]}-{digest}" if parts else name
 
 
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     Raises:
         UserError: the data set can't be looked at (`complete`).
     """
-    copy = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     OmegaConf.set_struct(copy, False)
     complete(copy)
     content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)

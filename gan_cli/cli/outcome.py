@@ -26,8 +26,9 @@ def names(root: str = "train") -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         content = OmegaConf.to_container(compose(root), resolve=False)
-    keys = [*flat(content), *content]  # type: ignore[arg-type]
-    return [str(key) for key in keys]
+    assert isinstance(content, dict)
+    plain = {str(key): value for key, value in content.items()}
+    return [*flat(plain), *plain]
 
 
 def hold_sweep(folder: Path) -> None:
@@ -42,8 +43,11 @@ def hold_sweep(folder: Path) -> None:
 def summarise(cells: list[tuple[Path, dict[str, Any]]]) -> None:
     """The closing lines of a sweep; any cell that did not finish makes the exit code 1."""
     global code
-    known = {folder: (status, text) for folder, status, text in runs}
-    ends = [(f, *known.get(f, (record.get("status", "not started"), record.get("error") or ""))) for f, record in cells]
+    known = {folder.resolve(): (status, text) for folder, status, text in runs}
+    ends = [
+        (f, *known.get(f.resolve(), (record.get("status", "not started"), record.get("error") or "")))
+        for f, record in cells
+    ]
     ends = ends or list(runs)
     counts: dict[str, int] = {}
     for _, status, _ in ends:

@@ -13,7 +13,7 @@ from gan_cli.cli.check import check
 from gan_cli.cli.config import config_folder, options_of, plain
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
-from gan_cli.run_folder import NOT_LEARNED, flat, read_json, write_atomically, write_json
+from gan_cli.run_folder import flat, not_learned, read_json, write_atomically, write_json
 from gan_cli.settings import TrainerSettings
 
 CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
@@ -97,10 +97,7 @@ def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
     if stored is None:
         return []
     before, after = flat(stored), flat(content)
-    skipped = (*NOT_LEARNED, *(f"{key}." for key in NOT_LEARNED))
-    keys = [
-        key for key in sorted({*before, *after}) if not (key in skipped or key.startswith(skipped[len(NOT_LEARNED) :]))
-    ]
+    keys = [key for key in sorted({*before, *after}) if not not_learned(key)]
     return [
         f"{key}: {before.get(key)} -> {after.get(key)}"
         for key in keys

@@ -58,7 +58,7 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
         return f"{key} is needed: give it as {key}=..."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith(("no viable alternative", "mismatched input", "token recognition", "extraneous")):
-        return f"can't read what was typed ({lines[0]}); put quotes around a value with special characters: KEY=\"'VALUE'\""
+        return f"can't read what was typed ({lines[0]}); quote a value with special characters: KEY=\"'VALUE'\""
     return lines[0] if lines else type(error).__name__
 
 

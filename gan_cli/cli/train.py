@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
-from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.config import config_folder, plain, register_resolvers, set_stamp
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import quoted, value_of
 from gan_cli.cli.resume import changed_keys, keep_config, resume
@@ -35,9 +36,10 @@ def command(arguments: list[str]) -> int:
         print(f"gan_cli {__version__}")
         return 0
     if "--help" in arguments or "-h" in arguments:
-        own = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")), None)
+        own = next((b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")), None)
         print(train_help([config_folder(), *([Path(own)] if own else [])]))
         return 0
+    set_stamp()
     arguments = quoted(arguments)
     run = value_of(arguments, "resume")
     if run is not None:
@@ -53,7 +55,9 @@ def task(config: DictConfig) -> Any:
     folder = Path(about.runtime.output_dir)
     content = plain(config, about.runtime.choices)
     if about.mode == RunMode.MULTIRUN:
-        return cell(content, folder, about.job.num, " ".join(about.overrides.task))
+        return cell(
+            content, folder, about.job.num, " ".join(o for o in about.overrides.task if not o.startswith("sweep="))
+        )
     try:
         return carry_out(content, folder)
     except (UserError, RunError, Interrupted) as error:

@@ -20,50 +20,99 @@ from gan_cli.types import Batch, Noise
 DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures
 
 
-class ImageData:
-    """Labelled or unlabelled images in memory.
+class MemoryStore:
+    """Pictures held as one tensor (count, C, R, R), uint8."""
 
-    Args:
-        images: (count, C, R, R), uint8.
-        labels: (count,), int64, or None.
-        class_names: one for each class; empty without labels.
-        flip: mirror each image of a batch left to right with probability one half.
-        crop_padding: cut each image of a batch from one that was reflected outwards by so many pixels.
-        identity: what the content is known by; by default a digest of the pixels.
-    """
-
-    def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor | None,
-        class_names: list[str],
-        flip: bool = False,
-        crop_padding: int = 0,
-        identity: str | None = None,
-        note: str = "",
-    ) -> None:
-        self.images, self.labels, self.class_names = images, labels, class_names
-        self.flip, self.crop_padding, self.note = flip, crop_padding, note
-        self.fingerprint = identity or hashlib.blake2b(images.numpy().tobytes(), digest_size=16).hexdigest()
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device) -> None:
-        """Hold the pictures on `device` if they take at most a quarter of what is free there."""
+        """Hold them on `device` if they take at most a quarter of what is free there."""
         if device.type == "cuda" and self.images.numel() < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             self.images = self.images.to(device)
 
+    def take(self, indices: Tensor) -> Tensor:
+        return self.images[indices.to(self.images.device)]
+
+    def prefetch(self, indices: Tensor) -> None:
+        """Nothing to do in memory."""
+
+
+class FileStore:
+    """Pictures decoded when they are needed, `workers` threads ahead of training."""
+
+    def __init__(self, files: list[Path], decoder: Decoder, workers: int) -> None:
+        self.files, self.decoder = files, decoder
+        self.pool = ThreadPoolExecutor(workers)
+        self.ahead: OrderedDict[int, Future[Tensor]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def to(self, device: torch.device) -> None:
+        """They are too many to be held anywhere."""
+
+    def take(self, indices: Tensor) -> Tensor:
+        waiting = [self.ahead.pop(index) if index in self.ahead else self._submit(index) for index in indices.tolist()]
+        return torch.stack([future.result() for future in waiting])
+
+    def prefetch(self, indices: Tensor) -> None:
+        for index in indices.tolist():
+            if index not in self.ahead:
+                self.ahead[index] = self._submit(index)
+        while len(self.ahead) > 4 * len(indices):  # hints that came to nothing
+            self.ahead.popitem(last=False)
+
+    def _submit(self, index: int) -> Future[Tensor]:
+        return self.pool.submit(self.decoder, self.files[index])
+
+
+class ImageData:
+    """Labelled or unlabelled images.
+
+    Args:
+        store: where the pixels are.
+        labels: (count,), int64, or None.
+        class_names: one for each class; empty without labels.
+        fingerprint: what the content is known by, for resuming.
+        flip: mirror each image of a batch left to right with probability one half.
+        crop_padding: cut each image of a batch from one that was reflected outwards by so many pixels.
+        note: what was done to the files' pixels, for the start block.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore | FileStore,
+        labels: Tensor | None,
+        class_names: list[str],
+        fingerprint: str,
+        flip: bool = False,
+        crop_padding: int = 0,
+        note: str = "",
+    ) -> None:
+        self.store, self.labels, self.class_names, self.fingerprint = store, labels, class_names, fingerprint
+        self.flip, self.crop_padding, self.note = flip, crop_padding, note
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def to(self, device: torch.device) -> None:
+        self.store.to(device)
+
     def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
         """`image` (N, C, R, R) in [-1, 1] and, where there are labels, `label` (N,), on `device`."""
-        picked = self.images[indices.to(self.images.device)].to(device, non_blocking=True)
+        picked = self.store.take(indices).to(device, non_blocking=True)
         fields = {"image": picked.to(torch.float32).div_(127.5).sub_(1)}
         if self.labels is not None:
             fields["label"] = self.labels[indices].to(device)
         return fields
 
     def prefetch(self, indices: Tensor) -> None:
-        """A hint that these will be fetched next; nothing to do in memory."""
+        """A hint that these will be fetched next."""
+        self.store.prefetch(indices)
 
     def jitter(self, batch: Batch, noise: Noise) -> None:
         """Flips and crops, in place of the batch's images."""
@@ -75,50 +124,8 @@ class ImageData:
         batch.fields["image"] = image
 
 
-class LazyImages(ImageData):
-    """Images decoded when they are needed, `workers` threads ahead of training."""
-
-    def __init__(
-        self,
-        files: list[Path],
-        labels: Tensor | None,
-        class_names: list[str],
-        decoder: Decoder,
-        workers: int,
-        identity: str,
-        flip: bool = False,
-        crop_padding: int = 0,
-        note: str = "",
-    ) -> None:
-        probe = decoder(files[0])[None]
-        super().__init__(probe, labels, class_names, flip, crop_padding, identity, note)
-        self.files, self.decoder = files, decoder
-        self.pool = ThreadPoolExecutor(workers)
-        self.ahead: OrderedDict[int, Future[Tensor]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
-        waiting = [self.ahead.pop(index, None) or self._submit(index) for index in indices.tolist()]
-        picked = torch.stack([future.result() for future in waiting]).to(device, non_blocking=True)
-        fields = {"image": picked.to(torch.float32).div_(127.5).sub_(1)}
-        if self.labels is not None:
-            fields["label"] = self.labels[indices].to(device)
-        return fields
-
-    def prefetch(self, indices: Tensor) -> None:
-        for index in indices.tolist():
-            if index not in self.ahead:
-                self.ahead[index] = self._submit(index)
-        while len(self.ahead) > 4 * len(indices):  # hints that came to nothing
-            self.ahead.popitem(last=False)
-
-    def _submit(self, index: int) -> Future[Tensor]:
-        return self.pool.submit(self.decoder, self.files[index])
+def digest_of_pixels(images: Tensor) -> str:
+    return hashlib.blake2b(images.numpy().tobytes(), digest_size=16).hexdigest()
 
 
 class Decoder:
@@ -140,6 +147,11 @@ class Decoder:
             background,
             crop,
         )
+
+    @property
+    def rule(self) -> str:
+        cut = f"centre {self.crop}x{self.crop}, " if self.crop else ""
+        return f"{cut}{self.fit} to a square, resized to {self.resolution}x{self.resolution}"
 
     def __call__(self, path: Path) -> Tensor:
         import numpy

@@ -6,6 +6,7 @@ the files' is an antialiased bicubic resize), `split`, and the jitter of `ImageD
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +15,15 @@ import torch
 from torch import Tensor
 
 from gan_cli.data.folder import scan
-from gan_cli.data.images import Decoder, ImageData, LazyImages, resize, with_channels
+from gan_cli.data.images import (
+    Decoder,
+    FileStore,
+    ImageData,
+    MemoryStore,
+    digest_of_pixels,
+    resize,
+    with_channels,
+)
 from gan_cli.errors import UserError
 
 DIGIT_NAMES = [str(digit) for digit in range(10)]
@@ -36,7 +45,8 @@ class ArrayData(ImageData):
         own = pixels.shape[-1]
         images = with_channels(resize(pixels, resolution or own), channels or pixels.shape[1])
         note = f"resized from {own}x{own}" if resolution not in (None, own) else ""
-        super().__init__(images, labels, class_names, flip, crop_padding, note=note)
+        fingerprint = digest_of_pixels(images)
+        super().__init__(MemoryStore(images), labels, class_names, fingerprint, flip, crop_padding, note)
 
 
 class Digits(ArrayData):
@@ -129,8 +139,8 @@ class ImageFolder(ImageData):
     `workers` threads ahead of training.
     """
 
-    def __new__(
-        cls,
+    def __init__(
+        self,
         root: str,
         resolution: int = 64,
         channels: int | None = None,
@@ -141,14 +151,13 @@ class ImageFolder(ImageData):
         crop_padding: int = 0,
         memory_limit_mb: int = 2048,
         workers: int = 4,
-    ) -> ImageData:  # type: ignore[misc]  # which of the two kinds is decided by the size
+    ) -> None:
         found = scan(root, skip_corrupt)
         labels = torch.tensor(found.labels) if found.labels is not None else None
         files = [Path(found.root) / picture.path for picture in found.pictures]
         decoder = Decoder(resolution, channels or found.channels, fit, background)
-        return images_from_files(
-            files, labels, found.classes, decoder, found.fingerprint, flip, crop_padding, memory_limit_mb, workers
-        )
+        store = store_of(files, decoder, memory_limit_mb, workers)
+        super().__init__(store, labels, found.classes, found.fingerprint, flip, crop_padding, decoder.rule)
 
 
 class CelebA(ImageData):
@@ -159,8 +168,8 @@ class CelebA(ImageData):
         crop: side of the centred square that is cut before the resize, in pixels.
     """
 
-    def __new__(
-        cls,
+    def __init__(
+        self,
         root: str,
         resolution: int = 64,
         channels: int = 3,
@@ -172,7 +181,7 @@ class CelebA(ImageData):
         download: bool = True,
         memory_limit_mb: int = 2048,
         workers: int = 4,
-    ) -> ImageData:  # type: ignore[misc]
+    ) -> None:
         from torchvision import datasets
 
         folder = Path(root).expanduser()
@@ -191,28 +200,13 @@ class CelebA(ImageData):
             labels, names = stored.attr[:, known.index(attribute)].long(), [f"not {attribute}", attribute]
         files = [folder / "celeba" / "img_align_celeba" / name for name in stored.filename]
         decoder = Decoder(resolution, channels, crop=crop)
-        identity = f"celeba-{split}-{len(files)}"
-        return images_from_files(files, labels, names, decoder, identity, flip, crop_padding, memory_limit_mb, workers)
+        store = store_of(files, decoder, memory_limit_mb, workers)
+        super().__init__(store, labels, names, f"celeba-{split}-{len(files)}", flip, crop_padding, decoder.rule)
 
 
-def images_from_files(
-    files: list[Path],
-    labels: Tensor | None,
-    class_names: list[str],
-    decoder: Decoder,
-    identity: str,
-    flip: bool,
-    crop_padding: int,
-    memory_limit_mb: int,
-    workers: int,
-) -> ImageData:
+def store_of(files: list[Path], decoder: Decoder, memory_limit_mb: int, workers: int) -> MemoryStore | FileStore:
     """All decoded now if they fit into `memory_limit_mb`, else each when it is needed."""
-    size = len(files) * decoder.channels * decoder.resolution**2
-    note = f"{decoder.fit} to a square, resized to {decoder.resolution}x{decoder.resolution}"
-    if size > memory_limit_mb * 2**20:
-        return LazyImages(files, labels, class_names, decoder, workers, identity, flip, crop_padding, note)
-    from concurrent.futures import ThreadPoolExecutor
-
+    if len(files) * decoder.channels * decoder.resolution**2 > memory_limit_mb * 2**20:
+        return FileStore(files, decoder, workers)
     with ThreadPoolExecutor(workers) as pool:
-        images = torch.stack(list(pool.map(decoder, files)))
-    return ImageData(images, labels, class_names, flip, crop_padding, identity, note)
+        return MemoryStore(torch.stack(list(pool.map(decoder, files))))

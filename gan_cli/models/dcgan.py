@@ -6,6 +6,8 @@ authors' first code was twice as wide with 5x5 kernels.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(coarse_to_fine[0]),
             nn.ReLU(inplace=True),
         ]
-        for wide, narrow in zip(coarse_to_fine, coarse_to_fine[1:], strict=False):
+        for wide, narrow in pairwise(coarse_to_fine):
             layers += [
                 nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(narrow),
@@ -64,7 +66,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(channels, fine_to_coarse[0], 4, 2, 1, bias=False),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-        for narrow, wide in zip(fine_to_coarse, fine_to_coarse[1:], strict=False):
+        for narrow, wide in pairwise(fine_to_coarse):
             layers += [
                 nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
                 norm_2d(norm, wide),
