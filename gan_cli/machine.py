@@ -44,13 +44,17 @@ def pick_device(name: str) -> torch.device:
 
 
 class StopSignals:
-    """Remembers SIGINT and SIGTERM; a second one is not waited for."""
+    """Remembers SIGINT and SIGTERM; a second one is not waited for.
+
+    Except under torch's elastic agent: it passes a signal on that the terminal has sent already, and
+    kills by itself what does not end in time.
+    """
 
     def __init__(self) -> None:
         self.signal = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
+        if self.signal and "TORCHELASTIC_RUN_ID" not in os.environ:
             raise KeyboardInterrupt
         self.signal = number
 
