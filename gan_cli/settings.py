@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 class TrainerSettings:
     """How a run is carried out; see `conf/trainer/default.yaml` for each key's meaning and unit."""
 
-    total_images: int = 200_000
+    total_images: int = 100_000
     batch_size: int = 64
     accumulate: int = 1
     device: str = "auto"

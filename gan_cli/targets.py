@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,6 +42,12 @@ def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
             f"_target_={target!r} is not on the allow-list;"
             f" if you trust the code of {package!r} to run, say trust=[{package}]"
         )
+
+
+def make_importable(trust: Sequence[str]) -> None:
+    """A trusted package may lie in the folder that the command is called from."""
+    if trust and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def targets_in(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -115,7 +115,12 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
     result = {"status": "finished", "images": state.images}
     if console.path is not None:
         update_run(folder, **result)
-        console(f"done: {state.images:,} images; look at {shown(folder / 'samples')}")
+        run = shown(folder)
+        newest = max((folder / "samples").glob("images-*"), default=folder)
+        console(f"done       {state.images:,} images; samples in {shown(newest)}")
+        console(f"next       gan-sample checkpoint={shlex.quote(run)}")
+        console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
+        console(f"           tensorboard --logdir {shlex.quote(shown(folder.parent))}")
     return result
 
 

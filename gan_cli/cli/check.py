@@ -10,7 +10,7 @@ from typing import Any
 
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, targets_in
+from gan_cli.targets import check_allowed, make_importable, targets_in
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -73,11 +73,12 @@ def check(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
     Raises:
         UserError: the first thing that is wrong.
     """
+    check_root(config)
     trust = config.get("trust") or []
+    make_importable(trust)
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_allowed(node["_target_"], trust)
         check_arguments(path, node)
-    check_root(config)
     check_trainer(config["trainer"])
     check_fields(config, siblings)
     check_resolution(config)

@@ -33,6 +33,7 @@ def resume(run: Path, arguments: list[str]) -> int:
             f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
         )
     config = OmegaConf.load(source)
+    config.trust = []  # taken from the command line alone: the folder may be a stranger's
     OmegaConf.set_struct(config, True)
     for override in OverridesParser.create().parse_overrides(
         [a for a in arguments if not a.startswith(("resume=", "-"))]

@@ -18,6 +18,7 @@ from gan_cli.cli.help import sample_help
 from gan_cli.cli.quoting import quoted
 from gan_cli.cli.sentences import exit_code_of, say, sentence
 from gan_cli.errors import RunError, UserError
+from gan_cli.targets import make_importable
 
 FORMATS = ("grid", "png", "npz")
 WHOLE = ("count", "batch_size", "seed")  # whole numbers
@@ -57,6 +58,7 @@ def sample(wanted: dict[str, Any]) -> None:
         UserError: input that can't work; nothing was written.
     """
     check(wanted)
+    make_importable(wanted["trust"])
     where, count, output = Path(wanted["checkpoint"]).expanduser(), wanted["count"], wanted["output"]
     newest_summary(where)  # before torch is loaded: is there anything at all?
     target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
