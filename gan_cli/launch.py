@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,8 @@ from typing import Any
 
 from gan_cli import checkpoint
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.log import Console
-from gan_cli.run_folder import locked
+from gan_cli.run_folder import locked, read_json, update_run
 from gan_cli.settings import trainer_settings
-from gan_cli.start import finish_record
 
 
 def launch(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
@@ -27,23 +26,29 @@ def launch(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> d
     """
     with locked(folder, "the run folder"):
         begun = time.monotonic()
-        console = Console(folder / "run.log")
         try:
             result = run_processes(config, folder, trust)
         except Interrupted:
-            finish_record(folder, time.monotonic() - begun, status="interrupted")
+            record_end(folder, begun, status="interrupted")
             raise
         except Exception as error:
             failure = explain(error, folder)
-            finish_record(
-                folder, time.monotonic() - begun, status=getattr(failure, "status", "failed"), error=str(failure)
-            )
+            record_end(folder, begun, status=getattr(failure, "status", "failed"), error=str(failure))
             if failure is error:
                 raise
-            console.error(f"{type(error).__name__}: {error}") if str(error) not in str(failure) else None
             raise failure from error
-        finish_record(folder, time.monotonic() - begun, error=None)
+        record_end(folder, begun, error=None)
         return result
+
+
+def record_end(folder: Path, begun: float, **values: Any) -> None:
+    """Into run.json: how this part of a run ended; seconds add up over its parts."""
+    before = read_json(folder / "run.json") or {}
+    seconds = round(before.get("seconds", 0.0) + time.monotonic() - begun, 1)
+    try:
+        update_run(folder, seconds=seconds, **values)
+    except OSError as error:  # a full disk, say: then the sentence to come matters more than the record
+        print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 
 
 def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,23 @@ from gan_cli.run_folder import flat, write_atomically
 
 
 class Console:
-    """Prints, and writes the same lines to run.log; silent where `path` is None (other processes)."""
+    """Prints, and writes the same lines to run.log; silent where `path` is None (other processes).
+
+    A closed terminal or pipe must not end a run: it goes on, and run.log with it.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
-    def __call__(self, text: str = "", log: bool = True) -> None:
+    def __call__(self, text: str) -> None:
         if self.path is None:
             return
-        print(text, flush=True)
-        if log:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(text + "\n")
-
-    def error(self, text: str) -> None:
-        if self.path is not None:
-            print(text, file=sys.stderr, flush=True)
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(text + "\n")
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
 
 
 class Meter:

@@ -15,7 +15,7 @@ from gan_cli.data.order import Batches, Data
 from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
-from gan_cli.run_folder import digest_of, read_json, update_run, write_json
+from gan_cli.run_folder import digest_of, read_json, write_json
 from gan_cli.settings import TrainerSettings
 
 
@@ -105,9 +105,3 @@ def _size(config: dict[str, Any]) -> str:
     if dataset.get("resolution"):
         return f"{dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}"
     return "points in the plane"
-
-
-def finish_record(folder: Path, seconds: float, **values: Any) -> None:
-    """How a run (or this part of it) ended; seconds add up over its parts."""
-    before = read_json(folder / "run.json") or {}
-    update_run(folder, seconds=round(before.get("seconds", 0.0) + seconds, 1), **values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import sys
@@ -22,10 +23,16 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> 
         names: the keys that could have been meant, for "did you mean"; asked only if need be.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
+    logging.raiseExceptions = False  # Hydra prints by way of logging, into a pipe that `head` may have closed
     try:
         return command()
     except (UserError, RunError, Interrupted) as error:
         return say(str(error), error.exit_code)
+    except BrokenPipeError:  # `gan-train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return say(f"{error.filename or 'a file'} can't be used ({error.strerror}); is the folder yours to write?", 1)
     except KeyboardInterrupt:
         return say("stopped at once, by a second signal", 130)
     except (HydraException, OmegaConfBaseException) as error:
