@@ -23,11 +23,15 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def join(device: torch.device) -> None:
-    """Join the world that torch's elastic agent, torchrun or SLURM has described in the environment."""
-    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+def world_described() -> int:
+    """How many processes torch's elastic agent or torchrun says there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def join() -> None:
+    """Join the world that torch's elastic agent or torchrun has described in the environment, if any."""
+    if not dist.is_initialized() and world_described() > 1:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 
 
 def leave() -> None:
@@ -78,11 +82,11 @@ def global_mean(values: Tensor) -> Tensor:
     return mean if world_size() == 1 else _GlobalMean.apply(mean)
 
 
-def any_process(flag: int, device: torch.device) -> int:
-    """The largest `flag` of all processes: how they agree to stop after the same step."""
+def any_process(flag: int) -> int:
+    """The largest `flag` of all processes: how they agree to stop after the same step. Waits for no GPU."""
     if world_size() == 1:
         return flag
-    tensor = torch.tensor(flag, device=device)
+    tensor = torch.tensor(flag)
     dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
     return int(tensor)
 

@@ -52,12 +52,58 @@ def record_end(folder: Path, begun: float, **values: Any) -> None:
 
 
 def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
-    settings = trainer_settings(config)
+    from gan_cli import distributed
     from gan_cli.train import train
 
-    if settings.processes == 1 or "WORLD_SIZE" in os.environ:  # the second: under torchrun, join what is there
+    settings = trainer_settings(config)
+    if distributed.world_described() > 1:
+        return lead(config, folder, trust)
+    if settings.processes == 1:
         return train(config, folder, trust)
     return _elastic(config, folder, trust, settings.processes, settings.max_restarts)
+
+
+def lead(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
+    """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
+
+    Raises:
+        UserError: the batch can't be shared out.
+    """
+    from gan_cli import distributed
+    from gan_cli.train import train
+
+    parts = distributed.world_described() * config["trainer"]["accumulate"]
+    if config["trainer"]["batch_size"] % parts:
+        raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
+    distributed.join()
+    distributed.broadcast_text(json.dumps([config, str(folder), list(trust)]))
+    return train(config, folder, trust)
+
+
+def follow() -> int:
+    """The other processes under torchrun: train what process 0 trains, until it says that it is done."""
+    from gan_cli import distributed
+    from gan_cli.train import train
+
+    distributed.join()
+    while text := distributed.broadcast_text(""):
+        config, folder, trust = json.loads(text)
+        try:
+            train(config, Path(folder), trust)
+        except (RunError, Interrupted):  # process 0 meets the same one, and says it
+            continue
+    return 0
+
+
+def dismiss() -> None:
+    """Process 0 tells the others that there is nothing more to do."""
+    import torch.distributed as dist
+
+    from gan_cli import distributed
+
+    if dist.is_available() and dist.is_initialized():
+        distributed.broadcast_text("")
+        distributed.leave()
 
 
 def _elastic(

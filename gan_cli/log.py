@@ -72,7 +72,7 @@ class Meter:
             for name, step in zip(names, broke.tolist(), strict=True):
                 if step >= 0 and (first is None or step < first[0]):
                     first = (step, name)
-        if distributed.any_process(int(first is not None), self.device):
+        if distributed.any_process(int(first is not None)):
             step, name = first or (-1, "a term on another process")
             raise DivergedError(f"the run diverged: {name} became NaN or infinite at step {step}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 @dataclass
@@ -14,7 +14,7 @@ class TrainerSettings:
     batch_size: int = 64
     accumulate: int = 1
     device: str = "auto"
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     ema_halflife_images: int = 10_000
     log_every_images: int = 2_000
     sample_every_images: int = 20_000

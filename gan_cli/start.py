@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gan_cli import distributed
 from gan_cli.build import parameter_counts
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
@@ -51,7 +52,7 @@ def announce(
         "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
         + (f" ({data.note})" if data.note else ""),
         "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
-        f" {device_name(device)}" + (f", {settings.processes} processes" if settings.processes > 1 else ""),
+        f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
         "folder": shown(folder),
     }
     for name, text in lines.items():
@@ -74,7 +75,7 @@ def announce(
             "versions": versions(),
             "git_commit": git_commit(),
             "device": device_name(device),
-            "processes": settings.processes,
+            "processes": distributed.world_size(),
             "started": before.get("started", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
             "digest_of_config": digest_of(config),
         },

@@ -67,7 +67,7 @@ def loop(session: Session, stop: StopSignals) -> None:
         for job in session.jobs:
             if job.due(state):
                 job(state)
-        if distributed.any_process(stop.signal, batches.device):
+        if distributed.any_process(stop.signal):
             return
 
 
@@ -85,8 +85,8 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
         Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
     settings = trainer_settings(config)
+    distributed.join()
     device = pick_device(settings.device)
-    distributed.join(device)
     with stop_signals() as stop, thread_count(settings.processes, device), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None)
         session = prepare(config, settings, folder, device, console, trust)
@@ -108,7 +108,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         raise Interrupted(
             f"stopped at {state.images:,} of {session.total_images:,} images, checkpoint written;"
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
-            distributed.any_process(stop.signal, session.batches.device),
+            distributed.any_process(stop.signal),
         )
     for job in session.jobs:
         job.finish(state)

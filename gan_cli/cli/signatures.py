@@ -37,7 +37,7 @@ def check_arguments(path: str, node: dict[str, Any]) -> None:
             raise UserError(f"{path}.{key} is not an option of {node['_target_']}; {options}")
         kind = signature[key][0]
         if not fits(value, kind):
-            raise UserError(f"{path}.{key}={shown(value)} has the wrong type: {readable(kind)} is wanted")
+            raise UserError(f"{path}.{key}={shown(value)} does not fit: {readable(kind)} is wanted")
     given = {*node, *SUPPLIED.get(path, ())}
     for key, (_, needed) in signature.items():
         if needed and key not in given:
@@ -122,6 +122,8 @@ SIMPLE = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), 
 
 def fits(value: Any, annotation: str) -> bool:
     """Whether a YAML value may be passed where `annotation` (source text) is wanted; unknown ones take all."""
+    if annotation.startswith("Literal["):
+        return value in choices_of(annotation)
     options = [option.strip() for option in annotation.strip("'\"").split("|")]
     if not all(option in SIMPLE for option in options):
         return True
@@ -131,7 +133,14 @@ def fits(value: Any, annotation: str) -> bool:
     return isinstance(value, tuple(allowed - {bool})) if allowed - {bool} else False
 
 
+def choices_of(annotation: str) -> tuple[Any, ...]:
+    """`Literal['a', 'b']` -> ('a', 'b')"""
+    return tuple(ast.literal_eval(f"({annotation.removeprefix('Literal[').removesuffix(']')},)"))
+
+
 def readable(annotation: str) -> str:
+    if annotation.startswith("Literal["):
+        return "one of " + ", ".join(str(choice) for choice in choices_of(annotation))
     words = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "None": "null"}
     return " or ".join(words.get(option.strip(), option.strip()) for option in annotation.split("|"))
 

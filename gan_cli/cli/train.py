@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,10 @@ def command(arguments: list[str]) -> int:
         own = next((b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")), None)
         print(train_help([config_folder(), *([Path(own)] if own else [])]))
         return 0
+    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
+        from gan_cli.launch import follow
+
+        return follow()
     set_stamp()
     arguments = quoted(arguments)
     run = value_of(arguments, "resume")
@@ -46,6 +51,10 @@ def command(arguments: list[str]) -> int:
         return resume(Path(run).expanduser(), arguments)
     sys.argv[1:] = arguments
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+    if "WORLD_SIZE" in os.environ:
+        from gan_cli.launch import dismiss
+
+        dismiss()
     return outcome.code
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import torch
@@ -60,7 +61,7 @@ class Digits(ArrayData):
         self,
         resolution: int | None = None,
         channels: int | None = None,
-        split: str = "train",
+        split: Literal["train", "test", "all"] = "train",
         flip: bool = False,
         crop_padding: int = 0,
     ) -> None:
@@ -82,7 +83,7 @@ class TorchvisionData(ArrayData):
         root: str,
         resolution: int | None = None,
         channels: int | None = None,
-        split: str = "train",
+        split: Literal["train", "test", "all"] = "train",
         flip: bool = False,
         crop_padding: int = 0,
         download: bool = True,
@@ -144,7 +145,7 @@ class ImageFolder(ImageData):
         root: str,
         resolution: int = 64,
         channels: int | None = None,
-        fit: str = "crop",
+        fit: Literal["crop", "pad", "stretch"] = "crop",
         background: int = 255,
         skip_corrupt: bool = False,
         flip: bool = False,
@@ -173,7 +174,7 @@ class CelebA(ImageData):
         root: str,
         resolution: int = 64,
         channels: int = 3,
-        split: str = "train",
+        split: Literal["train", "valid", "test", "all"] = "train",
         attribute: str | None = None,
         crop: int = 178,
         flip: bool = True,

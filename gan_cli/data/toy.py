@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +23,9 @@ class Gaussians:
         count: points in the set.
     """
 
-    def __init__(self, arrangement: str = "ring", deviation: float | None = None, count: int = 100_000) -> None:
+    def __init__(
+        self, arrangement: Literal["ring", "grid"] = "ring", deviation: float | None = None, count: int = 100_000
+    ) -> None:
         if arrangement not in ("ring", "grid"):
             raise ValueError(f"dataset.arrangement={arrangement!r} is unknown: use ring or grid")
         self.centres = ring(8) if arrangement == "ring" else grid(5)

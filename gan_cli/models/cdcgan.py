@@ -7,6 +7,8 @@ norms without gain and bias. Pixels are in [0, 1] inside, as published.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot, relu
@@ -43,7 +45,14 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, C, R, R), label (N,) -> logits (N,); `norm` on the second and third layer."""
 
-    def __init__(self, num_classes: int, channels: int, resolution: int, width: int = 64, norm: str = "batch") -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        resolution: int,
+        width: int = 64,
+        norm: Literal["batch", "instance", "layer", "none"] = "batch",
+    ) -> None:
         super().__init__()
         self.num_classes, k = num_classes, num_classes
         self.down1 = nn.Conv2d(channels + k, width, 5, 2, 2, bias=False)

@@ -7,6 +7,7 @@ authors' first code was twice as wide with 5x5 kernels.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,12 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, channels: int, resolution: int, base_channels: int = 64, max_channels: int = 1024, norm: str = "batch"
+        self,
+        channels: int,
+        resolution: int,
+        base_channels: int = 64,
+        max_channels: int = 1024,
+        norm: Literal["batch", "instance", "layer", "none"] = "batch",
     ) -> None:
         super().__init__()
         fine_to_coarse = widths(resolution, base_channels, max_channels)
