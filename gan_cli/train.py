@@ -120,8 +120,13 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         console(f"done       {state.images:,} images; samples in {shown(newest)}")
         console(f"next       gan-sample checkpoint={shlex.quote(run)}")
         console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
-        console(f"           tensorboard --logdir {shlex.quote(shown(folder.parent))}")
+        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
     return result
+
+
+def log_folder(run: str) -> str:
+    """What to point TensorBoard at, to see this run among the others."""
+    return "outputs" if run.startswith("outputs/") else str(Path(run).parent)
 
 
 def prepare(

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, options_of, plain, register_resolvers
+from gan_cli.cli.config import config_folder, plain, register_resolvers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +50,7 @@ def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, 
 def compose_checked(*overrides: str) -> dict[str, Any]:
     """The same, refused where the command would refuse it."""
     config = compose_plain(*overrides)
-    check(config, options_of([config_folder()]))
+    check(config)
     return config
 
 

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, options_of, plain
+from gan_cli.cli.config import plain
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
 from gan_cli.run_folder import read_json
@@ -36,6 +36,9 @@ class CheckFirst(Callback):
         """Check every cell of the grid before the first one starts."""
         try:
             self.cells = [checked(cell) for cell in grid(config)]
+            twice = [cell.name for number, cell in enumerate(self.cells) if cell in self.cells[:number]]
+            if twice:
+                raise UserError(f"two cells of the sweep would share the folder {twice[0]}: they train the same thing")
             folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
             outcome.hold_sweep(folder)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -64,11 +67,7 @@ def checked(config: DictConfig) -> Path:
     """Check one composed config with its `hydra` node; returns the folder that it would write to."""
     HydraConfig.instance().set_config(config)
     content = plain(config, config.hydra.runtime.choices)
-    folders = [config_folder()]
-    folders += [
-        Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "command-line"
-    ]
-    check(content, options_of(folders))
+    check(content)
     download(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
     folder = Path(str(OmegaConf.select(config, key)))

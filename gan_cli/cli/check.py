@@ -5,6 +5,7 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,11 @@ def resolution_fits(resolution: int, rule: Any) -> bool:
     return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0
 
 
-def check(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
+def check(config: dict[str, Any]) -> None:
     """Refuse a composition that can't work.
 
     Args:
         config: plain and complete (`config.plain`).
-        siblings: the options of each group with their raw YAML, to name those that would fit.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -79,10 +79,9 @@ def check(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
         check_allowed(node["_target_"], trust)
         check_arguments(path, node)
     check_trainer(config["trainer"])
-    check_fields(config, siblings)
     check_resolution(config)
     check_whole_batch(config)
-    check_penalty_names(config)
+    check_terms(config)
     check_optimizer(config["optimizer"])
     check_files(config)
     check_init_from(config)
@@ -121,14 +120,19 @@ def check_trainer(trainer: dict[str, Any]) -> None:
         raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
 
 
-def check_fields(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) -> None:
-    """A model needs what its data set provides: images, labels, points."""
+def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[str, Any]]]) -> None:
+    """A model needs what its data set provides: images, labels, points.
+
+    Args:
+        config: composed, its interpolations may be unresolved.
+        options: gives each group's options with their raw YAML, to name those that would fit.
+    """
     needs = (config["model"].get("requires") or {}).get("fields", [])
     has = (config["dataset"].get("provides") or {}).get("fields", [])
     missing = [field for field in needs if field not in has]
     if not missing:
         return
-    model, dataset = chosen(config, "model"), chosen(config, "dataset")
+    model, dataset, siblings = chosen(config, "model"), chosen(config, "dataset"), options()
     fit = [
         n
         for n, y in siblings.get("dataset", {}).items()
@@ -138,6 +142,8 @@ def check_fields(config: dict[str, Any], siblings: dict[str, dict[str, Any]]) ->
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
+    if "label" in missing and (config["dataset"].get("provides") or {}).get("labelled_by"):
+        hint = f", or dataset.{config['dataset']['provides']['labelled_by']}=..., which makes labels"
     other = [
         n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)
     ]
@@ -180,8 +186,17 @@ def check_whole_batch(config: dict[str, Any]) -> None:
             )
 
 
-def check_penalty_names(config: dict[str, Any]) -> None:
-    for name in config.get("penalty") or {}:
+def check_terms(config: dict[str, Any]) -> None:
+    loss, added = config["loss"], config.get("penalty") or {}
+    if loss.get("n_critic", 1) < 1:
+        raise UserError(f"loss.n_critic={loss['n_critic']} must be at least 1")
+    for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
+        for name, penalty in node.items():
+            if penalty.get("every", 1) < 1:
+                raise UserError(f"{key}.{name}.every={penalty['every']} must be at least 1")
+            if penalty.get("weight", 0) < 0:
+                raise UserError(f"{key}.{name}.weight={penalty['weight']} must not be negative")
+    for name in added:
         if name in (config["loss"].get("penalties") or {}):
             raise UserError(
                 f"loss={chosen(config, 'loss')} brings the penalty {name} itself: leave out penalty={name},"

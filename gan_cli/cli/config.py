@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gan_cli.cli.check import complete
+from gan_cli.cli.check import check_fields, complete
 from gan_cli.run_folder import NOT_LEARNED
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
@@ -106,17 +106,21 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
         choices: Hydra's record of the chosen options, by group.
 
     Raises:
-        UserError: the data set can't be looked at (`complete`).
+        UserError: the data set can't be looked at (`complete`), or is of another kind than the model needs.
     """
-    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    OmegaConf.set_struct(copy, False)
-    complete(copy)
-    content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
-    content["choices"] = {  # type: ignore[index,call-overload]
+    chosen = {
         str(group): list(option) if isinstance(option, (list, ListConfig)) else option
         for group, option in choices.items()
         if not str(group).startswith("hydra")
     }
+    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    OmegaConf.set_struct(copy, False)
+    complete(copy)
+    # before anything is resolved: a model may refer to what another kind of data does not have
+    raw = OmegaConf.to_container(copy, resolve=False)
+    check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[dict-item]
+    content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
+    content["choices"] = chosen  # type: ignore[index,call-overload]
     return content  # type: ignore[return-value]
 
 

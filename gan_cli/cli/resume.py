@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, options_of, plain
+from gan_cli.cli.config import plain
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
 from gan_cli.run_folder import flat, not_learned, read_json, write_atomically, write_json
@@ -51,7 +51,7 @@ def resume(run: Path, arguments: list[str]) -> int:
             f"resume= goes on with the same run, and this would make it another: {'; '.join(locked_in)};"
             f" start a new run from its weights with init_from={run}"
         )
-    check(content, options_of([config_folder()]))
+    check(content)
     for change in changes:
         print(f"changed: {change}", flush=True)
     images, total = record.get("images", 0), content["trainer"]["total_images"]

@@ -1,0 +1,133 @@
+"""Start-up times, and steps per second next to a plain loop over the same networks, measured side by side.
+
+    python benchmarks/speed.py
+
+Absolute numbers belong to the machine; the ratios are what the README quotes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.nn.functional import softplus
+
+from gan_cli.build import build_data, build_game, optimizer_factory
+from gan_cli.data.order import Batches
+from gan_cli.ema import EMA
+from gan_cli.log import Meter
+from gan_cli.types import State
+from gan_cli.update import Updater, keeps_graph
+
+RUNS = 7
+MAIN = "from gan_cli.cli.train import main; main()"
+STARTS = {
+    "python -c pass": ["-c", "pass"],
+    "gan-train --help": ["-c", MAIN, "--help"],
+    "gan-train --cfg job": ["-c", MAIN, "--cfg", "job"],
+    "refusal: unknown option": ["-c", MAIN, "model=dcgn"],
+    "refusal: misspelled key": ["-c", MAIN, "trainer.total_image=1"],
+    "refusal: labels missing": ["-c", MAIN, "model=toy"],
+    "import torch": ["-c", "import torch"],
+}
+CONFIG = {
+    "seed": 0,
+    "model": {
+        "_target_": "gan_cli.gan.GAN",
+        "latent": {"_target_": "gan_cli.latent.Gaussian", "size": 100},
+        "generator": {"_target_": "gan_cli.models.dcgan.Generator", "latent_size": 100, "channels": 1, "resolution": 32,
+                      "base_channels": 16},
+        "discriminator": {"_target_": "gan_cli.models.dcgan.Discriminator", "channels": 1, "resolution": 32,
+                          "base_channels": 16},
+    },
+    "loss": {"_target_": "gan_cli.losses.adversarial.NonSaturating"},
+    "dataset": {"_target_": "gan_cli.data.sets.Digits", "resolution": 32},
+    "optimizer": {"_target_": "torch.optim.Adam", "learning_rate": 2e-4, "betas": [0.5, 0.999]},
+}  # fmt: skip
+BATCH, STEPS, ROUNDS = 64, 20, 5
+
+
+def start_up() -> None:
+    """Medians over alternating runs, in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in STARTS}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(RUNS):
+            for name, arguments in STARTS.items():
+                begun = time.perf_counter()
+                subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True)
+                times[name].append(time.perf_counter() - begun)
+        left = list(Path(folder).iterdir())
+    print(f"start-up, median of {RUNS} alternating runs (files left behind: {len(left)})")
+    for name, values in times.items():
+        print(f"  {name:<26} {statistics.median(values):.2f} s")
+
+
+def ours() -> Callable[[], None]:
+    """One training step as `gan-train` takes it: seeded draws, shared fakes, meter, averaged weights."""
+    device = torch.device("cpu")
+    gan = build_game(CONFIG).train()
+    gan.to(memory_format=torch.channels_last)
+    phases = gan.phases(optimizer_factory(CONFIG))
+    update, state = Updater(gan, device, 1, "float32", Meter(device)), State()
+    batches, ema = Batches(build_data(CONFIG), BATCH, 0, device), EMA(gan.generators, 10_000)
+
+    def step() -> None:
+        batch = batches.next(state)
+        for number, phase in enumerate(phases):
+            update(phase, batch, state, keep=keeps_graph(gan, phases, number))
+        state.step += 1
+        ema.update(state.images)
+
+    return step
+
+
+def plain() -> Callable[[], None]:
+    """The loop of a tutorial on the same networks: no averaged weights, no log, no seeds."""
+    gan = build_game(CONFIG).train()
+    data = build_data(CONFIG)
+    generator, critic = gan.generator, gan.discriminator
+    for_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
+    for_d = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999))
+
+    def step() -> None:
+        real = data.fetch(torch.randint(len(data), (BATCH,)), torch.device("cpu"))["image"]
+        fake = generator(torch.randn(BATCH, 100))
+        for_d.zero_grad()
+        (softplus(-critic(real)) + softplus(critic(fake.detach()))).mean().backward()
+        for_d.step()
+        for_g.zero_grad()
+        softplus(-critic(fake)).mean().backward()
+        for_g.step()
+
+    return step
+
+
+def steps_per_second() -> None:
+    """Alternating rounds; the ratio is taken round by round."""
+    loops = {"gan_cli": ours(), "plain loop": plain()}
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    for number in range(ROUNDS + 1):
+        for name, step in loops.items():
+            begun = time.perf_counter()
+            for _ in range(STEPS):
+                step()
+            if number:  # the first round warms up
+                rates[name].append(STEPS / (time.perf_counter() - begun))
+    print(
+        f"\nDCGAN 32x32, base_channels 16, batch {BATCH}, {torch.get_num_threads()} threads, median of {ROUNDS} rounds"
+    )
+    for name, values in rates.items():
+        print(f"  {name:<12} {statistics.median(values):.1f} steps/s")
+    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
+    print(f"  ratio        {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    start_up()
+    steps_per_second()
