@@ -191,7 +191,7 @@ class Turn:
             return kept
         seed_everything(*self.noise.key, self.batch.first, self.batch.start, "draw")
         with torch.set_grad_enabled(moves or self.keep):
-            drawn = self.gan.draw(self)
+            drawn = {name: value.float() for name, value in self.gan.draw(self).items()}  # whatever the precision
         if moves:
             return drawn
         if self.keep:

@@ -182,6 +182,7 @@ class Status(Job):
     def finish(self, state: State) -> None:
         if self.bar is not None:
             self(state)
+            self.close()  # before anything else is printed
 
     def close(self) -> None:
         if self.bar is not None:

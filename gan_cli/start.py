@@ -33,7 +33,7 @@ def announce(
     """The start block on the console, and `run.json`."""
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
-    rates = ", ".join(f"{phase.name} {phase.learning_rate(0):g}" for phase in phases)
+    rates = ", ".join(f"{phase.name} {phase.optimizer.defaults['lr']:g}" for phase in phases)
     options = {
         k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v
     }
@@ -48,7 +48,8 @@ def announce(
         "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
-        + "".join(f"   {key} {value}" for key, value in options.items()),
+        + "".join(f"   {key} {value}" for key, value in options.items())
+        + _schedule(config["optimizer"].get("schedule") or {}),
         "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
         + (f" ({data.note})" if data.note else ""),
         "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
@@ -99,6 +100,15 @@ def _penalties(gan: GAN) -> dict[str, Any]:
 def _norm(config: dict[str, Any]) -> str:
     norm = config["model"].get("discriminator", {}).get("norm")
     return f", critic norm {norm}" if norm else ""
+
+
+def _schedule(schedule: dict[str, Any]) -> str:
+    text = ""
+    if schedule.get("kind", "constant") != "constant":
+        text += f"   {schedule['kind']} from {schedule['start_images']:,} to {schedule['end_images']:,} images"
+    if schedule.get("warmup_images"):
+        text += f"   warm-up {schedule['warmup_images']:,} images"
+    return text
 
 
 def _size(config: dict[str, Any]) -> str:

@@ -109,7 +109,8 @@ def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:
     A patch critic's logits are averaged to one per sample first.
     """
     total = logits.flatten(1).mean(1).sum() if logits.dim() > 1 else logits.sum()
-    return torch.autograd.grad(total, samples, create_graph=True)[0]
+    with torch.autocast(samples.device.type, enabled=False):  # a backward pass here is part of the term
+        return torch.autograd.grad(total, samples, create_graph=True)[0]
 
 
 def squared_norm(gradient: Tensor) -> Tensor:
