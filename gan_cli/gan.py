@@ -187,16 +187,21 @@ class Turn:
         """
         moves = any(network in self.gan.generators.values() for network in self.phase.networks)
         if moves and self.batch.fakes is not None:
-            kept, self.batch.fakes = self.batch.fakes, None
-            return kept
-        seed_everything(*self.noise.key, self.batch.first, self.batch.start, "draw")
-        with torch.set_grad_enabled(moves or self.keep):
-            drawn = {name: value.float() for name, value in self.gan.draw(self).items()}  # whatever the precision
+            drawn, self.batch.fakes = self.batch.fakes, None
+        else:
+            seed_everything(*self.noise.key, self.batch.first, self.batch.start, "draw")
+            with torch.set_grad_enabled(moves or self.keep):
+                drawn = {name: value.float() for name, value in self.gan.draw(self).items()}  # whatever the precision
+        self.seed()  # what the critics draw (dropout) does not depend on how the fakes came
         if moves:
             return drawn
         if self.keep:
             self.batch.fakes = drawn
         return {name: value.detach() for name, value in drawn.items()}
+
+    def seed(self) -> None:
+        """Seed torch's global generators for this turn."""
+        seed_everything(*self.noise.key, self.batch.first, self.phase.name, self.batch.start)
 
     @cached_property
     def matches(self) -> list[Match]:

@@ -11,7 +11,6 @@ from torch import Tensor
 from gan_cli import distributed
 from gan_cli.gan import GAN, Phase, Turn
 from gan_cli.log import Meter
-from gan_cli.randomness import seed_everything
 from gan_cli.types import Batch, Noise, State
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -44,8 +43,8 @@ class Updater:
         with frozen_but(self.gan, phase):
             for part in batch.split(self.accumulate):
                 noise = Noise(self.device, part, state.seed)
-                seed_everything(state.seed, batch.first, phase.name, part.start)
                 turn = Turn(self.gan, phase, part, noise, due, keep and self.accumulate == 1)
+                turn.seed()
                 with self._autocast():
                     terms = terms_of(turn)
                     total = torch.stack([term.float().mean() for term in terms.values()]).sum()
