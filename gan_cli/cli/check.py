@@ -13,6 +13,8 @@ from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
 from gan_cli.targets import check_allowed, make_importable, targets_in
 
+GROUPS = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment")
+ROOT_KEYS = {*GROUPS, "seed", "name", "notes", "sweep", "resume", "init_from", "trust", "choices"}
 NO_DOWNLOAD = "dataset=digits needs no download"
 
 
@@ -80,6 +82,7 @@ def check(config: dict[str, Any]) -> None:
         check_arguments(path, node)
     check_trainer(config["trainer"])
     check_resolution(config)
+    check_crop(config["dataset"])
     check_whole_batch(config)
     check_terms(config)
     check_optimizer(config["optimizer"])
@@ -88,6 +91,11 @@ def check(config: dict[str, Any]) -> None:
 
 
 def check_root(config: dict[str, Any]) -> None:
+    extra = sorted(set(config) - ROOT_KEYS)
+    if extra:
+        raise UserError(
+            f"{extra[0]} is not an option; at the top there are {', '.join(sorted(ROOT_KEYS - {'choices'}))}"
+        )
     seed = config.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"seed={seed!r} is not a whole number from 0 up")
@@ -151,6 +159,14 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
         f"model={model} needs {words}, and dataset={dataset} has none;"
         f" data sets that fit: {', '.join(fit) or 'none here'}{hint} (or, for this data set, model={'|'.join(other)})"
     )
+
+
+def check_crop(dataset: dict[str, Any]) -> None:
+    padding, resolution = dataset.get("crop_padding") or 0, dataset.get("resolution") or 0
+    if padding < 0 or (padding and padding >= resolution):
+        raise UserError(
+            f"dataset.crop_padding={padding} must be from 0 to {resolution - 1}, below dataset.resolution={resolution}"
+        )
 
 
 def check_resolution(config: dict[str, Any]) -> None:

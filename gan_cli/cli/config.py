@@ -14,17 +14,11 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.cli.check import check_fields, complete
+from gan_cli.cli.folder import config_folder
 from gan_cli.run_folder import NOT_LEARNED
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that don't name a sweep's cell
-
-
-def config_folder() -> Path:
-    """`conf/` of a wheel (inside the package) or of a checkout (beside it)."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "conf"
-    return inside if (inside / "train.yaml").is_file() else package.parent / "conf"
 
 
 def register_resolvers() -> None:

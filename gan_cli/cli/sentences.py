@@ -31,12 +31,12 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> 
     except BrokenPipeError:  # `gan-train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return say(f"{error.filename or 'a file'} can't be used ({error.strerror}); is the folder yours to write?", 1)
     except KeyboardInterrupt:
         return say("stopped at once, by a second signal", 130)
     except (HydraException, OmegaConfBaseException) as error:
         return say(sentence(error, names), 2)
+    except OSError as error:
+        return say(f"{error.filename or 'a file'} can't be used ({error.strerror}); is the folder yours to write?", 1)
 
 
 def say(text: str, code: int) -> int:
@@ -54,11 +54,19 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
         if not group:
             return f"there is no config {option!r}"
         return f"{group}={option} does not exist{meant(option, options)}; {group} is one of {', '.join(options)}"
+    several = re.search(r"Ambiguous value for argument '([^']+)'", text)
+    if several:
+        return f"{several.group(1)} has several values: add -m for a sweep, or write a list as KEY=[a,b]"
+    loose = re.search(r"Error parsing override '([^'=]+)'", text)
+    if loose:
+        return f"{loose.group(1)!r} is neither KEY=VALUE nor a flag; gan-train --help lists what there is"
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         key = unknown.group(1)
         full = re.search(r"full_key: (\S+)", text)
         key = full.group(1) if full and full.group(1).endswith(key) else key
+        if key.startswith("penalty."):
+            return f"{key} is not an option: is its penalty selected? penalty=[{key.split('.')[1]}] adds it"
         return f"{key} is not an option{meant(key, names())}; gan-train --cfg job prints all of them"
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
