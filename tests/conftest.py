@@ -15,7 +15,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.config import plain, register_resolvers
+from gan_cli.cli.folder import config_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 

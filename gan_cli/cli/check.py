@@ -9,12 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_cli.cli.folder import root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
 from gan_cli.targets import check_allowed, make_importable, targets_in
 
-GROUPS = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment")
-ROOT_KEYS = {*GROUPS, "seed", "name", "notes", "sweep", "resume", "init_from", "trust", "choices"}
 NO_DOWNLOAD = "dataset=digits needs no download"
 
 
@@ -91,11 +90,9 @@ def check(config: dict[str, Any]) -> None:
 
 
 def check_root(config: dict[str, Any]) -> None:
-    extra = sorted(set(config) - ROOT_KEYS)
+    extra = sorted(set(config) - root_keys() - {"choices"})
     if extra:
-        raise UserError(
-            f"{extra[0]} is not an option; at the top there are {', '.join(sorted(ROOT_KEYS - {'choices'}))}"
-        )
+        raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
     seed = config.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"seed={seed!r} is not a whole number from 0 up")

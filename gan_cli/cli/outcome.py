@@ -20,7 +20,7 @@ def names(root: str = "train") -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from gan_cli.cli.config import config_folder
+    from gan_cli.cli.folder import config_folder
     from gan_cli.run_folder import flat
 
     GlobalHydra.instance().clear()

@@ -13,7 +13,8 @@ from omegaconf.errors import MissingMandatoryValue
 from gan_cli import __version__
 from gan_cli.checkpoint import newest_summary
 from gan_cli.cli import outcome
-from gan_cli.cli.config import config_folder, register_resolvers
+from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import sample_help
 from gan_cli.cli.quoting import quoted
 from gan_cli.cli.sentences import exit_code_of, say, sentence

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
-from gan_cli.cli.config import config_folder, plain, register_resolvers, set_stamp
+from gan_cli.cli.config import plain, register_resolvers, set_stamp
+from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import quoted, value_of
 from gan_cli.cli.resume import changed_keys, keep_config, resume
