@@ -37,7 +37,8 @@ def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int)
     data = buffer.getvalue()
     write_atomically(path, data)
     write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary})
-    for old in listed(run)[keep:]:
+    others = [other for other in listed(run) if other != path]  # a damaged newer one must not push this one out
+    for old in others[keep - 1 :]:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink(missing_ok=True)
     return path
@@ -45,7 +46,8 @@ def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int)
 
 def listed(run: Path) -> list[Path]:
     """A run's checkpoint files, newest first, valid or not."""
-    return sorted((run / "checkpoints").glob("images-*.pt"), reverse=True)
+    files = (run / "checkpoints").glob("images-*.pt")
+    return sorted(files, key=lambda path: (len(path.name), path.name), reverse=True)  # a billion has a digit more
 
 
 def summary_of(path: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from gan_cli import checkpoint, distributed
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.ema import EMA
+from gan_cli.errors import DivergedError
 from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.randomness import generator_for
@@ -136,12 +137,25 @@ class SaveCheckpoint(Job):
         self.meter.check()
         if distributed.rank() == 0:
             content = self.content()
+            self.check_weights(content["gan"])
             checkpoint.save(self.run, content, {**self.summary, "progress": content["progress"]}, self.keep)
             update_run(self.run, images=state.images)
         self.saved_at = state.images
 
     def finish(self, state: State) -> None:
         self(state)
+
+    @staticmethod
+    def check_weights(weights: dict[str, Tensor]) -> None:
+        """
+        Raises:
+            DivergedError: a step overflowed though its loss was finite; saved, it would push good checkpoints out.
+        """
+        names = [name for name, value in weights.items() if value.is_floating_point()]
+        finite = torch.stack([weights[name].isfinite().all() for name in names]).tolist()
+        broken = [name for name, good in zip(names, finite, strict=True) if not good]
+        if broken:
+            raise DivergedError(f"the run diverged: the weights {broken[0]} became NaN or infinite")
 
 
 class Status(Job):

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -133,7 +134,7 @@ def _elastic(
     try:
         results = elastic_launch(plan, worker)(config, str(folder), list(trust))
     except ChildFailedError as error:
-        raise _from_workers(folder) or _died(error, folder) from error
+        raise failure_of(error, folder) from error
     except SignalException as error:
         stopped = _from_workers(folder)
         raise stopped or Interrupted("stopped before a checkpoint could be written", int(error.sigval)) from error
@@ -159,24 +160,31 @@ def worker(config: dict[str, Any], folder: str, trust: Sequence[str]) -> dict[st
 
 
 def _from_workers(folder: Path) -> Exception | None:
-    """The first word of the workers that could still say one."""
+    """What the workers could still say: a sentence of ours before the complaint of one whose neighbour was gone."""
     from gan_cli import errors
 
     notes = [json.loads(path.read_text()) for path in sorted(folder.glob(".end-*.json"))]
     for path in folder.glob(".end-*.json"):
         path.unlink()
+    ours = [note for note in notes if hasattr(errors, note["kind"])]
     if not notes:
         return None
-    note = notes[0]
+    note = (ours or notes)[0]
     if note["kind"] == "Interrupted":
         return Interrupted(note["message"], note["signal"])
-    kind = getattr(errors, note["kind"], RunError)
-    return kind(note["message"])
+    return getattr(errors, note["kind"], RunError)(note["message"])
 
 
-def _died(error: Any, folder: Path) -> RunError:
-    rank, failure = error.get_first_failure()
-    how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+def failure_of(error: Any, folder: Path) -> Exception:
+    """A worker that left no note has died; that is the cause, and what the others say its consequence."""
+    noted = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
+    told = _from_workers(folder)
+    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted]
+    dead = [(rank, code) for rank, code in dead if code != -signal.SIGTERM]  # the agent's own doing
+    if not dead and told is not None:
+        return told
+    rank, code = dead[0] if dead else (0, 1)
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return RunError(f"process {rank} of the run died ({how}) and the others were stopped; {last_checkpoint(folder)}")
 
 
@@ -205,5 +213,7 @@ def explain(error: Exception, folder: Path) -> Exception:
 
 
 def last_checkpoint(folder: Path) -> str:
+    from gan_cli.machine import shown
+
     files = checkpoint.listed(folder)
-    return f"the last checkpoint is {files[0]}" if files else "no checkpoint was written yet"
+    return f"the last checkpoint is {shown(files[0])}" if files else "no checkpoint was written yet"

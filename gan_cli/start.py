@@ -33,30 +33,7 @@ def announce(
     """The start block on the console, and `run.json`."""
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
-    rates = ", ".join(f"{phase.name} {phase.optimizer.defaults['lr']:g}" for phase in phases)
-    options = {
-        k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v
-    }
-    terms = [
-        choices.get("loss", config["loss"]["_target_"]),
-        *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items()),
-    ]
-    sizes = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    steps = " + ".join(f"{phase.repeat} {phase.name}" for phase in phases)
-    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
-    lines = {
-        "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",
-        "loss": " + ".join(terms) + f"   updates a step: {steps}",
-        "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
-        + "".join(f"   {key} {value}" for key, value in options.items())
-        + _schedule(config["optimizer"].get("schedule") or {}),
-        "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
-        + (f" ({data.note})" if data.note else ""),
-        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
-        f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
-        "folder": shown(folder),
-    }
-    for name, text in lines.items():
+    for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
         console(f"{name:<10} {text}")
     before = read_json(folder / "run.json") or {}
     write_json(
@@ -81,6 +58,42 @@ def announce(
             "digest_of_config": digest_of(config),
         },
     )
+
+
+def start_block(
+    folder: Path,
+    config: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    data: Data,
+    device: torch.device,
+    settings: TrainerSettings,
+) -> dict[str, str]:
+    """What came out of all choices, a line for each topic."""
+    choices = config.get("choices") or {}
+    rates = ", ".join(f"{phase.name} {phase.optimizer.defaults['lr']:g}" for phase in phases)
+    options = {
+        k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v
+    }
+    terms = [
+        choices.get("loss", config["loss"]["_target_"]),
+        *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items()),
+    ]
+    sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(gan).items())
+    steps = " + ".join(f"{phase.repeat} {phase.name}" for phase in phases)
+    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
+    return {
+        "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",
+        "loss": " + ".join(terms) + f"   updates a step: {steps}",
+        "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
+        + "".join(f"   {key} {value}" for key, value in options.items())
+        + _schedule(config["optimizer"].get("schedule") or {}),
+        "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
+        + (f" ({data.note})" if data.note else ""),
+        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
+        f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
+        "folder": shown(folder),
+    }
 
 
 def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:

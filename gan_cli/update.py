@@ -50,16 +50,18 @@ class Updater:
                     total = torch.stack([term.float().mean() for term in terms.values()]).sum()
                 self.scaler.scale(total / self.accumulate).backward(inputs=phase.parameters)
                 seen.append(self._scalars(turn, terms, total))
-        self._step(phase, seen, state)
+        self._step(phase, seen, state, kept=batch.fakes is not None)
         state.updates[phase.name] = updates + 1
 
-    def _step(self, phase: Phase, seen: list[dict[str, Tensor]], state: State) -> None:
+    def _step(self, phase: Phase, seen: list[dict[str, Tensor]], state: State, kept: bool) -> None:
         for parameter in phase.parameters:  # a network may have a part that this game does not use
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in phase.parameters if parameter.grad is not None]
-        # only this phase's buffers: a kept graph forbids to write into those of a generator that moves later
-        buffers = [b for network in phase.networks for b in network.buffers() if b.is_floating_point()]
+        # buffers of the whole game: a phase may write those of networks it does not move (batch norm in a critic);
+        # but a kept graph forbids to write into those of a generator that moves later, which averages them then
+        owners = phase.networks if kept else [self.gan]
+        buffers = [b for owner in owners for b in owner.buffers() if b.is_floating_point()]
         distributed.average([*gradients, *buffers])
         self.scaler.unscale_(phase.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.cli import outcome
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
+from gan_cli.cli.resume import changed_keys
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
 from gan_cli.run_folder import read_json
@@ -28,9 +29,21 @@ class CheckFirst(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            checked(config)
+            folder = checked(config)
+            self.refuse_another(folder, config)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refuse(error)
+
+    @staticmethod
+    def refuse_another(folder: Path, config: DictConfig) -> None:
+        """A folder that holds another run is not gone on in under a new config."""
+        if (folder / "run.json").exists():
+            changes = changed_keys(folder, plain(config, config.hydra.runtime.choices))
+            if changes:
+                text = (
+                    f"{str(folder)!r} holds a run of another configuration ({changes[0]}); choose another hydra.run.dir"
+                )
+                raise UserError(text)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every cell of the grid before the first one starts."""

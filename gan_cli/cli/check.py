@@ -224,7 +224,7 @@ def check_optimizer(optimizer: dict[str, Any]) -> None:
         {f"rates.{player}": rate for player, rate in (optimizer.get("rates") or {}).items() if rate is not None}
     )
     for key, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate < 0:
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1e38:
             raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 up")
     betas = optimizer.get("betas", [0.0, 0.0])
     if (

@@ -84,7 +84,7 @@ def cell_name(overrides: Iterable[str]) -> str:
     What is not learned from (`NOT_LEARNED`) is left out.
     """
     kept = sorted(text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
-    parts = [text.replace("=", "-", 1) for text in kept]
+    parts = [re.sub(r"(?<=\de)\+(?=\d)", "", text).replace("=", "-", 1) for text in kept]  # 1e+30 is 1e30
     name = "--".join(slug(part) for part in parts) or "defaults"
     if name == "--".join(parts) and not any("--" in part for part in parts) and len(name) <= 120:
         return name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+
+from gan_cli.errors import UserError
 
 TEXT_KEYS = ("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "resume", "sweep",
              "hydra.run.dir", "hydra.sweep.dir")  # fmt: skip
@@ -30,6 +33,40 @@ def quote(argument: str, multirun: bool = False) -> str:
     before_quotes = value.replace("\\'", "\\\\'").replace("'", "\\'")
     trailing = len(before_quotes) - len(before_quotes.rstrip("\\"))
     return f"{key}='{before_quotes}{chr(92) * trailing}'"
+
+
+# Hydra's own flags, and how many values each takes; `--info` may have one
+FLAGS = {
+    **{
+        flag: 0
+        for flag in ("-m", "--multirun", "-r", "--run", "--resolve", "--hydra-help", "-sc", "--shell-completion")
+    },
+    **{flag: 1 for flag in ("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-c", "--cfg")},
+    **{flag: 1 for flag in ("-p", "--package", "--experimental-rerun")},
+}
+INFO = ("--info", "-i")
+
+
+def flags_first(arguments: list[str]) -> list[str]:
+    """Hydra's parser wants its flags before the overrides; a person puts them anywhere.
+
+    Raises:
+        UserError: a flag that does not exist.
+    """
+    flags, overrides, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+        elif word.partition("=")[0] in FLAGS:
+            flags += [word, *(rest.pop(0) for _ in range(FLAGS.get(word, 0)) if rest)]
+        elif word in INFO:
+            flags += [word, rest.pop(0) if rest and "=" not in rest[0] and not rest[0].startswith("-") else "all"]
+        else:
+            known = [*FLAGS, *INFO, "--help", "--version"]
+            near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+            raise UserError(f"there is no flag {word}" + (f"; did you mean {near[0]}?" if near else "; see --help"))
+    return [*flags, *overrides]
 
 
 def value_of(arguments: list[str], key: str) -> str | None:

@@ -16,7 +16,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import sample_help
-from gan_cli.cli.quoting import quoted
+from gan_cli.cli.quoting import flags_first, quoted
 from gan_cli.cli.sentences import exit_code_of, say, sentence
 from gan_cli.errors import RunError, UserError
 from gan_cli.targets import make_importable
@@ -38,7 +38,7 @@ def command(arguments: list[str]) -> int:
         print(sample_help(config_folder()))
         return 0
     register_resolvers()
-    sys.argv[1:] = quoted(arguments)
+    sys.argv[1:] = quoted(flags_first(arguments))
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="sample")(task)()
     return outcome.code
 

@@ -18,7 +18,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
-from gan_cli.cli.quoting import quoted, value_of
+from gan_cli.cli.quoting import flags_first, quoted, value_of
 from gan_cli.cli.resume import changed_keys, keep_config, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.errors import Interrupted, RunError, UserError
@@ -46,7 +46,7 @@ def command(arguments: list[str]) -> int:
 
         return follow()
     set_stamp()
-    arguments = quoted(arguments)
+    arguments = quoted(flags_first(arguments))
     run = value_of(arguments, "resume")
     if run is not None:
         return resume(Path(run).expanduser(), arguments)

@@ -19,7 +19,7 @@ from pathlib import Path
 from gan_cli.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I")
+GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,12 @@ def scan(root: str | Path, skip_corrupt: bool = False) -> Scan:
 
 
 def _find(folder: Path) -> list[str]:
-    found = []
+    found, entered = [], {folder.resolve()}  # entered: links may lead in a circle
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in list(folders):
+            real = (Path(place) / name).resolve()
+            folders.remove(name) if real in entered else entered.add(real)
         below = Path(place).relative_to(folder)
         found += [
             (below / name).as_posix() for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")
@@ -106,15 +109,20 @@ def _find(folder: Path) -> list[str]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan-{hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())
     except (OSError, ValueError):  # no cache yet, or a torn one: look again
         known = {}
-    verdicts, unseen = {}, []
+    verdicts: dict[str, dict] = {}
+    unseen: list[tuple[str, list[int]]] = []
     for name in names:
-        status = (folder / name).stat()
+        try:
+            status = (folder / name).stat()
+        except OSError as error:  # a link to nowhere
+            verdicts[name] = {"stamp": None, "error": f"{type(error).__name__}: {error.strerror}"}
+            continue
         stamp = [status.st_size, status.st_mtime_ns]
         if name in known and known[name]["stamp"] == stamp:
             verdicts[name] = known[name]
