@@ -9,24 +9,33 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_cli import checkpoint
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.run_folder import locked, read_json, update_run
+from gan_cli.run_folder import CONFIG, locked, read_json, update_run, write_json
 from gan_cli.settings import trainer_settings
 
 
-def launch(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
+def launch(
+    config: dict[str, Any], folder: Path, trust: Sequence[str] = (), first: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
+
+    Args:
+        config: plain and complete; kept in the folder as config.json.
+        first: called once the folder's lock is held, before anything is written.
 
     Raises:
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
     """
     with locked(folder, "the run folder"):
         begun = time.monotonic()
+        if first is not None:
+            first()
+        write_json(folder / CONFIG, config)
         try:
             result = run_processes(config, folder, trust)
         except Interrupted:

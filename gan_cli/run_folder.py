@@ -49,6 +49,8 @@ def update_run(folder: Path, **values: Any) -> None:
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})
 
 
+CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
+
 # keys that say nothing of what is trained
 NOT_LEARNED = (
     *("name", "notes", "sweep", "resume", "trust", "choices"),

@@ -225,7 +225,7 @@ def check_optimizer(optimizer: dict[str, Any]) -> None:
     )
     for key, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1e38:
-            raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 up")
+            raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 to below 1e38")
     betas = optimizer.get("betas", [0.0, 0.0])
     if (
         not isinstance(betas, list)

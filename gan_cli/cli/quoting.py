@@ -37,12 +37,9 @@ def quote(argument: str, multirun: bool = False) -> str:
 
 # Hydra's own flags, and how many values each takes; `--info` may have one
 FLAGS = {
-    **{
-        flag: 0
-        for flag in ("-m", "--multirun", "-r", "--run", "--resolve", "--hydra-help", "-sc", "--shell-completion")
-    },
-    **{flag: 1 for flag in ("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-c", "--cfg")},
-    **{flag: 1 for flag in ("-p", "--package", "--experimental-rerun")},
+    **dict.fromkeys(("-m", "--multirun", "-r", "--run", "--resolve", "--hydra-help", "-sc", "--shell-completion"), 0),
+    **dict.fromkeys(("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-c", "--cfg"), 1),
+    **dict.fromkeys(("-p", "--package", "--experimental-rerun"), 1),
 }
 INFO = ("--info", "-i")
 

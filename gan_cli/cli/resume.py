@@ -13,10 +13,9 @@ from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
-from gan_cli.run_folder import flat, not_learned, read_json, write_atomically, write_json
+from gan_cli.run_folder import CONFIG, flat, not_learned, read_json, write_atomically
 from gan_cli.settings import TrainerSettings
 
-CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
 SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
 
@@ -60,9 +59,7 @@ def resume(run: Path, arguments: list[str]) -> int:
         return 0
     from gan_cli.launch import launch
 
-    write_atomically(source, OmegaConf.to_yaml(config).encode())
-    keep_config(run, content)
-    launch(content, run, content["trust"])
+    launch(content, run, content["trust"], lambda: write_atomically(source, OmegaConf.to_yaml(config).encode()))
     return 0
 
 
@@ -86,10 +83,6 @@ def apply(config: Any, override: Any) -> None:
     except ConfigKeyError as error:
         names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
         raise UserError(f"{key} is not an option of this run{meant(key, names)}") from error
-
-
-def keep_config(run: Path, content: dict[str, Any]) -> None:
-    write_json(run / CONFIG, content)
 
 
 def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:

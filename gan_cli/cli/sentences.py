@@ -41,7 +41,7 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> 
 
 def say(text: str, code: int) -> int:
     prefix = "" if code > 128 else "error: "
-    print(prefix + " ".join(text.split()), file=sys.stderr, flush=True)
+    print(prefix + " ".join(line.strip() for line in text.splitlines()), file=sys.stderr, flush=True)
     return code
 
 

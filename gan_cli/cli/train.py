@@ -19,7 +19,7 @@ from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import flags_first, quoted, value_of
-from gan_cli.cli.resume import changed_keys, keep_config, resume
+from gan_cli.cli.resume import changed_keys, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.run_folder import digest_of, read_json
@@ -79,7 +79,6 @@ def task(config: DictConfig) -> Any:
 def carry_out(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     from gan_cli.launch import launch
 
-    keep_config(folder, content)
     return launch(content, folder, content["trust"])
 
 

@@ -1,0 +1,206 @@
+"""The laws of the house, read from the source: nothing here imports what it judges."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "gan_cli"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# a file imports from its own layer and from lower ones; a folder stands for all files in it
+LAYERS: dict[int, tuple[str, ...]] = {
+    0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
+    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data"),
+    2: ("losses", "penalties"),
+    3: ("gan",),
+    4: ("models", "update", "build", "snapshot"),
+    5: ("train", "sample", "jobs", "launch", "start"),
+    6: ("cli",),
+}
+MAX_FILE, MAX_FUNCTION = 300, 60  # lines
+
+
+def module_of(file: Path) -> str:
+    """`gan_cli/losses/adversarial.py` -> `losses.adversarial`; the package's own file is `__init__`."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    if len(parts) > 1 and parts[-1] == "__init__":
+        parts = parts[:-1]
+    return ".".join(parts)
+
+
+def layer_of(module: str) -> int | None:
+    """By the module's name, or by its folder's; None where the table knows neither."""
+    first = module.split(".")[0]
+    return next((layer for layer, names in LAYERS.items() if first in names), None)
+
+
+def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything imported anywhere in a file, late imports and `import *` too.
+
+    `from a import b` gives `a.b`: `b` may be a module.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def own_modules() -> set[str]:
+    return {module_of(file) for file in FILES}
+
+
+def own_module(name: str) -> str | None:
+    """The module of this package that an imported name lies in; None for names from elsewhere."""
+    if name.split(".")[0] != "gan_cli":
+        return None
+    parts = name.split(".")[1:]
+    while parts and ".".join(parts) not in own_modules():
+        parts = parts[:-1]
+    return ".".join(parts) or "__init__"
+
+
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def identifier(file: Path) -> str:
+    return module_of(file)
+
+
+def test_every_file_has_a_layer_and_every_layer_has_files() -> None:
+    assert [identifier(file) for file in FILES if layer_of(module_of(file)) is None] == []
+    found = {module.split(".")[0] for module in own_modules()}
+    assert {name for names in LAYERS.values() for name in names} == found
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_imports_only_from_its_own_or_lower_layers(file: Path) -> None:
+    here, layer = module_of(file), layer_of(module_of(file))
+    assert layer is not None
+    wrong = []
+    for line, name in imports_of(tree_of(file)):
+        there = own_module(name)
+        if there is None:
+            continue
+        other = layer_of(there)
+        assert other is not None, there
+        if other > layer:
+            wrong.append(f"line {line}: {here} (layer {layer}) imports {there} (layer {other})")
+        if here.startswith("models.") and there.startswith("models"):
+            wrong.append(f"line {line}: a model imports another model")
+    assert wrong == []
+
+
+def test_modules_of_this_package_import_each_other_in_no_circle() -> None:
+    graph = {
+        module_of(file): {there for _, name in imports_of(tree_of(file)) if (there := own_module(name)) is not None}
+        for file in FILES
+    }
+    graph = {here: {there for there in others if there not in (here, "__init__")} for here, others in graph.items()}
+    while graph:
+        free = [here for here, others in graph.items() if not others & set(graph)]
+        assert free, f"a circle among {sorted(graph)}"
+        graph = {here: others for here, others in graph.items() if here not in free}
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_hydra_and_omegaconf_appear_in_the_command_layer_alone(file: Path) -> None:
+    found = {name.split(".")[0] for _, name in imports_of(tree_of(file))} & {"hydra", "omegaconf"}
+    if not module_of(file).startswith("cli"):
+        assert found == set()
+
+
+def calls_of(tree: ast.AST, name: str) -> list[int]:
+    """Lines where a method of that name is called."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+    ]
+
+
+@pytest.mark.parametrize("call", ["backward", "step"])
+def test_update_alone_goes_backward_and_steps(call: str) -> None:
+    where = {module_of(file) for file in FILES if calls_of(tree_of(file), call)}
+    assert where == {"update"}
+    assert len(calls_of(tree_of(PACKAGE / "update.py"), call)) == 1
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_no_file_or_function_is_too_long(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_FILE
+    too_long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno is not None
+        if node.end_lineno - node.lineno + 1 > MAX_FUNCTION
+    ]
+    assert too_long == []
+
+
+def test_no_list_has_to_be_extended_for_a_new_part() -> None:
+    """The YAML's `_target_` is the registration: no source file knows the name of a loss, penalty or model file."""
+    names = {
+        f"gan_cli.{module_of(file)}"
+        for folder in ("models", "losses", "penalties")
+        for file in (PACKAGE / folder).glob("*.py")
+        if file.stem != "__init__"
+    }
+    named = {
+        (module_of(file), node.value)
+        for file in FILES
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if any(node.value.startswith(name) for name in names)
+    }
+    assert named == set()
+    for file in FILES:
+        for _, name in imports_of(tree_of(file)):
+            there = own_module(name) or ""
+            assert not there.startswith("models.") or module_of(file) == there, f"{module_of(file)} imports {there}"
+
+
+WITHOUT_TORCH = [
+    "gan_cli.cli.train, gan_cli.cli.sample",
+    "gan_cli.cli.callbacks, gan_cli.cli.check, gan_cli.cli.resume, gan_cli.cli.help, gan_cli.cli.quoting",
+    "gan_cli.checkpoint, gan_cli.run_folder, gan_cli.settings, gan_cli.targets, gan_cli.errors",
+    "gan_cli.data.folder",
+    "gan_cli.launch",
+]
+
+
+@pytest.mark.parametrize("modules", WITHOUT_TORCH)
+def test_what_checks_before_a_run_imports_no_torch(modules: str) -> None:
+    program = (
+        f"import sys, {modules}; print(sorted({{'torch', 'torchvision', 'tensorboard', 'PIL'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [("a.backward()", 1), ("def backward(x): ...", 0), ("torch.autograd.backward(x)", 1), ("backward = 1", 0)],
+)
+def test_calls_are_found(source: str, count: int) -> None:
+    assert len(calls_of(ast.parse(source), "backward")) == count
+
+
+def test_late_imports_are_found() -> None:
+    tree = ast.parse(
+        "def f():\n    from gan_cli import train\n    import hydra.utils\n    from gan_cli.data import folder"
+    )
+    assert list(imports_of(tree)) == [(2, "gan_cli.train"), (3, "hydra.utils"), (4, "gan_cli.data.folder")]
+    assert [own_module(name) for _, name in imports_of(tree)] == ["train", None, "data.folder"]
+    assert own_module("gan_cli.losses.adversarial.Hinge") == "losses.adversarial"
+    assert own_module("gan_cli.__version__") == "__init__"
+    assert (layer_of("losses.adversarial"), layer_of("data.folder"), layer_of("nowhere")) == (2, 1, None)

@@ -1,0 +1,426 @@
+"""Every YAML of `conf/` binds, composes and runs; every model x loss x penalty trains or is refused."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import json
+import math
+import pickle
+import shutil
+import struct
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+import yaml
+from conftest import QUICK, ROOT, TINY, compose_checked, compose_plain
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf, open_dict
+from PIL import Image
+from torchvision import datasets
+
+from gan_cli import machine, run_folder, start, train
+from gan_cli.build import OPTIMIZER_KEYS, build_game, locate
+from gan_cli.checkpoint import load
+from gan_cli.cli.check import check
+from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.signatures import check_arguments, signature_of
+from gan_cli.errors import UserError
+from gan_cli.targets import META_KEYS, targets_in
+
+CONF = ROOT / "conf"
+FILES = sorted(CONF.glob("*/*.yaml"))
+OPTIONS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
+PENALTIES = ["none", *OPTIONS["penalty"], "r1+r2"]
+# a loss that brings a penalty itself does not take it twice; nothing else is refused
+REFUSED = {("wgan_gp", "gradient_penalty"), ("dragan", "dragan")}
+SOME_IMAGES = 80  # in each generated data set
+
+
+# ---- generated files in the shape of the real data sets ----
+
+
+def write_idx(file: Path, values: numpy.ndarray) -> None:
+    """The format of MNIST: magic number with the count of dimensions, sizes, bytes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack(f">I{values.ndim}I", 0x0800 + values.ndim, *values.shape)
+    file.write_bytes(header + values.astype(numpy.uint8).tobytes())
+
+
+def generated_data(root: Path) -> Path:
+    """MNIST, Fashion-MNIST, CIFAR-10 and CelebA as torchvision lays them out, of noise."""
+    rng = numpy.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        for part in ("train", "t10k"):
+            pixels, labels = rng.integers(0, 256, (SOME_IMAGES, 28, 28)), numpy.arange(SOME_IMAGES) % 10
+            write_idx(root / name / "raw" / f"{part}-images-idx3-ubyte", pixels)
+            write_idx(root / name / "raw" / f"{part}-labels-idx1-ubyte", labels)
+    cifar = root / "cifar-10-batches-py"
+    cifar.mkdir(parents=True)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        rows = rng.integers(0, 256, (SOME_IMAGES // 5, 3072), dtype=numpy.uint8)
+        (cifar / name).write_bytes(pickle.dumps({"data": rows, "labels": [n % 10 for n in range(len(rows))]}))
+    (cifar / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {n}" for n in range(10)]}))
+    celeba = root / "celeba"
+    (celeba / "img_align_celeba").mkdir(parents=True)
+    names = [f"{number:06d}.jpg" for number in range(1, SOME_IMAGES + 1)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (218, 178, 3), dtype=numpy.uint8)).save(celeba / "img_align_celeba" / name)
+    attributes = ["Eyeglasses", "Smiling"]
+    lines = [str(len(names)), " ".join(attributes)]
+    lines += [f"{name} {1 if n % 3 else -1} {1 if n % 2 else -1}" for n, name in enumerate(names)]
+    (celeba / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
+    tables = {"list_eval_partition": " 0", "identity_CelebA": " 1"}
+    for table, columns in tables.items():
+        (celeba / f"{table}.txt").write_text("".join(f"{name}{columns}\n" for name in names))
+    for table, columns in {"list_bbox_celeba": 4, "list_landmarks_align_celeba": 10}.items():
+        head = f"{len(names)}\n{' '.join(f'c{n}' for n in range(columns))}\n"
+        (celeba / f"{table}.txt").write_text(head + "".join(f"{name}{' 1' * columns}\n" for name in names))
+    return root
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generated_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def any_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision knows the real files by their MD5; here it looks only whether they are there."""
+    for name in ("train_list", "test_list"):
+        monkeypatch.setattr(datasets.CIFAR10, name, [[file, None] for file, _ in getattr(datasets.CIFAR10, name)])
+    monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": None})
+    files = [(key, None, name) for key, _, name in datasets.CelebA.file_list]
+    monkeypatch.setattr(datasets.CelebA, "file_list", files)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Colour pictures in two sub-folders, so that they have labels."""
+    folder = tmp_path_factory.mktemp("my pictures")
+    rng = numpy.random.default_rng(1)
+    for number in range(6):
+        place = folder / ("cats" if number % 2 else "dogs")
+        place.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=numpy.uint8)).save(place / f"{number}.png")
+    return folder
+
+
+# ---- files ----
+
+
+def identifier(file: Path) -> str:
+    return f"{file.parent.name}/{file.stem}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_first_line_is_a_comment_that_help_can_show(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    described = [line for line in lines if line.startswith("# ") and not line.startswith("# @package")]
+    assert described, "help shows the first comment that is no directive"
+    assert len(described[0]) > 15
+
+
+def raw_targets(node: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a YAML file that has a `_target_`."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for value in node.values():
+            yield from raw_targets(value)
+
+
+TARGETS = sorted({node["_target_"] for file in FILES for node in raw_targets(yaml.safe_load(file.read_text()))})
+
+
+def test_every_option_that_names_a_part_has_a_target() -> None:
+    for group in ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment"):
+        for option in OPTIONS[group]:
+            node = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
+            if "defaults" not in node:
+                assert list(raw_targets(node)), f"{group}/{option}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_signature_read_from_source_is_that_of_the_class(target: str) -> None:
+    read = signature_of(target)
+    parameters = inspect.signature(locate(target)).parameters
+    if target.startswith("torch."):
+        assert read is None, "left to torch"
+        return
+    assert read is not None
+    assert list(read) == list(parameters)
+    assert {name: needed for name, (_, needed) in read.items()} == {
+        name: parameter.default is inspect.Parameter.empty for name, parameter in parameters.items()
+    }
+    for name, (annotation, _) in read.items():
+        assert annotation == parameters[name].annotation, name
+
+
+@pytest.mark.parametrize("option", OPTIONS["optimizer"])
+def test_an_optimizers_options_are_torchs_own(option: str) -> None:
+    node = yaml.safe_load((CONF / "optimizer" / f"{option}.yaml").read_text())
+    known = inspect.signature(locate(node["_target_"])).parameters
+    given = set(node) - set(OPTIMIZER_KEYS)
+    assert given <= set(known), given - set(known)
+    assert "lr" in known
+
+
+# ---- composition ----
+
+
+def provided(dataset: str) -> set[str]:
+    return set(yaml.safe_load((CONF / "dataset" / f"{dataset}.yaml").read_text())["provides"]["fields"])
+
+
+def required(model: str) -> set[str]:
+    return set(yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["requires"]["fields"])
+
+
+@pytest.mark.parametrize("model", OPTIONS["model"])
+@pytest.mark.parametrize("dataset", OPTIONS["dataset"])
+def test_model_and_dataset_compose_and_bind_or_are_refused(dataset: str, model: str, pictures: Path) -> None:
+    more, fields = [], provided(dataset)
+    if dataset == "image_folder":
+        more, fields = [f"dataset.root='{pictures}'"], fields | {"label"}
+    if dataset == "celeba" and "label" in required(model):
+        more, fields = ["dataset.attribute=Smiling"], fields | {"label"}
+    overrides = [f"model={model}", f"dataset={dataset}", *more]
+    if not required(model) <= fields:
+        with pytest.raises(UserError, match=f"model={model} needs .*dataset={dataset} has none"):
+            compose_checked(*overrides)
+        return
+    config = compose_checked(*overrides)
+    bound = [path for path, node in targets_in({k: v for k, v in config.items() if k != "trust"})]
+    assert {"model", "model.generator", "model.discriminator", "loss", "dataset"} <= set(bound)
+    for path, node in targets_in({k: v for k, v in config.items() if k != "trust"}):
+        check_arguments(path, node)
+        real = inspect.signature(locate(node["_target_"]))
+        if not path.startswith("optimizer"):
+            given = {key for key in node if key not in (*META_KEYS, "_target_")}
+            extra = ("loss", "penalties", "augment") if path == "model" else ()
+            real.bind(**dict.fromkeys([*given, *extra]))  # TypeError where the class does not take them
+    if dataset == "image_folder" and "label" in required(model):
+        assert config["model"]["num_classes"] == 2
+
+
+@pytest.mark.parametrize("model", ["cgan", "cdcgan"])
+@pytest.mark.parametrize("dataset", ["celeba", "image_folder"])
+def test_a_model_that_needs_labels_says_so(dataset: str, model: str, pictures: Path) -> None:
+    with pytest.raises(UserError, match=rf"model={model} needs labels, and dataset={dataset} has none.* digits"):
+        compose_checked(f"model={model}", f"dataset={dataset}", f"dataset.root='{pictures / 'cats'}'")
+
+
+GROUPS_ALONE = ("loss", "penalty", "optimizer", "trainer", "augment", "experiment")
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS_ALONE for option in OPTIONS[group]])
+def test_option_composes_and_binds(group: str, option: str) -> None:
+    config = compose_checked(f"{group}={option}")
+    for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
+        check_arguments(path, node)
+    assert config["choices"][group] in (option, [option])
+    if group == "penalty":
+        assert set(config["penalty"]) == {option}
+
+
+def test_the_wheels_of_every_group_are_tested_here() -> None:
+    assert set(OPTIONS) == {"model", "dataset", *GROUPS_ALONE}
+    assert set(TINY) == set(OPTIONS["model"]), "a new model needs a tiny size in conftest.py"
+
+
+def test_a_penalty_or_a_loss_takes_batch_norm_out_of_the_critic() -> None:
+    assert compose_plain("model=dcgan", "loss=hinge")["model"]["discriminator"]["norm"] == "batch"
+    for choice in ("loss=wgan_gp", "loss=dragan", *(f"penalty={name}" for name in OPTIONS["penalty"])):
+        assert compose_plain("model=dcgan", choice)["model"]["discriminator"]["norm"] == "none", choice
+    typed = compose_plain("model=dcgan", "penalty=r1", "model.discriminator.norm=batch")
+    assert typed["model"]["discriminator"]["norm"] == "batch", "an explicit override wins"
+
+
+def test_the_optimizer_takes_what_the_loss_recommends_unless_told() -> None:
+    recommended = compose_plain("loss=wgan_gp")
+    assert (recommended["optimizer"]["learning_rate"], recommended["optimizer"]["betas"]) == (1e-4, [0.0, 0.9])
+    told = compose_plain("loss=wgan_gp", "optimizer.learning_rate=0.003", "optimizer.betas=[0.3,0.4]")
+    assert (told["optimizer"]["learning_rate"], told["optimizer"]["betas"]) == (0.003, [0.3, 0.4])
+    usual = compose_plain("loss=hinge")
+    assert (usual["optimizer"]["learning_rate"], usual["optimizer"]["betas"]) == (2e-4, [0.5, 0.999])
+    assert compose_plain("loss=wgan_gp")["loss"]["n_critic"] == 5
+    assert compose_plain("loss=wgan_gp", "optimizer=ttur")["loss"]["n_critic"] == 1
+
+
+# ---- runs ----
+
+
+@pytest.fixture
+def quick_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run looks up about its machine, looked up once; no waiting for the disk."""
+    known, commit = machine.versions(), "tested"
+    monkeypatch.setattr(train, "versions", lambda: known)
+    monkeypatch.setattr(start, "versions", lambda: known)
+    monkeypatch.setattr(start, "git_commit", lambda: commit)
+    monkeypatch.setattr(run_folder.os, "fsync", lambda handle: None)
+
+
+def step_images(config: dict[str, Any]) -> int:
+    return config["loss"]["n_critic"] * config["trainer"]["batch_size"]
+
+
+def sized(config: dict[str, Any], steps: int, **trainer: Any) -> dict[str, Any]:
+    return {
+        **config,
+        "trainer": {**config["trainer"], "total_images": steps * step_images(config), "device": "cpu", **trainer},
+    }
+
+
+def scalars(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
+
+
+def moved_share(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], network: str) -> float:
+    """The share of a network's parameter tensors that changed."""
+    names = [name for name in before if name.startswith(f"{network}.")]
+    return sum(not torch.equal(before[name], after[name]) for name in names) / len(names)
+
+
+def initial_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in build_game(config).named_parameters()}
+
+
+def assert_two_steps_and_a_third(config: dict[str, Any], folder: Path) -> None:
+    """Two steps move every network, stay finite, and a second call goes on where the first one ended."""
+    config = sized(config, 2, log_every_images=1)
+    first = initial_weights(config)
+    assert train.train(config, folder)["status"] == "finished"
+    after_two = load(folder, print)[1]
+    assert after_two["progress"]["step"] == 2
+    assert after_two["progress"]["images"] == 2 * step_images(config)
+    assert after_two["progress"]["updates"] == {"discriminator": 2 * config["loss"]["n_critic"], "generator": 2}
+    for network in ("generator", "discriminator"):
+        assert moved_share(first, after_two["gan"], network) > 0.6, network
+    train.train(sized(config, 3, log_every_images=1), folder)
+    after_three = load(folder, print)[1]
+    assert after_three["progress"]["step"] == 3
+    for network in ("generator", "discriminator"):
+        again = {name: after_two["gan"][name] for name in first}
+        assert moved_share(again, after_three["gan"], network) > 0.6, network
+    lines = scalars(folder)
+    assert [line["images"] for line in lines] == [n * step_images(config) for n in (1, 2, 3)]
+    for line in lines:
+        assert all(math.isfinite(value) for value in line.values()), line
+    penalties = {*config["penalty"], *(config["loss"].get("penalties") or {})}
+    for name in penalties:
+        assert f"discriminator/{name}" in lines[0], "a selected penalty is part of what is minimised"
+
+
+@cache
+def composed(model: str) -> DictConfig:
+    """A model's config as composed, interpolations still in it; a loss and penalties are put in by `combined`."""
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("train", [f"model={model}", *TINY[model], *QUICK], return_hydra_config=True)
+
+
+def combined(model: str, loss: str, penalty: str) -> dict[str, Any]:
+    """What `model=... loss=... penalty=...` composes to, without composing anew (a tenth of the time)."""
+    config = composed(model).copy()
+    names = [] if penalty == "none" else penalty.split("+")
+    with open_dict(config):
+        config.loss = OmegaConf.load(CONF / "loss" / f"{loss}.yaml")
+        config.penalty = OmegaConf.merge({}, *(OmegaConf.load(CONF / "penalty" / f"{name}.yaml") for name in names))
+    return plain(config, {**config.hydra.runtime.choices, "loss": loss, "penalty": names})
+
+
+@pytest.mark.parametrize(
+    ("loss", "penalty"), [("wgan_gp", "r1+r2"), ("hinge", "gradient_penalty"), ("wgan", "none"), ("dragan", "r2")]
+)
+def test_combining_here_is_composing(loss: str, penalty: str) -> None:
+    names = "" if penalty == "none" else penalty.replace("+", ",")
+    typed = compose_plain("model=dcgan", *TINY["dcgan"], *QUICK, f"loss={loss}", f"penalty=[{names}]")
+    made = combined("dcgan", loss, penalty)
+    assert made["choices"].pop("penalty") == (penalty.split("+") if penalty != "none" else [])
+    typed["choices"].pop("penalty", None)
+    assert made == typed
+    assert made["loss"]["n_critic"] == (5 if loss.startswith("wgan") else 1)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("loss", OPTIONS["loss"])
+@pytest.mark.parametrize("model", OPTIONS["model"])
+def test_combination_trains_and_resumes_or_is_refused(
+    model: str, loss: str, penalty: str, tmp_path: Path, quick_files: None
+) -> None:
+    config = combined(model, loss, penalty)
+    if (loss, penalty) in REFUSED:
+        with pytest.raises(UserError, match=f"loss={loss} brings the penalty {penalty} itself"):
+            check(config)
+        return
+    check(config)
+    assert_two_steps_and_a_third(config, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.parametrize("optimizer", OPTIONS["optimizer"])
+@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
+def test_optimizer_trains_and_resumes(loss: str, optimizer: str, tmp_path: Path, quick_files: None) -> None:
+    more = ["optimizer.learning_rate=0.001"] if optimizer == "sgd" else []  # 0.1 is for the first GAN's loss
+    config = compose_checked(f"optimizer={optimizer}", f"loss={loss}", "model=gan", *TINY["gan"], *QUICK, *more)
+    assert_two_steps_and_a_third(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("experiment", OPTIONS["experiment"])
+def test_experiment_takes_two_steps_at_its_own_network_size(
+    experiment: str, tmp_path: Path, data_root: Path, any_digest: None, quick_files: None, monkeypatch
+) -> None:
+    monkeypatch.setenv("GAN_DATA", str(data_root))
+    config = compose_checked(f"experiment={experiment}", "trainer.batch_size=4", "trainer.preview_samples=4")
+    assert_two_steps_and_a_third(config, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "more", "classes"),
+    [
+        ("mnist", "cdcgan", ["dataset.split=all", "dataset.crop_padding=2"], 10),
+        ("fashion_mnist", "cgan", ["dataset.split=test"], 10),
+        ("cifar10", "cdcgan", ["dataset.flip=true", "dataset.channels=1"], 10),
+        ("celeba", "cdcgan", ["dataset.attribute=Smiling", "dataset.resolution=16"], 2),
+        ("celeba", "dcgan", ["dataset.resolution=16", "dataset.memory_limit_mb=0"], None),
+        ("image_folder", "cdcgan", ["dataset.resolution=16"], 2),
+        ("image_folder", "gan", ["dataset.resolution=12", "dataset.memory_limit_mb=0", "dataset.fit=pad"], None),
+    ],
+)
+def test_dataset_of_files_trains_with_its_options(
+    dataset: str,
+    model: str,
+    more: list[str],
+    classes: int | None,
+    tmp_path: Path,
+    data_root: Path,
+    pictures: Path,
+    any_digest: None,
+    quick_files: None,
+) -> None:
+    root = pictures if dataset == "image_folder" else data_root
+    base = [f"model={model}", f"dataset={dataset}", f"dataset.root='{root}'", *TINY[model], *QUICK, *more]
+    config = compose_checked(*base)
+    assert config["model"].get("num_classes") == classes
+    assert_two_steps_and_a_third(config, tmp_path / "run")
+
+
+def test_packed_idx_files_count_as_there(tmp_path: Path, data_root: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (data_root / "MNIST" / "raw").iterdir():
+        (raw / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    compose_checked("dataset=mnist", f"dataset.root='{tmp_path}'", "dataset.download=false")
+    (raw / "train-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(UserError, match="train-images-idx3-ubyte"):
+        compose_checked("dataset=mnist", f"dataset.root='{tmp_path}'", "dataset.download=false")

@@ -1,0 +1,168 @@
+"""The learning benchmark's scores on sets whose score is known."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from gan_cli.data.sets import Digits
+from gan_cli.data.toy import grid, ring
+
+
+def load_judge() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("judge", ROOT / "benchmarks" / "judge.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["judge"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+judge = load_judge()
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def standard(count: int, size: int) -> Tensor:
+    """(count, size) float64 whose mean is exactly 0 and whose covariance is exactly 1."""
+    x = normal(count, size).double()
+    x = x - x.mean(0)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(torch.cov(x.T)), x.T, upper=False).T
+
+
+def digits(split: str) -> tuple[Tensor, Tensor]:
+    data = Digits(16, split=split)  # type: ignore[arg-type]
+    fields = data.fetch(torch.arange(len(data)), torch.device("cpu"))
+    return fields["image"], fields["label"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A classifier of digits and the folder it is cached in."""
+    before, cache = torch.get_num_threads(), tmp_path_factory.mktemp("classifier")
+    torch.set_num_threads(1)
+    classifier = judge.trained_classifier(*digits("train"), cache, epochs=8)
+    torch.set_num_threads(before)
+    return classifier, cache
+
+
+def test_frechet_of_a_set_with_itself_is_zero() -> None:
+    x = normal(300, 12)
+    assert judge.frechet(x, x) == pytest.approx(0, abs=1e-6)
+    flat = torch.cat([x, x[:, :3]], 1)  # a covariance that has no inverse
+    assert judge.frechet(flat, flat) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_of_two_diagonal_gaussians() -> None:
+    """|difference of means|^2 + sum (s - t)^2 for deviations s and t."""
+    x = standard(500, 3)
+    a = x * torch.tensor([1.0, 2.0, 3.0])
+    b = x * torch.tensor([2.0, 2.0, 0.5]) + torch.tensor([1.0, -2.0, 0.0])
+    assert judge.frechet(a, b) == pytest.approx(5 + 1 + 0 + 2.5**2, rel=1e-9)
+    assert judge.frechet(b, a) == pytest.approx(12.25, rel=1e-9)
+
+
+def test_frechet_of_covariances_that_do_not_commute() -> None:
+    """In the plane the trace of a root is sqrt(trace + 2 sqrt(det)), here of the product of the covariances."""
+    x = standard(500, 2)
+    one, two = (torch.tensor(rows).double() for rows in ([[2.0, 1.0], [0.0, 1.0]], [[1.0, 0.0], [3.0, 0.5]]))
+    first, second = one.T @ one, two.T @ two
+    product = first @ second
+    root = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    expected = float(first.trace() + second.trace() - 2 * root)
+    assert judge.frechet(x @ one, x @ two) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_does_not_change_when_both_are_turned() -> None:
+    a, b = normal(200, 6), normal(200, 6, seed=1) * torch.arange(1.0, 7.0) + 1
+    turn = torch.linalg.qr(normal(6, 6, seed=2)).Q
+    assert judge.frechet(a @ turn, b @ turn) == pytest.approx(judge.frechet(a, b), rel=1e-4)
+
+
+def test_recall_of_a_set_with_itself_and_with_a_collapsed_one() -> None:
+    real = normal(400, 8)
+    assert judge.recall(real, real) == 1
+    assert judge.recall(normal(400, 8, seed=1), real) > 0.6
+    assert judge.recall(1e-3 * normal(400, 8, seed=1), real) == 0
+    assert judge.recall(real[:5].repeat(80, 1), real) < 6 / 400
+
+
+def test_recall_counts_reals_in_the_ball_of_the_third_neighbour() -> None:
+    samples = torch.tensor([[0.0], [1.0], [2.0], [3.0]])  # third neighbours 3, 2, 2 and 3 away: the balls cover [-3, 6]
+    real = torch.tensor([[-3.5], [-2.5], [1.0], [5.5], [6.5], [9.0]])
+    assert judge.recall(samples, real) == pytest.approx(3 / 6)
+
+
+def test_the_nearest_neighbour_ratio_is_low_for_copies() -> None:
+    train, test = normal(500, 6), normal(200, 6, seed=1)
+    assert judge.nearest_ratio(train[:200], train, test) < 0.01
+    assert judge.nearest_ratio(normal(200, 6, seed=2), train, test) == pytest.approx(1, abs=0.15)
+    line, off = torch.arange(10.0)[:, None], torch.arange(5.0)[:, None]
+    assert judge.nearest_ratio(off + 0.1, line, off + 0.4) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_the_rarest_class_counts_those_that_never_come() -> None:
+    classes = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    assert judge.rarest_share(classes, 3) == pytest.approx(0.2)
+    assert judge.rarest_share(classes, 4) == 0
+
+
+def test_modes_covered_on_points_made_by_hand() -> None:
+    centres = ring(8)
+    off = torch.tensor([[0.0, 0.029]])  # within 3 deviations of 0.01
+    near = torch.cat([centres[:4].repeat_interleave(20, 0), centres[4:6].repeat_interleave(19, 0)]) + off
+    far = centres[6:8].repeat_interleave(21, 0) + torch.tensor([[0.0, 0.031]])
+    modes, share = judge.modes_covered(torch.cat([near, far]), centres, 0.01)
+    assert modes == 4  # 19 points are too few, and the last two modes' points lie outside
+    assert share == pytest.approx(118 / 160)
+    every = grid(5).repeat_interleave(20, 0) + 0.0125 * normal(500, 2).clamp(-2, 2)
+    assert judge.modes_covered(every, grid(5), 0.0125) == (25, 1.0)
+
+
+def test_a_classifier_of_digits_is_good_enough_to_judge(trained: tuple[Any, Path]) -> None:
+    images, labels = digits("test")
+    found = judge.describe(trained[0], images)
+    assert found.features.shape == (len(images), judge.FEATURES)
+    assert float((found.classes == labels).float().mean()) >= 0.97
+    assert judge.rarest_share(found.classes, 10) == pytest.approx(judge.rarest_share(labels, 10), abs=0.01)
+
+
+def test_a_cached_classifier_is_the_same(trained: tuple[Any, Path]) -> None:
+    classifier, cache = trained
+    images, labels = digits("train")
+    again = judge.trained_classifier(images, labels, cache, epochs=8)
+    assert len(list(cache.glob("*.pt"))) == 1
+    shown = images[:20]
+    torch.testing.assert_close(judge.describe(again, shown).features, judge.describe(classifier, shown).features)
+
+
+def test_other_images_get_a_classifier_of_their_own(tmp_path: Path) -> None:
+    images, labels = (part[:128] for part in digits("train"))
+    for some in (images, images.flip(3), images):
+        judge.trained_classifier(some, labels, tmp_path, epochs=1)
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+
+
+def test_texture_tells_noise_and_blur_from_the_reals(trained: tuple[Any, Path]) -> None:
+    """And the two from each other, where test images lie close to the training ones."""
+    classifier, _ = trained
+    images, reals = digits("test")[0], digits("train")[0]
+    blurred = interpolate(avg_pool2d(images, 4), size=16, mode="bilinear")
+    noisy = (images + 0.3 * normal(*images.shape)).clamp(-1, 1)
+    test, real, blur, noise = (judge.describe(classifier, x).texture for x in (images, reals, blurred, noisy))
+    floor = judge.frechet(test, real)
+    assert judge.frechet(blur, real) > 5 * floor
+    assert judge.frechet(noise, real) > 5 * floor
+    assert judge.frechet(noise, blur) > 5 * floor
