@@ -127,6 +127,8 @@ def _elastic(
     for name in list(logging.root.manager.loggerDict):  # what it would say, we say in a sentence
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    # each attempt gets a store of its own, hosted by process 0: a shared one would keep the dead attempt's addresses
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     plan = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

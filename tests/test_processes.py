@@ -40,7 +40,11 @@ class SpyGAN(GAN):
         if folder:
             with open(Path(folder) / f"rank-{rank}.txt", "a") as file:
                 file.write(f"{images} {digest.hexdigest()} {os.getpid()}\\n")
+        once = Path(folder or ".") / "died once"
         if os.environ.get("SPY_DIES_AT") == str(images) and rank == 1:
+            os._exit(3)
+        if os.environ.get("SPY_DIES_ONCE_AT") == str(images) and rank == 1 and not once.exists():
+            once.touch()
             os._exit(3)
 
 
@@ -194,6 +198,20 @@ def test_two_processes_with_batch_norm_agree_and_stop_together_on_a_signal(place
     assert (
         checkpoint.load(place / "run", print)[1]["progress"]["images"] == record["images"] == 8 * len(noted(place, 0))
     )
+
+
+def test_a_restart_goes_on_from_the_newest_checkpoint_to_the_same_weights(place: Path) -> None:
+    game = [*GAME, "model=dcgan", *TINY["dcgan"], "trainer.checkpoint_every_images=16", "trainer.total_images=64"]
+    plain = started(place, *game, "trainer.processes=2", "hydra.run.dir=plain")
+    finish(plain, 0)
+    again = started(
+        place, *game, "trainer.processes=2", "trainer.max_restarts=1", "hydra.run.dir=again", SPY_DIES_ONCE_AT="40"
+    )
+    out, _ = finish(again, 0)
+    assert (place / "notes" / "died once").exists()
+    assert "images-000000032.pt" in out
+    one, two = (checkpoint.load(place / name, print)[1]["gan"] for name in ("plain", "again"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_process_that_dies_ends_the_run_with_one_sentence_and_no_orphan(place: Path) -> None:
