@@ -82,6 +82,15 @@ def global_mean(values: Tensor) -> Tensor:
     return mean if world_size() == 1 else _GlobalMean.apply(mean)
 
 
+def gathered(tensor: Tensor) -> Tensor:
+    """All processes' tensors of one shape, joined along the first dimension in the order of their ranks."""
+    if world_size() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
 def any_process(flag: int) -> int:
     """The largest `flag` of all processes: how they agree to stop after the same step. Waits for no GPU."""
     if world_size() == 1:

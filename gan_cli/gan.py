@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,9 @@ class Phase:
 class GAN(nn.Module):
     """Two players, one match.
 
+    Attributes:
+        translates: whether the generators are given pictures (`translation.Translator`) instead of latents.
+
     Args:
         generator: (latent (N, Z), label (N,) or None) -> samples.
         discriminator: (samples, label (N,) or None) -> logits (N,), or by patch (N, ...).
@@ -75,11 +79,13 @@ class GAN(nn.Module):
         num_classes: K for a conditional game; None passes no labels on.
     """
 
+    translates: ClassVar[bool] = False
+
     def __init__(
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        latent: Gaussian | Uniform,
+        latent: Gaussian | Uniform | None,
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
@@ -157,10 +163,22 @@ class GAN(nn.Module):
 
     def latents(self, batch: Batch, key: Sequence[object]) -> Tensor:
         """(N, Z), the same for every turn on the same batch."""
+        assert self.latent is not None
         generator = generator_for(batch.real.device, *key, batch.first, "latent")
         return self.latent.draw(batch.total, generator)[batch.rows]
 
     # ---- what comes out ----
+
+    def preview(self, generators: Mapping[str, nn.Module], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rows of samples that show what the generators can do, by name, from `latent` and `label` (or None).
+
+        A game that `translates` gets fields of held-out data instead.
+        """
+        return {"samples": self.sample(generators, given["latent"], given.get("label"))}
+
+    def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What can be said of a preview's rows in numbers, (N,) each, by name; nothing without targets."""
+        return {}
 
     @torch.no_grad()
     def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:

@@ -21,7 +21,8 @@ from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
 from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves, Meter
-from gan_cli.randomness import generator_for
+from gan_cli.preview import columns_of
+from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import update_run
 from gan_cli.settings import TrainerSettings
 from gan_cli.types import State
@@ -75,7 +76,7 @@ class LogPoint(Job):
 
 
 class SampleGrid(Job):
-    """A grid from fixed latents by the averaged weights: a PNG in samples/ and an image in TensorBoard."""
+    """A grid from fixed latents or held-out data, by the averaged weights: a PNG in samples/ and in TensorBoard."""
 
     def __init__(
         self,
@@ -86,32 +87,28 @@ class SampleGrid(Job):
         medium: Medium,
         curves: Curves | None,
         folder: Path,
-        device: torch.device,
+        given: dict[str, Tensor],
     ) -> None:
         super().__init__(settings.sample_every_images, state.images)
         self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
-        count = settings.preview_samples
-        self.columns = max(1, round(count**0.5))
-        self.latent = gan.latent.draw(count, generator_for(device, state.seed, "preview"))
-        self.label = preview_labels(count, self.columns, gan.num_classes, device)
+        self.given, self.seed = given, state.seed
+        self.columns = columns_of(gan, len(next(iter(given.values()))))
 
     def __call__(self, state: State) -> None:
         if self.curves is None:
             return
-        pixels = self.medium.preview(self.gan.sample(self.ema.networks, self.latent, self.label), self.columns)
+        seed_everything(self.seed, "preview")  # networks with noise of their own: the same in every grid
+        rows = self.gan.preview(self.ema.networks, self.given)
+        pixels = self.medium.rows(rows, self.columns)
         write_png(pixels, self.folder / f"images-{state.images:09d}.png")
         self.curves.picture("samples", pixels, state.images)
+        scores = {f"held_out/{name}": value.mean().item() for name, value in self.gan.scores(rows).items()}
+        if scores:
+            self.curves.scalars(state.images, scores)
 
     def finish(self, state: State) -> None:
         if not (self.folder / f"images-{state.images:09d}.png").exists():
             self(state)
-
-
-def preview_labels(count: int, columns: int, num_classes: int | None, device: torch.device) -> Tensor | None:
-    """(count,): one class to a row, over and over; None for an unconditional game."""
-    if num_classes is None:
-        return None
-    return (torch.arange(count, device=device) // columns) % num_classes
 
 
 class SaveCheckpoint(Job):

@@ -29,6 +29,7 @@ class Trained:
     gan: GAN
     generators: dict[str, nn.Module]
     medium: Medium
+    config: dict[str, Any]
     class_names: list[str]
     path: Path
     images: int
@@ -59,7 +60,7 @@ def load_trained(
         for name, network in generators.items():
             network.load_state_dict(content["ema"][name])
     medium, names = build_medium(config, trust), list(content["data"]["class_names"])
-    return Trained(gan, generators, medium, names, path, content["progress"]["images"], on)
+    return Trained(gan, generators, medium, config, names, path, content["progress"]["images"], on)
 
 
 def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[int] | None:
@@ -88,6 +89,7 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
 
 def plan(trained: Trained, count: int, seed: int, labels: list[int] | None) -> tuple[Tensor, Tensor | None]:
     """Latents (count, Z) and labels (count,) or None. Given labels come in equal runs, one class after the other."""
+    assert trained.gan.latent is not None
     latent = trained.gan.latent.draw(count, generator_for("cpu", seed, "sample"))
     if trained.gan.num_classes is None:
         return latent, None

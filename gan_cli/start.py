@@ -101,9 +101,9 @@ def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, med
     curves.describe(config, json.dumps(config, indent=2))
     data = batches.data
     count = min(samples, len(data))
-    reals = data.fetch(torch.arange(count) * (len(data) // count), batches.device)
-    picture = reals["image"] if "image" in reals else reals["point"]
-    curves.picture("reals", medium.preview(picture, max(1, round(count**0.5))), 0)
+    reals = data.fetch(batches.order.indices(0, count), batches.device)
+    rows = {name: value for name, value in reals.items() if name not in ("label", "mask")}
+    curves.picture("reals", medium.rows(rows, min(count, 8) if len(rows) > 1 else max(1, round(count**0.5))), 0)
 
 
 def _penalties(gan: GAN) -> dict[str, Any]:

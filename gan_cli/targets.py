@@ -23,6 +23,7 @@ ALLOWED = (
     "gan_cli.settings.",
     "torch.nn.",
     "torch.optim.",
+    "torchvision.models.",
 )
 
 

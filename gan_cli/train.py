@@ -23,6 +23,7 @@ from gan_cli.gan import GAN, Phase
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
+from gan_cli.preview import given
 from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import restore, snapshot, start_from
@@ -163,8 +164,9 @@ def prepare(
         if state.images == 0:
             describe_start(curves, config, batches, medium, settings.preview_samples)
     (folder / "samples").mkdir(exist_ok=True)
+    examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
-    samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", device)
+    samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", examples)
     save = SaveCheckpoint(
         settings,
         state,

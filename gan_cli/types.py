@@ -61,6 +61,20 @@ class Batch:
             yield Batch(fields, self.first, self.total, self.start + part * size)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which rows of which global batch: all that random draws need to know of a batch."""
+
+    first: int
+    total: int
+    start: int
+    size: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
 @dataclass
 class State:
     """How far a run is. All of it is in the checkpoint."""
@@ -77,21 +91,26 @@ class State:
 class Noise:
     """Random draws of one update: made for the global batch, then cut to this part's rows."""
 
-    def __init__(self, device: torch.device, batch: Batch, *key: object) -> None:
+    def __init__(self, device: torch.device, batch: Batch | Span, *key: object) -> None:
         self.device, self.batch, self.key = device, batch, key
 
-    def _draw(self, kind: str, name: str, shape: tuple[int, ...]) -> Tensor:
+    def on_cpu(self) -> Noise:
+        """The same for draws that Python reads: nothing then waits for the device."""
+        return Noise(torch.device("cpu"), self.batch, *self.key)
+
+    def whole(self, name: str, *shape: int) -> Tensor:
+        """(total, *shape) in [0, 1), for the whole global batch."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
-        draw = torch.rand if kind == "uniform" else torch.randn
-        return draw(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
+        return torch.rand(self.batch.total, *shape, generator=generator, device=self.device)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """(N, *shape) in [0, 1); equal `name`s give equal draws."""
-        return self._draw("uniform", name, shape)
+        return self.whole(name, *shape)[self.batch.rows]
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """(N, *shape), standard normal; equal `name`s give equal draws."""
-        return self._draw("normal", name, shape)
+        generator = generator_for(self.device, *self.key, self.batch.first, name)
+        return torch.randn(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
 
 
 class Match:

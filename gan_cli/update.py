@@ -61,8 +61,7 @@ class Updater:
         # buffers of the whole game: a phase may write those of networks it does not move (batch norm in a critic);
         # but a kept graph forbids to write into those of a generator that moves later, which averages them then
         owners = phase.networks if kept else [self.gan]
-        buffers = [b for owner in owners for b in owner.buffers() if b.is_floating_point()]
-        distributed.average([*gradients, *buffers])
+        distributed.average([*gradients, *(buffer for owner in owners for buffer in shared_buffers(owner))])
         self.scaler.unscale_(phase.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)
         self.scaler.step(phase.optimizer)
@@ -104,6 +103,13 @@ def terms_of(turn: Turn) -> dict[str, Tensor]:
                 raise ValueError(f"two terms of the {turn.player} are called {label!r}")
             terms[label] = penalty.of(match) * penalty.every
     return terms
+
+
+def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
+    """What ranks would drift apart in: floating-point buffers, but those of modules that are equal by construction."""
+    for module in owner.modules():
+        if not getattr(module, "agreed", False):
+            yield from (buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point())
 
 
 def set_rate(phase: Phase, images: int) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain, register_resolvers
@@ -28,7 +30,25 @@ TINY = {
     "cgan": [],
     "cdcgan": ["model.generator.width=4", "model.discriminator.width=4"],
     "toy": ["dataset=gaussians", "dataset.count=500", "model.generator.width=8", "model.discriminator.width=8"],
+    "pix2pix": ["dataset=pairs", "model.generator.width=4", "model.discriminator.width=4"],
+    "cyclegan": ["dataset=unpaired", "model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.discriminator_b.width=4"],
+    "srgan": [
+        *("dataset=degraded", "dataset.resolution=32", "model.scale=2", "model.pretrain_images=0"),
+        *("model.generator.width=4", "model.generator.blocks=1"),
+        *("model.discriminator.width=16", "model.discriminator.dense=32"),  # narrower, clipped weights pass nothing on
+    ],
+    "inpainting": [
+        *("dataset=degraded", "dataset.resolution=32", "model.pretrain_images=0"),
+        *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+    ],
+    "medgan_translation": [
+        *("dataset=pairs", "model.generator.width=4", "model.generator.blocks=2", "model.discriminator.width=4"),
+    ],
 }
+# data sets that need a folder of the user's: those that `tiny_pictures` lays out
+ROOTS = {name: f"dataset.root=${{oc.env:GAN_TINY_PICTURES}}/{name}" for name in ("pairs", "unpaired", "degraded")}
+for overrides in TINY.values():
+    overrides += [ROOTS[o.removeprefix("dataset=")] for o in list(overrides) if o.removeprefix("dataset=") in ROOTS]
 QUICK = [
     "trainer.batch_size=8",
     "trainer.log_every_images=16",
@@ -53,6 +73,30 @@ def compose_checked(*overrides: str) -> dict[str, Any]:
     config = compose_plain(*overrides)
     check(config)
     return config
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tiny_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Pairs, unpaired sides of 10 and 7 pictures, and larger pictures of several sizes; 32x32 in colour."""
+    root, rng = tmp_path_factory.mktemp("pictures"), numpy.random.default_rng(0)
+
+    def write(path: Path, height: int = 32, width: int = 32) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=numpy.uint8))
+        coarse.resize((width, height), Image.Resampling.BICUBIC).save(path)
+
+    for number in range(10):
+        write(root / "pairs" / "A" / f"{number}.png")
+        write(root / "pairs" / "B" / f"{number}.png")
+        write(root / "unpaired" / "trainA" / f"{number}.png")
+        write(root / "degraded" / f"{number}.png", 33 + number, 50 - number)
+    for number in range(7):
+        write(root / "unpaired" / "trainB" / f"{number}.png")
+        write(root / "unpaired" / "testA" / f"{number}.png")
+        write(root / "unpaired" / "testB" / f"{number}.png")
+    os.environ["GAN_TINY_PICTURES"] = str(root)
+    yield root
+    del os.environ["GAN_TINY_PICTURES"]
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
-    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data"),
+    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data", "metrics"),
     2: ("losses", "penalties"),
-    3: ("gan",),
+    3: ("gan", "translation"),
     4: ("models", "update", "build", "snapshot"),
-    5: ("train", "sample", "jobs", "launch", "start"),
+    5: ("train", "sample", "translate", "preview", "jobs", "launch", "start"),
     6: ("cli",),
 }
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines

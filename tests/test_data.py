@@ -15,15 +15,16 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pad
 
 import gan_cli.data.folder as folder_module
 from gan_cli.data.folder import cache_folder, scan
-from gan_cli.data.images import Decoder, FileStore, ImageData, MemoryStore, random_crop, resize, with_channels
+from gan_cli.data.images import Decoder, FileStore, ImageData, MemoryStore, resize, window, with_channels
 from gan_cli.data.order import Batches, Order
 from gan_cli.data.sets import ArrayData, Digits, ImageFolder
 from gan_cli.data.toy import Gaussians, grid, ring
 from gan_cli.errors import UserError
-from gan_cli.types import Batch, Noise, State
+from gan_cli.types import Batch, Noise, Span, State
 
 CPU = torch.device("cpu")
 
@@ -79,14 +80,15 @@ class Rows:
 
     def to(self, device: torch.device) -> None: ...
 
-    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
-        return {"point": indices[:, None].float()}
+    def order(self, seed: int) -> Order:
+        return Order(self.count, seed)
+
+    def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
+        point = indices[:, None].float()
+        return {"point": point if noise is None else point + 0.5 * noise.uniform("jitter", 1)}
 
     def prefetch(self, indices: Tensor) -> None:
         self.hints.append(indices.tolist())
-
-    def jitter(self, batch: Batch, noise: Noise) -> None:
-        batch.fields["point"] = batch.fields["point"] + 0.5 * noise.uniform("jitter", 1)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -151,10 +153,14 @@ def jittered(data: ImageData, parts: int, seed: int = 0, first: int = 64) -> Ten
     """The jittered images of a batch that came in so many parts."""
     indices, out = torch.arange(len(data)), []
     for number, mine in enumerate(indices.chunk(parts)):
-        batch = Batch(data.fetch(mine, CPU), first, len(data), number * len(mine))
-        data.jitter(batch, Noise(CPU, batch, seed, "jitter"))
-        out.append(batch.fields["image"])
+        span = Span(first, len(data), number * len(mine), len(mine))
+        out.append(data.fetch(mine, CPU, Noise(CPU, span, seed, "jitter"))["image"])
     return torch.cat(out)
+
+
+def shifted(image: Tensor, padding: int, where: Tensor) -> Tensor:
+    """A window of the image's own size out of one that is reflected outwards."""
+    return window(pad(image, (padding,) * 4, mode="reflect"), image.shape[-1], where)
 
 
 def test_flips_mirror_left_to_right_about_half_of_the_images() -> None:
@@ -170,7 +176,7 @@ def test_crops_are_shifts_with_the_border_reflected() -> None:
     """Offsets (0, 0), (2, 1) and (1, 2) of an image padded by 1."""
     image = torch.arange(9.0).view(1, 1, 3, 3).expand(3, -1, -1, -1)
     where = torch.tensor([[0.0, 0.0], [0.99, 0.5], [0.34, 0.67]])
-    first, second, third = random_crop(image, 1, where)[:, 0].tolist()
+    first, second, third = shifted(image, 1, where)[:, 0].tolist()
     assert first == [[4, 3, 4], [1, 0, 1], [4, 3, 4]]
     assert second == [[3, 4, 5], [6, 7, 8], [3, 4, 5]]
     assert third == [[1, 2, 1], [4, 5, 4], [7, 8, 7]]
@@ -183,7 +189,7 @@ def test_crops_take_every_shift() -> None:
     cut = jittered(data, 1)
     for row, column in shifts:
         where = torch.tensor([[row, column]]).expand(400, -1) / 3 + 0.01
-        shifts[row, column] = int((random_crop(plain, 1, where) == cut).all(3).all(2).all(1).sum())
+        shifts[row, column] = int((shifted(plain, 1, where) == cut).all(3).all(2).all(1).sum())
     assert sum(shifts.values()) == 400
     assert min(shifts.values()) > 15  # 44 expected of each, deviation 6.3
 

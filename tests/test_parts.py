@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from gan_cli.data.medium import ImageMedium, PointMedium, to_pixels, write_png
 from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
-from gan_cli.jobs import Job, duration, preview_labels
+from gan_cli.jobs import Job, duration
 from gan_cli.latent import Gaussian, Uniform
 from gan_cli.log import Console, Curves, Meter
+from gan_cli.preview import preview_labels
 from gan_cli.randomness import derive_seed, generator_for, permutation, seed_everything
 from gan_cli.schedule import Schedule
 from gan_cli.types import Batch, Match, Noise, State, per_sample
@@ -402,8 +403,7 @@ def test_jobs_are_due_when_images_cross_a_multiple() -> None:
 
 
 def test_preview_labels_are_one_class_a_row() -> None:
-    assert preview_labels(7, 2, 3, CPU).tolist() == [0, 0, 1, 1, 2, 2, 0]  # type: ignore[union-attr]
-    assert preview_labels(7, 2, None, CPU) is None
+    assert preview_labels(7, 2, 3, CPU).tolist() == [0, 0, 1, 1, 2, 2, 0]
 
 
 @pytest.mark.parametrize(

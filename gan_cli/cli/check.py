@@ -9,59 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_cli.cli.complete import fitting_resolution, resolution_fits
 from gan_cli.cli.folder import root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
 from gan_cli.targets import check_allowed, make_importable, targets_in
 
 NO_DOWNLOAD = "dataset=digits needs no download"
-
-
-def complete(config: Any) -> None:
-    """Fill in what the data set's YAML leaves to its files and to the model: resolution, channels, classes.
-
-    Args:
-        config: a composed config (an open DictConfig, interpolations still in it), changed in place.
-
-    Raises:
-        UserError: a folder is missing, empty, or holds a corrupt file.
-    """
-    dataset: Any = config.get("dataset")
-    model: Any = config.get("model")
-    if not hasattr(dataset, "keys") or "provides" not in dataset:
-        return
-    provides = dataset.provides
-    if provides.get("scan"):
-        from omegaconf import OmegaConf
-
-        from gan_cli.data.folder import scan
-
-        if OmegaConf.is_missing(dataset, "root") or dataset.root is None:
-            raise UserError("dataset=image_folder needs the folder of your pictures: dataset.root=FOLDER")
-        found = scan(str(dataset.root), bool(dataset.get("skip_corrupt")))
-        provides.channels, provides.count = found.channels, len(found.pictures)
-        if found.classes:
-            provides.classes, provides.fields = len(found.classes), ["image", "label"]
-    if provides.get("labelled_by") and dataset.get(provides.labelled_by) is not None:
-        provides.fields, provides.classes = ["image", "label"], 2
-    if "resolution" in dataset and dataset.resolution is None:
-        wanted = (model.get("requires") or {}).get("resolution") if hasattr(model, "get") else None
-        dataset.resolution = fitting_resolution(provides.resolution, wanted)
-    if "channels" in dataset and dataset.channels is None:
-        dataset.channels = provides.channels
-
-
-def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can."""
-    resolution = own
-    while rule and not resolution_fits(resolution, rule):
-        resolution += 1
-    return resolution
-
-
-def resolution_fits(resolution: int, rule: Any) -> bool:
-    power = not rule.get("power_of_two") or resolution & (resolution - 1) == 0
-    return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0
 
 
 def check(config: dict[str, Any]) -> None:
@@ -81,6 +35,8 @@ def check(config: dict[str, Any]) -> None:
         check_arguments(path, node)
     check_trainer(config["trainer"])
     check_resolution(config)
+    check_scale(config)
+    check_perceptual(config)
     check_crop(config["dataset"])
     check_whole_batch(config)
     check_terms(config)
@@ -141,21 +97,61 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
     fit = [
         n
         for n, y in siblings.get("dataset", {}).items()
-        if set(needs) <= set((y.get("provides") or {}).get("fields", []))
+        if set(needs) <= fields_of(y, config["model"])
+        and ("degradation" in y or not brings_degradation(config["model"]))
     ]
-    words = " and ".join(f"{field}s" for field in missing)
+    words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
     if "label" in missing and (config["dataset"].get("provides") or {}).get("labelled_by"):
         hint = f", or dataset.{config['dataset']['provides']['labelled_by']}=..., which makes labels"
     other = [
-        n for n, y in siblings.get("model", {}).items() if set((y.get("requires") or {}).get("fields", [])) <= set(has)
+        n
+        for n, y in siblings.get("model", {}).items()
+        if set((y.get("requires") or {}).get("fields", [])) <= {*has, *fields_of(config["dataset"], y)}
     ]
+    instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
     raise UserError(
         f"model={model} needs {words}, and dataset={dataset} has none;"
-        f" data sets that fit: {', '.join(fit) or 'none here'}{hint} (or, for this data set, model={'|'.join(other)})"
+        f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
     )
+
+
+WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target": "targets"}
+
+
+def fields_of(dataset: dict[str, Any], model: dict[str, Any]) -> set[str]:
+    """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
+    own = (dataset.get("provides") or {}).get("fields", [])
+    brought = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
+    return {*own, *(brought.get("provides") or {}).get("fields", [])}
+
+
+def brings_degradation(model: dict[str, Any]) -> bool:
+    """Whether a model makes its sources from good pictures, and so has no use for given ones."""
+    return bool((model.get("brings") or {}).get("degradation"))
+
+
+def check_scale(config: dict[str, Any]) -> None:
+    """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
+    wanted, given = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
+    if wanted is None or given is None or wanted == given:
+        return
+    size = "of the size of their targets" if wanted == 1 else f"{wanted} times smaller than their targets"
+    fit = "dataset=pairs" if wanted == 1 else "dataset=degraded"
+    raise UserError(
+        f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
+        f" {given} times smaller; {fit} fits"
+    )
+
+
+def check_perceptual(config: dict[str, Any]) -> None:
+    if config.get("perceptual") and "perceptual" not in config["model"]:
+        raise UserError(
+            f"model={chosen(config, 'model')} has no term for perceptual={chosen(config, 'perceptual')};"
+            " srgan and medgan_translation have one"
+        )
 
 
 def check_crop(dataset: dict[str, Any]) -> None:
@@ -173,8 +169,9 @@ def check_resolution(config: dict[str, Any]) -> None:
         return
     if resolution < 1:
         raise UserError(f"dataset.resolution={resolution} must be at least 1")
-    if config["dataset"].get("channels") not in (1, 3):
-        raise UserError(f"dataset.channels={config['dataset'].get('channels')} must be 1 (grey) or 3 (colour)")
+    for key in ("channels", "source_channels"):
+        if config["dataset"].get(key, 3) not in (1, 3):
+            raise UserError(f"dataset.{key}={config['dataset'].get(key)} must be 1 (grey) or 3 (colour)")
     if resolution_fits(resolution, rule):
         return
     below = next((r for r in range(resolution, 0, -1) if resolution_fits(r, rule)), None)

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gan_cli.cli.check import check_fields, complete
+from gan_cli.cli.check import check_fields
+from gan_cli.cli.complete import complete
 from gan_cli.cli.folder import config_folder
 from gan_cli.run_folder import NOT_LEARNED
 
@@ -24,7 +25,10 @@ UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides
 def register_resolvers() -> None:
     """Make the resolvers of the YAML files known; may be called again."""
     resolvers: dict[str, Callable[..., Any]] = {
+        "brought": brought,
         "critic_norm": critic_norm,
+        "half": lambda number: int(number) // 2,
+        "sum": lambda *numbers: sum(numbers),
         "n_critic": n_critic,
         "recommended": recommended,
         "run_name": run_name,
@@ -61,10 +65,15 @@ def n_critic(own: int, *, _root_: DictConfig) -> int:
     return own if brought is None else brought
 
 
+def brought(key: str, default: Any, *, _root_: DictConfig) -> Any:
+    """What the loss brings, else what the model brings, else the default."""
+    values = (OmegaConf.select(_root_, f"{part}.brings.{key}") for part in ("loss", "model"))
+    return next((value for value in values if value is not None), default)
+
+
 def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
-    """What the loss recommends for the optimizer, else the default."""
-    value = OmegaConf.select(_root_, f"loss.brings.optimizer.{key}")
-    return default if value is None else value
+    """What the loss or the model recommends for the optimizer, else the default."""
+    return brought(f"optimizer.{key}", default, _root_=_root_)
 
 
 def run_name(name: Any, *parts: Any) -> str:

@@ -31,7 +31,9 @@ def resume(run: Path, arguments: list[str]) -> int:
         raise UserError(
             f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
         )
-    config = OmegaConf.load(source)
+    stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
+    stored = {key: value for key, value in (stored or {}).items() if key != "choices"}
+    config = OmegaConf.create(stored) if stored else OmegaConf.load(source)
     config.trust = []  # taken from the command line alone: the folder may be a stranger's
     OmegaConf.set_struct(config, True)
     for override in OverridesParser.create().parse_overrides(

@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue
 from gan_cli import __version__
 from gan_cli.checkpoint import newest_summary
 from gan_cli.cli import outcome
-from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.config import register_resolvers, slug
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import sample_help
 from gan_cli.cli.quoting import flags_first, quoted
@@ -22,7 +22,8 @@ from gan_cli.errors import RunError, UserError
 from gan_cli.targets import make_importable
 
 FORMATS = ("grid", "png", "npz")
-WHOLE = ("count", "batch_size", "seed")  # whole numbers
+WHOLE = ("batch_size", "seed")  # whole numbers
+DIRECTIONS = ("a_to_b", "b_to_a")
 
 
 def main() -> None:
@@ -60,13 +61,18 @@ def sample(wanted: dict[str, Any]) -> None:
     """
     check(wanted)
     make_importable(wanted["trust"])
-    where, count, output = Path(wanted["checkpoint"]).expanduser(), wanted["count"], wanted["output"]
+    where, output = Path(wanted["checkpoint"]).expanduser(), wanted["output"]
     newest_summary(where)  # before torch is loaded: is there anything at all?
+    if wanted["input"] is not None:
+        return translate(wanted, where)
     target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
 
     from gan_cli import sample as sampler
 
     trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    if trained.gan.translates:
+        return show(wanted, trained, target)
+    count = wanted["count"] or 64
     labels = sampler.class_numbers(wanted["labels"], trained)
     latent, label = sampler.plan(trained, count, wanted["seed"], labels)
     target = target or default_output(trained.path, trained.images, wanted)
@@ -81,8 +87,44 @@ def sample(wanted: dict[str, Any]) -> None:
     print(f"{count:,} samples of {trained.path} in {target}")
 
 
+def translate(wanted: dict[str, Any], where: Path) -> None:
+    """`input=`: a picture or a folder of pictures through the generator; prints where the outputs are."""
+    given = Path(wanted["input"]).expanduser()
+    form = "grid" if given.is_file() and str(wanted["output"] or "").lower().endswith(".png") else "png"
+    target = None
+    if wanted["output"] is not None:
+        target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
+
+    from gan_cli import sample as sampler
+    from gan_cli import translate as translation
+
+    inputs = translation.find_inputs(given)
+    masks = None
+    if wanted["mask"] is not None:
+        masks = translation.find_masks(Path(wanted["mask"]).expanduser(), list(inputs))
+    trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    target = target or default_output(trained.path, trained.images, {**wanted, "format": "png"}, given.stem)
+    outputs = translation.translated(trained, inputs, wanted["direction"], masks, wanted["seed"])
+    done = translation.write_translated(outputs, target)
+    print(f"{done:,} {'picture' if done == 1 else 'pictures'} by {trained.path} in {target}")
+
+
+def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
+    """A model that is given pictures, and none given: a grid of its run's held-out ones."""
+    from gan_cli import translate as translation
+    from gan_cli.data.medium import write_png
+
+    if wanted["format"] != "grid" or wanted["labels"] is not None:
+        raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")
+    rows, columns = translation.held_out_rows(trained, wanted["count"] or 8, wanted["seed"])
+    target = target or default_output(trained.path, trained.images, wanted)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_png(trained.medium.rows(rows, wanted["columns"] or columns), target)
+    print(f"rows {', '.join(rows)} of held-out pictures by {trained.path} in {target}")
+
+
 def check(wanted: dict[str, Any]) -> None:
-    for key in WHOLE:
+    for key in (*WHOLE, *(["count"] if wanted["count"] is not None else [])):
         value, least = wanted[key], 0 if key == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UserError(f"{key}={value!r} must be a whole number from {least} up")
@@ -91,6 +133,10 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"columns={columns!r} must be a whole number from 1 up")
     if wanted["format"] not in FORMATS:
         raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
+    if wanted["direction"] not in DIRECTIONS:
+        raise UserError(f"direction={wanted['direction']!r} is unknown; use {' or '.join(DIRECTIONS)}")
+    if wanted["mask"] is not None and wanted["input"] is None:
+        raise UserError("mask= says what is missing of a picture: give that picture with input=")
     for key in ("ema", "overwrite"):
         if not isinstance(wanted[key], bool):
             raise UserError(f"{key}={wanted[key]!r} must be true or false")
@@ -118,10 +164,10 @@ def output_path(output: Path, form: str, overwrite: bool) -> Path:
     return output
 
 
-def default_output(checkpoint: Path, images: int, wanted: dict[str, Any]) -> Path:
+def default_output(checkpoint: Path, images: int, wanted: dict[str, Any], of: str = "seed") -> Path:
     """A name of its own in the samples/ folder of the run that the checkpoint belongs to."""
     run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    stem = f"sample-{images:09d}-seed{wanted['seed']}"
+    stem = f"sample-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else slug(of))
     ending = {"grid": ".png", "npz": ".npz", "png": ""}[wanted["format"]]
     number, path = 1, run / "samples" / f"{stem}{ending}"
     while path.exists():

@@ -52,7 +52,7 @@ def signature_of(target: str) -> dict[str, tuple[str, bool]] | None:
     constructor of its own.
     """
     module, _, name = target.rpartition(".")
-    if target.startswith("torch."):
+    if target.startswith(("torch.", "torchvision.")):
         return None
     try:
         spec = find_spec(module)

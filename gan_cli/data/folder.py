@@ -61,30 +61,33 @@ class Scan:
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def scan(root: str | Path, skip_corrupt: bool = False) -> Scan:
+def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root") -> Scan:
     """Look at every picture below `root`; each file is decoded once, the verdict cached by size and time.
+
+    `what` is the option that named the folder, for the errors.
 
     Raises:
         UserError: no such folder, no pictures in it, or a corrupt one and not `skip_corrupt`.
     """
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise UserError(f"the folder dataset.root={str(root)!r} {what}; give a folder of images")
+        fault = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
     names = sorted(_find(folder))
     if not names:
-        raise UserError(f"the folder dataset.root={str(root)!r} has no images in it ({' '.join(ENDINGS)})")
+        raise UserError(f"the folder {what}={str(root)!r} has no images in it ({' '.join(ENDINGS)})")
     verdicts = _verdicts(folder, names)
     corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
     if corrupt and not skip_corrupt:
         name, why = next(iter(corrupt.items()))
+        way_out = "" if what == "input" else ", or leave them out with dataset.skip_corrupt=true"
         raise UserError(
-            f"{str(folder / name)!r} can't be read as an image ({why}); {len(corrupt)} of {len(names)} files are"
-            " like that: repair or remove them, or leave them out with dataset.skip_corrupt=true"
+            f"{str(folder / name)!r} can't be read as an image ({why}); {len(corrupt)} of {len(names)} files are like"
+            f" that: repair or remove them{way_out}"
         )
     good = [name for name in names if name not in corrupt]
     if not good:
-        raise UserError(f"none of the {len(names)} images in dataset.root={str(root)!r} can be read")
+        raise UserError(f"none of the {len(names)} images in {what}={str(root)!r} can be read")
     pictures = [
         Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]
     ]

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from gan_cli.types import Batch, Noise
+from gan_cli.data.order import Order
+from gan_cli.types import Noise
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures
 
@@ -41,6 +42,25 @@ class MemoryStore:
         """Nothing to do in memory."""
 
 
+class SizesStore:
+    """Pictures of different sizes, each (C, H, W) uint8, held in memory."""
+
+    def __init__(self, images: list[Tensor]) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device) -> None:
+        """They stay: cut to one size first, they are sent in one piece."""
+
+    def pictures(self, indices: Tensor) -> list[Tensor]:
+        return [self.images[index] for index in indices.tolist()]
+
+    def prefetch(self, indices: Tensor) -> None:
+        """Nothing to do in memory."""
+
+
 class FileStore:
     """Pictures decoded when they are needed, `workers` threads ahead of training."""
 
@@ -56,8 +76,11 @@ class FileStore:
         """They are too many to be held anywhere."""
 
     def take(self, indices: Tensor) -> Tensor:
+        return torch.stack(self.pictures(indices))
+
+    def pictures(self, indices: Tensor) -> list[Tensor]:
         waiting = [self.ahead.pop(index) if index in self.ahead else self._submit(index) for index in indices.tolist()]
-        return torch.stack([future.result() for future in waiting])
+        return [future.result() for future in waiting]
 
     def prefetch(self, indices: Tensor) -> None:
         for index in indices.tolist():
@@ -102,10 +125,13 @@ class ImageData:
     def to(self, device: torch.device) -> None:
         self.store.to(device)
 
-    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
+    def order(self, seed: int) -> Order:
+        return Order(len(self), seed)
+
+    def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
         """`image` (N, C, R, R) in [-1, 1] and, where there are labels, `label` (N,), on `device`."""
-        picked = self.store.take(indices).to(device, non_blocking=True)
-        fields = {"image": picked.to(torch.float32).div_(127.5).sub_(1)}
+        image = to_float(self.store.take(indices).to(device, non_blocking=True))
+        fields = {"image": image if noise is None else self.jittered(image, noise)}
         if self.labels is not None:
             fields["label"] = self.labels[indices].to(device)
         return fields
@@ -114,14 +140,17 @@ class ImageData:
         """A hint that these will be fetched next."""
         self.store.prefetch(indices)
 
-    def jitter(self, batch: Batch, noise: Noise) -> None:
-        """Flips and crops, in place of the batch's images."""
-        image = batch.fields["image"]
+    def jittered(self, image: Tensor, noise: Noise) -> Tensor:
+        """Flips and crops."""
         if self.crop_padding:
-            image = random_crop(image, self.crop_padding, noise.uniform("crop", 2))
-        if self.flip:
-            image = torch.where(noise.uniform("flip", 1, 1, 1) < 0.5, image.flip(3), image)
-        batch.fields["image"] = image
+            padded = pad(image, (self.crop_padding,) * 4, mode="reflect")
+            image = window(padded, image.shape[-1], noise.uniform("crop", 2))
+        return flipped(image, noise.uniform("flip", 1, 1, 1)) if self.flip else image
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """0..255 uint8 -> [-1, 1] float32."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
 def digest_of_pixels(images: Tensor) -> str:
@@ -129,27 +158,31 @@ def digest_of_pixels(images: Tensor) -> str:
 
 
 class Decoder:
-    """From a file to (C, R, R) uint8, by these rules.
+    """From a file to (C, R, R) uint8, or (C, H, W) where `resolution` is None, by these rules.
 
     The EXIF orientation is applied; the first frame of an animation counts; transparent pixels show
     `background`; 16-bit grey keeps its high byte; colour becomes grey by ITU-R 601 luma where
     `channels` is 1. Then `fit`: "crop" cuts the largest centred square, "pad" centres the picture on a square of
-    `background`, "stretch" ignores the aspect ratio; last an antialiased bicubic resize.
+    `background`, "stretch" ignores the aspect ratio; last an antialiased bicubic resize. `half` ("left", "right")
+    takes one side of a picture that holds two.
     """
 
     def __init__(
-        self, resolution: int, channels: int, fit: str = "crop", background: int = 255, crop: int | None = None
+        self,
+        resolution: int | None,
+        channels: int,
+        fit: str = "crop",
+        background: int = 255,
+        crop: int | None = None,
+        half: str | None = None,
     ) -> None:
-        self.resolution, self.channels, self.fit, self.background, self.crop = (
-            resolution,
-            channels,
-            fit,
-            background,
-            crop,
-        )
+        self.resolution, self.channels, self.fit, self.background = resolution, channels, fit, background
+        self.crop, self.half = crop, half
 
     @property
     def rule(self) -> str:
+        if self.resolution is None:
+            return "not resized"
         cut = f"centre {self.crop}x{self.crop}, " if self.crop else ""
         return f"{cut}{self.fit} to a square, resized to {self.resolution}x{self.resolution}"
 
@@ -167,9 +200,13 @@ class Decoder:
                 paper = Image.new("RGBA", colour.size, (self.background,) * 3 + (255,))
                 image = Image.alpha_composite(paper, colour)
             image = image.convert("L" if self.channels == 1 else "RGB")
-            image = self._square(image)
-            if image.size != (self.resolution, self.resolution):
-                image = image.resize((self.resolution, self.resolution), Image.Resampling.BICUBIC)
+            if self.half is not None:
+                left = 0 if self.half == "left" else image.width // 2
+                image = image.crop((left, 0, left + image.width // 2, image.height))
+            if self.resolution is not None:
+                image = self._square(image)
+                if image.size != (self.resolution, self.resolution):
+                    image = image.resize((self.resolution, self.resolution), Image.Resampling.BICUBIC)
             pixels = torch.from_numpy(numpy.array(image))
         return pixels[None] if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()
 
@@ -216,12 +253,17 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
     return (images.float() * weights).sum(1, keepdim=True).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def random_crop(image: Tensor, padding: int, where: Tensor) -> Tensor:
-    """Shift each image by up to `padding` pixels, the border reflected; `where` (N, 2) in [0, 1)."""
+def window(image: Tensor, side: int, where: Tensor) -> Tensor:
+    """A square of each image: (N, C, H, W) -> (N, C, side, side); `where` (N, 2) in [0, 1) places it."""
     n, _, height, width = image.shape
-    padded = pad(image, (padding,) * 4, mode="reflect")
-    offset = (where * (2 * padding + 1)).long()
-    rows = offset[:, 0, None] + torch.arange(height, device=image.device)
-    columns = offset[:, 1, None] + torch.arange(width, device=image.device)
+    room = torch.tensor([height - side + 1, width - side + 1], device=image.device)
+    offset = (where * room).long()
+    rows = offset[:, 0, None] + torch.arange(side, device=image.device)
+    columns = offset[:, 1, None] + torch.arange(side, device=image.device)
     samples = torch.arange(n, device=image.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[samples, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    return image.permute(0, 2, 3, 1)[samples, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def flipped(image: Tensor, draw: Tensor) -> Tensor:
+    """Mirrored left to right where `draw` (N, 1, 1, 1) is below one half."""
+    return torch.where(draw < 0.5, image.flip(3), image)

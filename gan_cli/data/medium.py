@@ -17,6 +17,9 @@ class Medium(Protocol):
     def preview(self, samples: Tensor, columns: int) -> Tensor:
         """Many samples as one picture, (3, H, W) uint8, on the CPU."""
 
+    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+        """What `GAN.preview` gives as one picture: a grid, or several rows for each example, one above the other."""
+
     def save(self, sample: Tensor, path: Path) -> None:
         """One sample as a file."""
 
@@ -36,6 +39,23 @@ class ImageMedium:
         zoom = -(-MIN_TILE // pixels.shape[-1])
         pixels = pixels.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
         return make_grid(pixels, nrow=columns, padding=2, pad_value=255)[:3].to(torch.uint8)
+
+    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+        """Smaller pictures are enlarged to the largest, each pixel to a square; grey ones stand beside colour."""
+        if len(rows) == 1:
+            return self.preview(next(iter(rows.values())), columns)
+        side = max(max(images.shape[2:]) for images in rows.values())
+        tiles = [
+            nearest(images.float().cpu().expand(-1, 3, -1, -1) if images.shape[1] == 1 else images.float().cpu(), side)
+            for images in rows.values()
+        ]
+        ordered = [
+            image
+            for start in range(0, len(tiles[0]), columns)
+            for row in tiles
+            for image in padded(row, start, columns)
+        ]
+        return self.preview(torch.stack(ordered), columns)
 
     def save(self, sample: Tensor, path: Path) -> None:
         write_png(to_pixels(sample), path)
@@ -61,11 +81,25 @@ class PointMedium:
         ink = torch.nn.functional.max_pool2d(ink[None, None], 3, 1, 1)[0]  # a dot of 3x3 pixels
         return (255 * (1 - ink)).to(torch.uint8).expand(3, -1, -1).contiguous()
 
+    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+        return self.preview(torch.cat([*rows.values()]), columns)
+
     def save(self, sample: Tensor, path: Path) -> None:
         path.write_text(",".join(f"{value:.6g}" for value in sample.tolist()) + "\n")
 
     def array(self, samples: Tensor) -> Tensor:
         return samples.float().cpu()
+
+
+def nearest(images: Tensor, side: int) -> Tensor:
+    """(N, C, R, R) -> (N, C, side, side)"""
+    return torch.nn.functional.interpolate(images, size=(side, side), mode="nearest")
+
+
+def padded(images: Tensor, start: int, columns: int) -> Tensor:
+    """Images `start` to `start + columns`, with white ones where there are too few."""
+    some = images[start : start + columns]
+    return torch.cat([some, torch.ones(columns - len(some), *images.shape[1:])])
 
 
 def to_pixels(images: Tensor) -> Tensor:

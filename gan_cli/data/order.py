@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.randomness import permutation
-from gan_cli.types import Batch, Noise, State
+from gan_cli.types import Batch, Noise, Span, State
 
 
 class Data(Protocol):
@@ -23,10 +23,17 @@ class Data(Protocol):
     note: str
 
     def __len__(self) -> int: ...
+
     def to(self, device: torch.device) -> None: ...
-    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]: ...
-    def prefetch(self, indices: Tensor) -> None: ...
-    def jitter(self, batch: Batch, noise: Noise) -> None: ...
+
+    def order(self, seed: int) -> Order | Orders:
+        """Which samples come when, in a run of this seed."""
+
+    def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
+        """The fields of some samples, on `device`; with `noise`, jittered as for training."""
+
+    def prefetch(self, indices: Tensor) -> None:
+        """A hint that these will be fetched next."""
 
 
 class Order:
@@ -53,6 +60,17 @@ class Order:
         return self._epochs[epoch]
 
 
+class Orders:
+    """Several sides of different sizes, each in an order of its own: with one order, equal sizes would be paired."""
+
+    def __init__(self, counts: dict[str, int], seed: int) -> None:
+        self.sides = [Order(count, seed, side) for side, count in counts.items()]
+
+    def indices(self, first: int, size: int) -> Tensor:
+        """(size, S) int64: a sample of each side for images `first` to `first + size` of the run."""
+        return torch.stack([side.indices(first, size) for side in self.sides], 1)
+
+
 class Batches:
     """Draws this process's part of each global batch and counts the real images."""
 
@@ -61,7 +79,7 @@ class Batches:
     ) -> None:
         self.data, self.batch_size, self.seed, self.device = data, batch_size, seed, device
         self.rank, self.processes = rank, processes
-        self.order = Order(len(data), seed)
+        self.order = data.order(seed)
 
     def next(self, state: State, size: int | None = None) -> Batch:
         total = size or self.batch_size
@@ -73,9 +91,9 @@ class Batches:
     def at(self, first: int, total: int) -> Batch:
         """This process's part of the global batch that starts with image `first`."""
         mine = self._mine(first, total)
-        batch = Batch(self.data.fetch(mine, self.device), first, total, self.rank * len(mine))
-        self.data.jitter(batch, Noise(self.device, batch, self.seed, "jitter"))
-        return batch
+        span = Span(first, total, self.rank * len(mine), len(mine))
+        fields = self.data.fetch(mine, self.device, Noise(self.device, span, self.seed, "jitter"))
+        return Batch(fields, first, total, span.start)
 
     def _mine(self, first: int, total: int) -> Tensor:
         part = total // self.processes

@@ -207,6 +207,7 @@ class CelebA(ImageData):
 
 def store_of(files: list[Path], decoder: Decoder, memory_limit_mb: int, workers: int) -> MemoryStore | FileStore:
     """All decoded now if they fit into `memory_limit_mb`, else each when it is needed."""
+    assert decoder.resolution is not None
     if len(files) * decoder.channels * decoder.resolution**2 > memory_limit_mb * 2**20:
         return FileStore(files, decoder, workers)
     with ThreadPoolExecutor(workers) as pool:

@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gan_cli.data.order import Order
 from gan_cli.randomness import generator_for
-from gan_cli.types import Batch, Noise
+from gan_cli.types import Noise
 
 
 class Gaussians:
@@ -44,14 +45,14 @@ class Gaussians:
     def to(self, device: torch.device) -> None:
         self.points, self.labels = self.points.to(device), self.labels.to(device)
 
-    def fetch(self, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
+    def order(self, seed: int) -> Order:
+        return Order(len(self), seed)
+
+    def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
         picked = indices.to(self.points.device)
         return {"point": self.points[picked].to(device), "label": self.labels[picked].to(device)}
 
     def prefetch(self, indices: Tensor) -> None:
-        pass
-
-    def jitter(self, batch: Batch, noise: Noise) -> None:
         pass
 
 

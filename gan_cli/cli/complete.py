@@ -1,0 +1,94 @@
+"""What a composed config leaves to the files and to the model: resolution, channels, classes, degradation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.errors import UserError
+
+
+def complete(config: Any) -> None:
+    """Fill in what the data set's YAML leaves to its files and to the model: resolution, channels, classes.
+
+    Args:
+        config: a composed config (an open DictConfig, interpolations still in it), changed in place.
+
+    Raises:
+        UserError: a folder is missing, empty, or holds a corrupt file.
+    """
+    dataset: Any = config.get("dataset")
+    model: Any = config.get("model")
+    if not hasattr(dataset, "keys") or "provides" not in dataset:
+        return
+    provides = dataset.provides
+    if "degradation" in dataset:
+        degrade(dataset, model)
+    if provides.get("scan"):
+        look(dataset)
+    if provides.get("labelled_by") and dataset.get(provides.labelled_by) is not None:
+        provides.fields, provides.classes = ["image", "label"], 2
+    if "resolution" in dataset and dataset.resolution is None:
+        wanted = (model.get("requires") or {}).get("resolution") if hasattr(model, "get") else None
+        dataset.resolution = fitting_resolution(provides.resolution, wanted)
+    for key in ("channels", "source_channels"):
+        if key in dataset and dataset[key] is None:
+            dataset[key] = provides[key]
+
+
+def look(dataset: Any) -> None:
+    """What only a look at a folder's files tells: channels, sizes, classes, how many.
+
+    Raises:
+        UserError: the folder is missing, empty, holds a corrupt file, or sides that don't fit each other.
+    """
+    from omegaconf import OmegaConf
+
+    from gan_cli.data import layout
+    from gan_cli.data.folder import scan
+
+    provides = dataset.provides
+    if OmegaConf.is_missing(dataset, "root") or dataset.root is None:
+        kind = "image_folder" if provides.scan is True else provides.scan
+        raise UserError(f"dataset={kind} needs the folder of your pictures: dataset.root=FOLDER")
+    if provides.scan is True:
+        found = scan(str(dataset.root), bool(dataset.get("skip_corrupt")))
+        provides.channels, provides.count = found.channels, len(found.pictures)
+        if found.classes:
+            provides.classes, provides.fields = len(found.classes), ["image", "label"]
+        return
+    options = {
+        key: dataset[key] for key in ("split", "held_out", "direction", "skip_corrupt") if dataset.get(key) is not None
+    }
+    source, target = layout.FINDERS[provides.scan](str(dataset.root), **options)
+    provides.source_channels, provides.channels = source.channels, target.channels
+    provides.count = max(len(source.files), len(target.files))
+    if provides.resolution is None:
+        provides.resolution = target.square if target.square == source.square and target.square else 256
+    if provides.scan == "degraded":
+        layout.check_crop(target, dataset.resolution)
+
+
+def degrade(dataset: Any, model: Any) -> None:
+    """The degradation that the model brings, where none was chosen; with it come fields and a scale."""
+    from omegaconf import OmegaConf
+
+    brought = OmegaConf.select(model, "brings.degradation") if hasattr(model, "keys") else None
+    if dataset.degradation is None and brought is not None:
+        dataset.degradation = OmegaConf.to_container(brought, resolve=True)
+    if dataset.degradation is not None:
+        made = dataset.degradation.get("provides") or {}
+        dataset.provides.fields = [*dataset.provides.fields, *made.get("fields", ["source"])]
+        dataset.provides.scale = made.get("scale", 1)
+
+
+def fitting_resolution(own: int, rule: Any) -> int:
+    """The files' own resolution if the model can make it, else the next larger one that it can."""
+    resolution = own
+    while rule and not resolution_fits(resolution, rule):
+        resolution += 1
+    return resolution
+
+
+def resolution_fits(resolution: int, rule: Any) -> bool:
+    power = not rule.get("power_of_two") or resolution & (resolution - 1) == 0
+    return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0

@@ -1,0 +1,103 @@
+"""From a good picture to the one that a model is given: what super-resolution and inpainting undo.
+
+A degradation maps targets (N, C, R, R) in [-1, 1] to the fields that are made from them; its randomness is
+a function of the run's seed and of the images seen.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gan_cli.types import Noise
+
+
+class Degradation(Protocol):
+    def __call__(self, target: Tensor, noise: Noise) -> dict[str, Tensor]:
+        """`source`, and whatever else a model needs."""
+
+
+class Downscale:
+    """`source` (N, C, R/scale, R/scale): an antialiased bicubic resize, rounded to 8 bits as a file would be.
+
+    The kernel (a = -0.5, widened by `scale`) is that of PIL and of MATLAB's imresize, with which
+    super-resolution is published; without the widening the task is another one.
+    """
+
+    def __init__(self, scale: int) -> None:
+        self.scale = scale
+
+    def __call__(self, target: Tensor, noise: Noise) -> dict[str, Tensor]:
+        return {"source": downscale(target, self.scale)}
+
+
+class Masks:
+    """`mask` (N, 1, R, R), 1 in the hole, and `source`: the target with grey in the hole.
+
+    Args:
+        area: share of the picture that is missing.
+        shape: "rectangle" (its sides' ratio from 1/2 to 2), "stroke" (a brush stroke of 5 corners), or "mixed":
+            one or the other, evenly.
+    """
+
+    def __init__(self, area: float = 0.25, shape: Literal["rectangle", "stroke", "mixed"] = "mixed") -> None:
+        if not 0 < area < 1:
+            raise ValueError(f"area={area} must be between 0 and 1: the share of the picture that is missing")
+        self.area, self.shape = area, shape
+
+    def __call__(self, target: Tensor, noise: Noise) -> dict[str, Tensor]:
+        side = target.shape[-1]
+        if self.shape == "rectangle":
+            mask = rectangles(side, self.area, noise)
+        elif self.shape == "stroke":
+            mask = strokes(side, self.area, noise)
+        else:
+            first = noise.uniform("mask shape", 1, 1, 1) < 0.5
+            mask = torch.where(first, rectangles(side, self.area, noise), strokes(side, self.area, noise))
+        return {"source": target * (1 - mask), "mask": mask}
+
+
+def downscale(images: Tensor, scale: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, H/scale, W/scale), both in [-1, 1]."""
+    size = (images.shape[2] // scale, images.shape[3] // scale)
+    small = interpolate(images.float(), size=size, mode="bicubic", antialias=True, align_corners=False)
+    return small.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
+
+def enlarge(images: Tensor, scale: int) -> Tensor:
+    """The bicubic baseline: (N, C, H, W) -> (N, C, H*scale, W*scale), in [-1, 1]."""
+    size = (images.shape[2] * scale, images.shape[3] * scale)
+    large = interpolate(images.float(), size=size, mode="bicubic", antialias=True, align_corners=False)
+    return large.clamp(-1, 1)
+
+
+def rectangles(side: int, area: float, noise: Noise) -> Tensor:
+    """(N, 1, side, side): a rectangle of `area` anywhere in each picture, in whole pixels."""
+    draw = noise.uniform("rectangle", 3)
+    widest = min(1.0, area**0.5 * 2**0.5)
+    ratio = 2 ** (2 * draw[:, 0] - 1)  # height over width, from 1/2 to 2
+    height = (area * ratio).sqrt().clamp(area / widest, widest)
+    tall = (height * side).round().clamp(1, side)
+    wide = (area * side * side / tall).round().clamp(1, side)
+    top, left = ((side - tall + 1) * draw[:, 1]).floor(), ((side - wide + 1) * draw[:, 2]).floor()
+    at = torch.arange(side, device=draw.device)
+    rows = (at >= top[:, None]) & (at < (top + tall)[:, None])
+    columns = (at >= left[:, None]) & (at < (left + wide)[:, None])
+    return (rows[:, None, :, None] & columns[:, None, None, :]).float()
+
+
+def strokes(side: int, area: float, noise: Noise, corners: int = 5) -> Tensor:
+    """(N, 1, side, side): a line through random corners in each picture, just so thick that it covers `area`."""
+    points = noise.uniform("stroke", corners, 2) * (side - 1)
+    at = torch.arange(side, device=points.device, dtype=points.dtype)
+    grid = torch.stack(torch.meshgrid(at, at, indexing="ij"), -1).view(1, 1, -1, 2)
+    begin, along = points[:, :-1, None], (points[:, 1:] - points[:, :-1])[:, :, None]
+    share = ((grid - begin) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-9)
+    nearest = begin + share.clamp(0, 1)[..., None] * along
+    distance = (grid - nearest).square().sum(-1).amin(1)  # to the line, squared: (N, side * side)
+    wanted = max(1, round(area * side * side))
+    covered = distance.topk(wanted, largest=False).indices
+    return torch.zeros_like(distance).scatter_(1, covered, 1.0).view(-1, 1, side, side)

@@ -1,0 +1,246 @@
+"""Finding the files of sets with two sides, and the held-out part of a folder. Imports no torch.
+
+Where the root has the folders `train/` and `test/`, these are the split. Otherwise the held-out share
+of the pictures, chosen by a digest of their names (so that it is the same on every machine and
+changes little when pictures are added), is the test split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gan_cli.data.folder import Picture, Scan, scan
+from gan_cli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Side:
+    """The pictures of one side, in an order that fits the other side's where they are pairs."""
+
+    files: list[Path]
+    sizes: list[tuple[int, int]]  # width and height, of the half where a file holds both sides
+    channels: int
+    fingerprint: str
+    half: str | None = None  # "left" or "right" where each file holds both sides
+
+    @property
+    def square(self) -> int | None:
+        """The side of all its pictures, if they are squares of one size."""
+        widths = {edge for size in self.sizes for edge in size}
+        return widths.pop() if len(widths) == 1 else None
+
+
+def find_pairs(
+    root: str | Path,
+    split: str = "train",
+    held_out: float = 0.1,
+    direction: str = "a_to_b",
+    skip_corrupt: bool = False,
+    **_: Any,
+) -> tuple[Side, Side]:
+    """Source and target: folders `A/` and `B/` with equal names, or pictures that hold both, A on the left.
+
+    Raises:
+        UserError: no such folder, names without a partner, partners of different sizes, odd widths.
+    """
+    base, shared = split_folder(root, split)
+    if (base / "A").is_dir() != (base / "B").is_dir():
+        there, lacking = ("A", "B") if (base / "A").is_dir() else ("B", "A")
+        raise UserError(f"{str(base)!r} has a folder {there}/ and no {lacking}/: pairs need both, with equal names")
+    sides = _from_folders(base, skip_corrupt) if (base / "A").is_dir() else _from_halves(base, skip_corrupt)
+    if shared:
+        kept = held_out_rows([_stem(file, base) for file in sides[0].files], held_out, split)
+        sides = (_rows(sides[0], kept), _rows(sides[1], kept))
+    return sides if direction == "a_to_b" else (sides[1], sides[0])
+
+
+def find_unpaired(
+    root: str | Path, split: str = "train", held_out: float = 0.1, skip_corrupt: bool = False, **_: Any
+) -> tuple[Side, Side]:
+    """Domains A and B: folders `trainA/ trainB/ testA/ testB/`, or `A/` and `B/` with a share held out.
+
+    Raises:
+        UserError: a folder is missing or holds no pictures.
+    """
+    folder = Path(root).expanduser()
+    _require(folder)
+    base, shared = split_folder(root, split)
+    sides = []
+    for letter in "AB":
+        named = [folder / f"{part}{letter}" for part in (("train", "test") if split == "all" else (split,))]
+        if (folder / f"train{letter}").is_dir() and (folder / f"test{letter}").is_dir():
+            places, share = named, False
+        elif (folder / f"train{letter}").is_dir():
+            places, share = [folder / f"train{letter}"], True
+        else:
+            places, share = [base / letter], shared
+        missing = next((place for place in places if not place.is_dir()), None)
+        if missing is not None:
+            raise UserError(
+                f"{str(folder)!r} has no folder {missing.name}/: unpaired pictures belong in trainA/ and trainB/"
+                " (testA/ and testB/ for the held-out ones), or in A/ and B/"
+            )
+        side = _joined([_side(scan(place, skip_corrupt)) for place in places])
+        if share:
+            side = _rows(side, held_out_rows([_stem(file, folder) for file in side.files], held_out, split))
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def find_single(
+    root: str | Path, split: str = "train", held_out: float = 0.1, skip_corrupt: bool = False, **_: Any
+) -> tuple[Side, Side]:
+    """One folder of pictures, twice: the source is made from the target.
+
+    Raises:
+        UserError: no such folder, or no pictures in it.
+    """
+    base, shared = split_folder(root, split)
+    side = _side(scan(base, skip_corrupt))
+    if shared:
+        side = _rows(side, held_out_rows([_stem(file, base) for file in side.files], held_out, split))
+    return side, side
+
+
+def check_crop(side: Side, crop: int) -> None:
+    """
+    Raises:
+        UserError: a picture is smaller than the crop that is cut from it.
+    """
+    small = [(file, size) for file, size in zip(side.files, side.sizes, strict=True) if min(size) < crop]
+    if small:
+        file, (width, height) = small[0]
+        raise UserError(
+            f"{len(small)} of {len(side.files)} pictures are smaller than the crop of dataset.resolution={crop},"
+            f" the first is {str(file)!r} ({width}x{height}); choose a smaller dataset.resolution or larger pictures"
+        )
+
+
+def split_folder(root: str | Path, split: str) -> tuple[Path, bool]:
+    """Where the pictures of a split are, and whether a share has to be held out of them."""
+    folder = Path(root).expanduser()
+    _require(folder)
+    if split != "all" and (folder / "train").is_dir():
+        if (folder / "test").is_dir():
+            return folder / split, False
+        return folder / "train", True
+    return folder, split != "all"
+
+
+def held_out_rows(names: Sequence[str], share: float, split: str) -> list[int]:
+    """The rows of a split when a share of the names is held out: at least one; a single picture serves as both.
+
+    Raises:
+        UserError: the share is no number between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"dataset.held_out={share} must be between 0 and 1: the share of pictures kept from training")
+    if split == "all" or len(names) == 1:
+        return list(range(len(names)))
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    by_digest = sorted(range(len(names)), key=lambda row: hashlib.blake2b(names[row].encode(), digest_size=8).digest())
+    return sorted(by_digest[:count] if split == "test" else by_digest[count:])
+
+
+def _require(folder: Path) -> None:
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"the folder dataset.root={str(folder)!r} {what}; give a folder of images")
+
+
+def _from_folders(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
+    found = [scan(base / letter, skip_corrupt) for letter in "AB"]
+    named = [_by_name(each) for each in found]
+    for here, there, one, other in [("A", "B", named[0], named[1]), ("B", "A", named[1], named[0])]:
+        alone = [picture.path for name, picture in one.items() if name not in other]
+        if alone:
+            raise UserError(
+                f"{len(alone)} of {len(one)} pictures in {str(base / here)!r} have no partner of the same name in"
+                f" {there}/, the first is {alone[0]!r}; give partners equal names, or use dataset=unpaired"
+            )
+    pairs = [(picture, named[1][name]) for name, picture in named[0].items()]
+    for a, b in pairs:
+        if (a.width, a.height) != (b.width, b.height):
+            raise UserError(
+                f"{str(base / 'A' / a.path)!r} is {a.width}x{a.height} and its partner in B/ {b.width}x{b.height}:"
+                " the two sides of a pair must have one size"
+            )
+    return tuple(
+        Side(
+            [base / letter / pair[number].path for pair in pairs],
+            [(pair[number].width, pair[number].height) for pair in pairs],
+            each.channels,
+            each.fingerprint,
+        )
+        for number, (letter, each) in enumerate(zip("AB", found, strict=True))
+    )  # type: ignore[return-value]
+
+
+def _from_halves(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
+    found = scan(base, skip_corrupt)
+    for picture in found.pictures:
+        if picture.width % 2 or picture.width < 2:
+            raise UserError(
+                f"{str(base / picture.path)!r} is {picture.width} pixels wide, which can't be halved; pairs are folders"
+                f" A/ and B/ in {str(base)!r} with equal names, or pictures that hold both sides, A on the left"
+            )
+    files = [base / picture.path for picture in found.pictures]
+    sizes = [(picture.width // 2, picture.height) for picture in found.pictures]
+    return tuple(Side(files, sizes, found.channels, found.fingerprint, half) for half in ("left", "right"))  # type: ignore[return-value]
+
+
+def _by_name(found: Scan) -> dict[str, Picture]:
+    """By path without its ending: partners may be stored in different formats.
+
+    Raises:
+        UserError: two files of one side differ in their endings alone.
+    """
+    named: dict[str, Picture] = {}
+    for picture in found.pictures:
+        name = str(PurePosixPath(picture.path).with_suffix(""))
+        if name in named:
+            raise UserError(f"{found.root!r} has {named[name].path!r} and {picture.path!r}: which is the partner?")
+        named[name] = picture
+    return named
+
+
+def _side(found: Scan) -> Side:
+    files = [Path(found.root) / picture.path for picture in found.pictures]
+    return Side(files, [(p.width, p.height) for p in found.pictures], found.channels, found.fingerprint)
+
+
+def _joined(sides: list[Side]) -> Side:
+    if len(sides) == 1:
+        return sides[0]
+    return Side(
+        [file for side in sides for file in side.files],
+        [size for side in sides for size in side.sizes],
+        max(side.channels for side in sides),
+        _digest([side.fingerprint for side in sides]),
+    )
+
+
+def _rows(side: Side, rows: list[int]) -> Side:
+    files, sizes = [side.files[row] for row in rows], [side.sizes[row] for row in rows]
+    return Side(files, sizes, side.channels, _digest([side.fingerprint, *map(str, rows)]), side.half)
+
+
+def _stem(file: Path, base: Path) -> str:
+    """A name that is the same wherever the folder lies, and for both sides of a pair."""
+    parts = file.relative_to(base).with_suffix("").parts
+    return "/".join(parts[1:] if parts[0] in ("A", "B", "trainA", "trainB") else parts)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+
+
+FINDERS: dict[str, Callable[..., tuple[Side, Side]]] = {
+    "pairs": find_pairs,
+    "unpaired": find_unpaired,
+    "degraded": find_single,
+}  # by `provides.scan`

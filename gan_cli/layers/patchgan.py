@@ -1,0 +1,67 @@
+"""The PatchGAN critic (Isola et al. 2017): is each patch of this picture real?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gan_cli.layers.init import dcgan_init
+from gan_cli.layers.norm import norm_2d
+
+
+class PatchGAN(nn.Module):
+    """Images (N, C, H, W) -> logits by patch (N, h, w); 4x4 kernels, LeakyReLU(0.2).
+
+    With the published 3 layers each logit sees 70x70 pixels. 2,768,705 parameters with 6 channels (picture and
+    condition) and batch norm, 2,764,737 with 3 channels and instance norm; convolutions before a norm with gain
+    and bias have no bias of their own. The authors' first code has them: 2,769,601.
+
+    Args:
+        in_channels: of the picture, and of its condition where it is shown with one.
+        layers: with stride 2; 1, 2, 3, 4 see 16, 34, 70, 142 pixels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int = 64,
+        layers: int = 3,
+        norm: Literal["batch", "instance", "layer", "none"] = "batch",
+    ) -> None:
+        super().__init__()
+        wide = [width * min(2**level, 8) for level in range(layers + 1)]
+        bias = norm in ("instance", "none")
+        stages = [nn.Sequential(nn.Conv2d(in_channels, wide[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True))]
+        for level in range(1, layers + 1):
+            stages.append(
+                nn.Sequential(
+                    nn.Conv2d(wide[level - 1], wide[level], 4, 2 if level < layers else 1, 1, bias=bias),
+                    norm_2d(norm, wide[level], affine=norm != "instance"),
+                    nn.LeakyReLU(0.2, inplace=True),
+                )
+            )
+        self.stages = nn.ModuleList(stages)
+        self.last = nn.Conv2d(wide[-1], 1, 4, 1, 1)
+        self.apply(dcgan_init)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """What each layer but the last makes of the picture, (N, C, h, w) each, finest first."""
+        made = []
+        for stage in self.stages:
+            image = stage(image)
+            made.append(image)
+        return made
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.last(self.features(image)[-1]).squeeze(1)
+
+
+def receptive_field(network: nn.Module) -> int:
+    """Pixels (in one direction) that one output of a chain of convolutions depends on."""
+    field, step = 1, 1
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            field += (layer.kernel_size[0] - 1) * layer.dilation[0] * step
+            step *= layer.stride[0]
+    return field

@@ -1,0 +1,100 @@
+"""The U-Net of Pix2Pix (Isola et al. 2017): an encoder down to one pixel, a decoder, and skips between equals."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, leaky_relu, relu
+
+from gan_cli.layers.init import dcgan_init
+from gan_cli.layers.norm import norm_2d
+
+
+class NoisyDropout(nn.Module):
+    """Dropout that stays on when the network is evaluated: it is the generator's only noise."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.share, training=True)
+
+
+class UNet(nn.Module):
+    """Images (N, C, R, R) -> images (N, C', R, R) in [-1, 1], R a power of two; sizes any multiple of R.
+
+    54,413,955 parameters at 256 px, 3 channels to 3: 8 levels, 64-128-256-512 and 512 below, 4x4 kernels of
+    stride 2, LeakyReLU(0.2) down and ReLU up, dropout 0.5 on the first three levels up that are as wide as the
+    widest. Only the outermost convolution up has a bias where the norm has one (batch); the authors' first code
+    has a bias everywhere, 54,419,459. Neither the outermost nor the innermost level down is normalised: one pixel
+    minus its mean is nothing. What a skip carries goes through the ReLU on the way up, so it is the same whether it
+    was taken before the LReLU or, as in both public codes, after it.
+
+    Batch norm takes the statistics of the batch in evaluation too, as published (with one picture to a batch it
+    is instance norm); there is nothing tracked.
+
+    Args:
+        resolution: R; log2 of it levels, `levels` says otherwise.
+        width: channels of the finest level; doubled at each below, up to 8 times.
+        dropout: share that is dropped; 0 makes the network deterministic.
+        tanh: whether the output is squashed into [-1, 1]; blocks of a chain leave that to the last.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        resolution: int = 256,
+        width: int = 64,
+        norm: Literal["batch", "instance"] = "batch",
+        dropout: float = 0.5,
+        levels: int | None = None,
+        tanh: bool = True,
+    ) -> None:
+        super().__init__()
+        depth = levels or resolution.bit_length() - 1
+        if depth < 2 or (levels is None and resolution != 1 << depth):
+            raise ValueError(f"a U-Net takes resolutions that are powers of two from 4 up, not {resolution}")
+        self.multiple, self.tanh = 1 << depth, tanh
+        wide = [width * min(2**level, 8) for level in range(depth)]
+        bias = norm != "batch"
+
+        def normed(channels: int) -> nn.Module:
+            made = norm_2d(norm, channels, affine=norm == "batch")
+            if isinstance(made, nn.BatchNorm2d):
+                made = nn.BatchNorm2d(channels, track_running_stats=False)
+            return made
+
+        self.down, self.down_norm = nn.ModuleList(), nn.ModuleList()
+        for level in range(depth):
+            first, last = level == 0, level == depth - 1
+            before = in_channels if first else wide[level - 1]
+            self.down.append(nn.Conv2d(before, wide[level], 4, 2, 1, bias=bias))
+            self.down_norm.append(nn.Identity() if first or last else normed(wide[level]))
+        self.up, self.up_norm = nn.ModuleList(), nn.ModuleList()
+        for level in reversed(range(depth)):
+            before = wide[level] if level == depth - 1 else 2 * wide[level]
+            after = wide[level - 1] if level else out_channels
+            self.up.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias or level == 0))
+            noisy = dropout > 0 and depth - 1 - level < 3 and level and wide[level - 1] == wide[-1]
+            self.up_norm.append(
+                nn.Sequential(
+                    normed(after) if level else nn.Identity(), NoisyDropout(dropout) if noisy else nn.Identity()
+                )
+            )
+        self.apply(dcgan_init)
+
+    def forward(self, image: Tensor) -> Tensor:
+        skips, x = [], image
+        for number, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            x = norm(down(leaky_relu(x, 0.2) if number else x))
+            skips.append(x)
+        x = relu(skips.pop())
+        for up, norm in zip(self.up, self.up_norm, strict=True):
+            x = norm(up(x))
+            if skips:
+                x = relu(torch.cat([skips.pop(), x], 1))
+        return torch.tanh(x) if self.tanh else x

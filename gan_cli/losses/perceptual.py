@@ -1,0 +1,156 @@
+"""Features of a trained network, in which pictures are compared.
+
+Such a network is no player: it is frozen, in evaluation mode, no part of a checkpoint, and read from its file
+on first use (`load`), so that sampling needs no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_cli.errors import UserError
+
+VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
+
+
+class Features(nn.Module):
+    """Outputs of some layers of a network, for pictures in [-1, 1].
+
+    Args:
+        network: any module of pictures; its constructor's random weights are replaced by the file's.
+        weights: a state_dict, read with `weights_only=True`.
+        layers: names of sub-modules whose outputs are wanted (`features.17`).
+        mean, deviation: of each channel in [0, 1], taken off and divided by; ImageNet's by default.
+        scale: factor on all features.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        weights: str,
+        layers: Sequence[str],
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        deviation: Sequence[float] = (0.229, 0.224, 0.225),
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weights, self.layers, self.scale = weights, list(layers), scale
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(list(deviation)).view(1, -1, 1, 1), persistent=False)
+        # beside the registered modules: its weights belong in no checkpoint and to no player
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.__dict__["network"] = network.requires_grad_(False).eval()
+        self.loaded = False
+
+    def _apply(self, move: Callable[..., Any], recurse: bool = True) -> Features:
+        self.__dict__["network"]._apply(move)
+        return super()._apply(move, recurse)
+
+    def file(self) -> Path:
+        """Where the weights are.
+
+        Raises:
+            UserError: they are not there.
+        """
+        path = Path(self.weights).expanduser()
+        if not path.is_file():
+            raise UserError(f"the weights perceptual.weights={str(path)!r} do not exist; name a state_dict's file")
+        return path
+
+    def load(self) -> None:
+        """Read the weights, once.
+
+        Raises:
+            UserError: no such file, or one that does not fit the network; no such layer.
+        """
+        if self.loaded:
+            return
+        network: nn.Module = self.__dict__["network"]
+        known = dict(network.named_modules())
+        for name in self.layers:
+            if name not in known:
+                raise UserError(f"perceptual.layers has {name!r}, which is no layer of {type(network).__name__}")
+        path = self.file()
+        try:
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
+            reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
+            raise UserError(f"the weights {str(path)!r} do not fit {type(network).__name__} ({reason})") from error
+        self.loaded = True
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(N, C, H, W) in [-1, 1] -> one tensor of features (N, F, h, w) for each layer; grey becomes colour."""
+        self.load()
+        network: nn.Module = self.__dict__["network"]
+        channels = self.mean.shape[1]
+        if image.shape[1] == 1 and channels > 1:
+            image = image.expand(-1, channels, -1, -1)
+        kept: dict[str, Tensor] = {}
+
+        def keep(name: str) -> Callable[..., None]:
+            def hook(module: nn.Module, given: Any, made: Tensor) -> None:
+                kept[name] = made.clone()  # a later layer may work in place
+
+            return hook
+
+        modules = dict(network.named_modules())
+        hooks = [modules[name].register_forward_hook(keep(name)) for name in self.layers]
+        try:
+            network(((image + 1) / 2 - self.mean) / self.deviation)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [kept[name] * self.scale for name in self.layers]
+
+
+class VGG19(Features):
+    """VGG-19 trained on ImageNet, torchvision's weights, up to the fifth block's fourth convolution, activated.
+
+    SRGAN's VGG54 (Ledig et al. 2017): features times 1/12.75, which brings the loss to the scale of the MSE.
+
+    Args:
+        weights: torchvision's file; None looks where torchvision keeps its downloads, and downloads it there.
+    """
+
+    def __init__(self, weights: str | None = None, layers: Sequence[str] = ("35",), scale: float = 1 / 12.75) -> None:
+        from torchvision.models import vgg19
+
+        with torch.device("meta"):
+            network = vgg19().features
+        super().__init__(network.to_empty(device="cpu"), weights or "", layers, scale=scale)
+
+    def file(self) -> Path:
+        if self.weights:
+            return super().file()
+        path = Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
+        if not path.is_file():
+            from torchvision.models import VGG19_Weights
+
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(VGG19_Weights.DEFAULT.url, str(path), "dcbb9e9d", progress=False)
+            except (OSError, RuntimeError) as error:
+                raise UserError(
+                    f"perceptual=vgg19 needs torchvision's file {VGG19_FILE}; it is not in {str(path.parent)!r} and"
+                    f" could not be downloaded ({error}); put it there or say perceptual.weights=FILE"
+                ) from error
+        return path
+
+    def load(self) -> None:
+        if self.loaded:
+            return
+        path, network = self.file(), self.__dict__["network"]
+        try:
+            whole = torch.load(path, map_location="cpu", weights_only=True)
+            network.load_state_dict(
+                {name.removeprefix("features."): value for name, value in whole.items() if name.startswith("features.")}
+            )
+        except Exception as error:
+            raise UserError(f"{str(path)!r} is not torchvision's {VGG19_FILE} ({type(error).__name__})") from error
+        self.loaded = True

@@ -1,0 +1,128 @@
+"""Inpainting: a hole is filled so that the whole picture and the place of the hole both look real.
+
+Two critics as in globally and locally consistent completion (Iizuka et al. 2017), here two matches of their own
+rather than one joint logit; reconstruction plus adversarial loss as in Context Encoders (Pathak et al. 2016). The
+generator is CycleGAN's residual one, with dilated blocks as Iizuka's; it is also told where the hole is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_cli.gan import Phase, Turn
+from gan_cli.layers.patchgan import PatchGAN
+from gan_cli.layers.resnet import ResNetGenerator
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.losses.reconstruction import masked_l1
+from gan_cli.penalties.gradient import Penalty
+from gan_cli.translation import Translator
+from gan_cli.types import Match
+
+
+class Inpainting(Translator):
+    """L1 in the hole times `l1_weight` plus adversarial terms of both critics; first, L1 alone.
+
+    Known pixels are pasted back, so that critics and losses judge only what was made up.
+
+    Args:
+        generator: (N, C + 1, H, W), masked picture and mask -> (N, C, H, W).
+        discriminator: sees the whole picture.
+        discriminator_hole: sees a window of half the picture's side around the hole.
+    """
+
+    takes_mask = True
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        discriminator_hole: nn.Module,
+        loss: AdversarialLoss,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        l1_weight: float = 1.0,
+        adversarial_weight: float = 1e-3,
+        pretrain_images: int = 0,
+    ) -> None:
+        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
+        self.discriminator_hole, self.l1_weight = discriminator_hole, l1_weight
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {**super().networks, "discriminator_hole": self.discriminator_hole}
+
+    def phases(
+        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
+    ) -> list[Phase]:
+        """One optimizer for both critics."""
+        phases = super().phases(optimizers)
+        critics = next(phase for phase in phases if phase.name == "discriminator")
+        critics.networks = [self.discriminator, self.discriminator_hole]
+        critics.optimizer, critics.learning_rate = optimizers("discriminator", critics.networks)
+        return phases
+
+    def generate(self, generator: nn.Module, fields: Mapping[str, Tensor]) -> Tensor:
+        source, mask = fields["source"], fields["mask"]
+        known = source * (1 - mask)
+        return known + mask * generator(torch.cat([known, mask], 1))
+
+    def matches(self, turn: Turn) -> list[Match]:
+        target, mask, fake = turn.batch.fields["target"], turn.batch.fields["mask"], turn.fakes["fake"]
+        corner = hole_corner(mask)
+        side = target.shape[-1] // 2
+        return [
+            turn.match(partial(self.judge, label=None), target, fake, "_whole"),
+            turn.match(self.judge_hole, cut(target, corner, side), cut(fake, corner, side), "_hole"),
+        ]
+
+    def judge_hole(self, samples: Tensor) -> Tensor:
+        return self.discriminator_hole(self.augment(samples), None)
+
+    def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
+        fields = turn.batch.fields
+        return {"l1": self.l1_weight * masked_l1(turn.fakes["fake"], fields["target"], fields["mask"])}
+
+
+def hole_corner(mask: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 2): where the window of half the side around the hole's centre begins, inside the picture."""
+    side = mask.shape[-1]
+    at = torch.arange(side, device=mask.device, dtype=torch.float32)
+    weight = mask[:, 0].flatten(1).sum(1).clamp_min(1)
+    row = (mask[:, 0].sum(2) * at).sum(1) / weight
+    column = (mask[:, 0].sum(1) * at).sum(1) / weight
+    return (torch.stack([row, column], 1) - side // 4).round().long().clamp(0, side - side // 2)
+
+
+def cut(images: Tensor, corner: Tensor, side: int) -> Tensor:
+    """A window of each image, differentiable: (N, C, H, W), (N, 2) -> (N, C, side, side)."""
+    steps = torch.arange(side, device=images.device)
+    rows, columns = corner[:, :1] + steps, corner[:, 1:] + steps
+    samples = torch.arange(len(images), device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[samples, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+class Generator(ResNetGenerator):
+    """The residual generator with one channel more, the mask, and blocks dilated by 1, 2, 4, 8."""
+
+    def __init__(self, channels: int, resolution: int = 256, blocks: int | None = None, width: int = 64) -> None:
+        super().__init__(channels + 1, channels, resolution, blocks, width, dilations=(1, 2, 4, 8))
+
+
+class Critic(PatchGAN):
+    """A PatchGAN with as many layers as the pictures' side lets through, at most 3."""
+
+    def __init__(
+        self,
+        channels: int,
+        resolution: int,
+        width: int = 64,
+        norm: Literal["batch", "instance", "layer", "none"] = "batch",
+    ) -> None:
+        layers = 3 if resolution >= 32 else 2 if resolution >= 16 else 1
+        super().__init__(channels, width, layers, norm)

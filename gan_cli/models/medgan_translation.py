@@ -1,0 +1,117 @@
+"""MedGAN for image translation (Armanious et al. 2018): U-Nets in a chain, a critic whose features judge too.
+
+Written from the paper; there is no official code. 326,446,854 parameters with the published 6 blocks at 256 px and
+1 channel (6 times 54,407,809, counted for the U-Net of Pix2Pix; the paper gives no number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_cli.gan import Phase, Turn
+from gan_cli.layers.patchgan import PatchGAN
+from gan_cli.layers.unet import UNet
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.losses.perceptual import Features
+from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
+from gan_cli.penalties.gradient import Penalty
+from gan_cli.translation import Translator
+
+
+class MedGAN(Translator):
+    """Adversarial loss plus `perceptual_weight` times the critic's view of the error plus a style term.
+
+    The perceptual term (eq. 4 and 5) is the mean absolute error of the pixels and of each hidden layer of the
+    critic, all weighted alike. Style (eq. 6, Gram matrices) and content (eq. 7) are compared in the features of a
+    trained network where `perceptual` is one, as published; without one, style in the critic's, and no content.
+
+    Args:
+        generator_updates: of the generator for each of the critic's, each on a fresh batch.
+    """
+
+    conditional = True
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: PatchGAN,
+        loss: AdversarialLoss,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        perceptual_weight: float = 20.0,
+        style_weight: float = 1e-4,
+        content_weight: float = 1e-4,
+        adversarial_weight: float = 1.0,
+        generator_updates: int = 3,
+        perceptual: Features | None = None,
+    ) -> None:
+        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight)
+        self.perceptual_weight, self.style_weight, self.content_weight = perceptual_weight, style_weight, content_weight
+        self.generator_updates, self.perceptual = generator_updates, perceptual
+        self.discriminator: PatchGAN
+
+    def phases(
+        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
+    ) -> list[Phase]:
+        critic, generator = super().phases(optimizers)
+        generator.repeat = self.generator_updates
+        return [critic, generator]
+
+    def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
+        source, target, fake = turn.batch.fields["source"], turn.batch.fields["target"], turn.fakes["fake"]
+        made = self.discriminator.features(torch.cat([source, fake], 1))
+        with torch.no_grad():  # the target's features are what is wanted, not something to move
+            wanted = self.discriminator.features(torch.cat([source, target], 1))
+        perceptual = (l1(fake, target) + len(made) * feature_l1(made, wanted)) / (1 + len(made))
+        terms = {"perceptual": self.perceptual_weight * perceptual}
+        if self.perceptual is not None:
+            made, wanted = self.perceptual(fake), self.perceptual(target)
+            terms["content"] = self.content_weight * feature_mse(made, wanted)
+        terms["style"] = self.style_weight * style(made, wanted)
+        return terms
+
+
+class CasNet(nn.Module):
+    """U-Nets in a chain: (N, C, R, R) -> (N, C', R, R) in [-1, 1]; only the last is squashed by tanh.
+
+    Args:
+        blocks: how many.
+        width: channels of the finest level of each.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        resolution: int = 256,
+        blocks: int = 6,
+        width: int = 64,
+        norm: Literal["batch", "instance"] = "batch",
+        dropout: float = 0.5,
+        levels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(
+                UNet(
+                    in_channels if number == 0 else out_channels,
+                    out_channels,
+                    resolution,
+                    width,
+                    norm,
+                    dropout,
+                    levels,
+                    tanh=number == blocks - 1,
+                )
+                for number in range(blocks)
+            )
+        )
+        self.multiple = self.blocks[0].multiple
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.blocks(image)

@@ -1,0 +1,144 @@
+"""SRGAN and SRResNet (Ledig et al. 2017): super-resolution, first by squared error, then by a critic.
+
+1,549,462 parameters in the generator (x4, 16 blocks) and 23,565,505 in the critic at 96 px, with a bias on every
+convolution; there is no official code, and leaving out those before a norm would be 1,547,350 and 23,563,649.
+Deviation: low-resolution pictures are in [-1, 1] like all others here and are mapped to the paper's [0, 1] inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_cli.data.degrade import enlarge
+from gan_cli.gan import Turn
+from gan_cli.layers.norm import norm_2d
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.losses.perceptual import Features
+from gan_cli.losses.reconstruction import feature_mse, mse
+from gan_cli.metrics.pictures import psnr, ssim
+from gan_cli.penalties.gradient import Penalty
+from gan_cli.translation import Translator
+
+
+class SRGAN(Translator):
+    """Content plus `adversarial_weight` (1e-3) times adversarial loss, after `pretrain_images` of MSE alone.
+
+    The content is the MSE of pixels, or of a trained network's features where `perceptual` is one (the paper's
+    VGG54); without it this is the paper's SRGAN-MSE.
+
+    Args:
+        scale: 2 or 4: how many times larger the output is.
+        perceptual: features in which the adversarial stage compares; None: pixels.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        scale: int = 4,
+        pretrain_images: int = 0,
+        adversarial_weight: float = 1e-3,
+        perceptual: Features | None = None,
+    ) -> None:
+        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
+        self.scale, self.perceptual = scale, perceptual
+
+    def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
+        fake, target = turn.fakes["fake"], turn.batch.fields["target"]
+        if turn.phase.name == "pretraining" or self.perceptual is None:
+            return {"mse": mse(fake, target)}
+        return {"content": feature_mse(self.perceptual(fake), self.perceptual(target))}
+
+    def preview(self, generators: Mapping[str, nn.Module], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rows: source, the same enlarged by bicubic interpolation, output, target."""
+        rows = super().preview(generators, given)
+        return {"source": rows.pop("source"), "bicubic": enlarge(given["source"], self.scale), **rows}
+
+    def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """PSNR and SSIM of the luma without a border of `scale` pixels, as published; `bicubic` beside them."""
+        wanted, border = rows["target"], self.scale
+        made = {"": rows["output"], "_bicubic": rows["bicubic"]}
+        scores = {f"psnr{of}": psnr(picture, wanted, border, on_luma=True) for of, picture in made.items()}
+        return {**scores, "ssim": ssim(rows["output"], wanted, border)}
+
+
+class Generator(nn.Module):
+    """SRResNet: (N, C, H, W) -> (N, C, H * scale, W * scale) in [-1, 1].
+
+    9x9 convolution and PReLU; `blocks` residual blocks with batch norm; a convolution with a long skip; for each
+    doubling a convolution, pixel shuffle and PReLU; 9x9 convolution. The output is not squashed.
+    """
+
+    def __init__(self, channels: int, scale: Literal[2, 4, 8] = 4, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(width) for _ in range(blocks)), nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width)
+        )
+        self.up = nn.Sequential(
+            *(
+                layer
+                for _ in range(scale.bit_length() - 1)
+                for layer in (nn.Conv2d(width, 4 * width, 3, 1, 1), nn.PixelShuffle(2), nn.PReLU())
+            )
+        )
+        self.last = nn.Conv2d(width, channels, 9, 1, 4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        first = self.first((image + 1) / 2)
+        return self.last(self.up(first + self.blocks(first)))
+
+
+class ResidualBlock(nn.Module):
+    """x + BN(conv(PReLU(BN(conv(x)))))"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1),
+            nn.BatchNorm2d(width),
+            nn.PReLU(),
+            nn.Conv2d(width, width, 3, 1, 1),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class Discriminator(nn.Module):
+    """Images (N, C, R, R) -> logits (N,), R a multiple of 16: eight 3x3 convolutions, every second of stride 2,
+    64 to 512 channels, LeakyReLU(0.2), `norm` on all but the first; dense 1024 and 1."""
+
+    def __init__(
+        self,
+        channels: int,
+        resolution: int,
+        width: int = 64,
+        dense: int = 1024,
+        norm: Literal["batch", "instance", "layer", "none"] = "batch",
+    ) -> None:
+        super().__init__()
+        if resolution < 16 or resolution % 16:
+            raise ValueError(f"the critic takes crops whose side is a multiple of 16, not {resolution}")
+        wide = [channels, *(width * factor for factor in (1, 1, 2, 2, 4, 4, 8, 8))]
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(pairwise(wide)):
+            layers += [nn.Conv2d(before, after, 3, 1 + number % 2, 1)]
+            layers += [norm_2d(norm, after)] if number else []
+            layers += [nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        self.dense = nn.Sequential(
+            nn.Linear(wide[-1] * (resolution // 16) ** 2, dense), nn.LeakyReLU(0.2, inplace=True), nn.Linear(dense, 1)
+        )
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.dense(torch.flatten(self.layers(image), 1)).squeeze(1)

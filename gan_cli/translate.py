@@ -1,0 +1,152 @@
+"""Pictures through a trained game that translates: files in, files out, any size; works from a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_cli.data.folder import ENDINGS, scan
+from gan_cli.data.images import Decoder, to_float
+from gan_cli.data.medium import to_pixels, write_png
+from gan_cli.errors import UserError
+from gan_cli.preview import MOST_COLUMNS, held_out
+from gan_cli.randomness import seed_everything
+from gan_cli.sample import Trained
+from gan_cli.translation import Translator
+
+
+def find_inputs(given: Path) -> dict[str, Path]:
+    """Pictures by the name of their output, a path with the ending .png: one file, or all below a folder.
+
+    Raises:
+        UserError: nothing there, no pictures, an unreadable one, or two that would have one output.
+    """
+    if given.is_file():
+        if given.suffix.lower() not in ENDINGS:
+            raise UserError(f"input={str(given)!r} is no picture ({' '.join(ENDINGS)})")
+        return {f"{given.stem}.png": given}
+    if not given.is_dir():
+        raise UserError(f"input={str(given)!r} does not exist; give a picture or a folder of pictures")
+    named: dict[str, Path] = {}
+    for picture in scan(given, what="input").pictures:
+        name = str(Path(picture.path).with_suffix(".png"))
+        if name in named:
+            raise UserError(f"{str(named[name])!r} and {picture.path!r} would both be written as {name!r}; rename one")
+        named[name] = given / picture.path
+    return named
+
+
+def find_masks(given: Path, inputs: Sequence[str]) -> dict[str, Path]:
+    """The mask of each input: one file for all of them, or a folder with equal names.
+
+    Raises:
+        UserError: a mask is missing.
+    """
+    found = find_inputs(given)
+    if given.is_file():
+        return dict.fromkeys(inputs, given)
+    missing = [name for name in inputs if name not in found]
+    if missing:
+        raise UserError(f"mask={str(given)!r} has no mask for {missing[0]!r}; masks and inputs need equal names")
+    return {name: found[name] for name in inputs}
+
+
+def translated(
+    trained: Trained, inputs: dict[str, Path], direction: str, masks: dict[str, Path] | None, seed: int
+) -> Iterator[tuple[str, Tensor]]:
+    """Each output's name and picture, (C, H, W) in [-1, 1], as soon as it is made.
+
+    A picture of any size is reflected outwards to what the network takes, and cut back. Networks with noise of
+    their own draw it from the seed and the picture's name.
+
+    Raises:
+        UserError: a picture can't be read, or its mask has another size.
+    """
+    game = translator(trained, direction, masks is not None)
+    dataset = trained.config["dataset"]
+    channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
+    decoder, grey = Decoder(None, channels, background=dataset.get("background", 255)), Decoder(None, 1, background=0)
+    for name, file in inputs.items():
+        fields = {"source": to_float(read(decoder, file))[None].to(trained.device)}
+        if masks is not None:
+            mask = (read(grey, masks[name]) > 127)[None].float().to(trained.device)
+            if mask.shape[2:] != fields["source"].shape[2:]:
+                raise UserError(
+                    f"the mask {str(masks[name])!r} is {mask.shape[3]}x{mask.shape[2]} and its picture"
+                    f" {str(file)!r} {fields['source'].shape[3]}x{fields['source'].shape[2]}: they must be equal"
+                )
+            fields["mask"] = mask
+        seed_everything(seed, "translate", name)
+        height, width = fields["source"].shape[2:]
+        outwards = {key: reflected(value, game.multiple) for key, value in fields.items()}
+        made = game.translate(trained.generators, outwards, direction)
+        yield name, made[0, :, : height * game.scale, : width * game.scale].cpu()
+
+
+def translator(trained: Trained, direction: str, masked: bool) -> Translator:
+    """The trained game, if it can do what is asked for.
+
+    Raises:
+        UserError: it draws from noise, knows no such direction, or takes no mask, or needs one.
+    """
+    game = trained.gan
+    if not isinstance(game, Translator):
+        raise UserError(
+            "input= needs a model that is given pictures (pix2pix, cyclegan, srgan, ...); this one draws from noise"
+        )
+    if direction not in game.directions:
+        raise UserError(f"direction={direction} is unknown to this model; it knows {' and '.join(game.directions)}")
+    if masked and not game.takes_mask:
+        raise UserError("mask= is for models that fill holes (inpainting), and this one does not")
+    if game.takes_mask and not masked:
+        raise UserError("this model fills holes: say where they are with mask=IMAGE, white where pixels are missing")
+    return game
+
+
+def held_out_rows(trained: Trained, count: int, seed: int) -> tuple[dict[str, Tensor], int]:
+    """The rows of a grid from the run's held-out data, and its columns.
+
+    Raises:
+        UserError: the data set is not there any more.
+    """
+    try:
+        data = held_out(trained.config)
+    except UserError as error:
+        raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
+    count = min(count, len(data))
+    fields = data.fetch(data.order(seed).indices(0, count), trained.device)
+    seed_everything(seed, "preview")
+    return trained.gan.preview(trained.generators, fields), min(count, MOST_COLUMNS)
+
+
+def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int:
+    """Write to a folder, or to one file where `target` has a picture's ending; returns how many."""
+    count = 0
+    for name, picture in outputs:
+        path = target if target.suffix.lower() == ".png" else target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(to_pixels(picture), path)
+        count += 1
+    return count
+
+
+def read(decoder: Decoder, file: Path) -> Tensor:
+    try:
+        return decoder(file)
+    except Exception as error:  # PIL raises whatever its decoders raise
+        raise UserError(f"{str(file)!r} can't be read as an image ({type(error).__name__})") from error
+
+
+def reflected(images: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) -> the next multiples of `multiple`, the right and lower edge mirrored, as often as need be."""
+    for dimension in (2, 3):
+        size = images.shape[dimension]
+        wanted = -(-size // multiple) * multiple
+        if wanted != size:
+            period = max(2 * (size - 1), 1)
+            at = torch.arange(wanted, device=images.device) % period
+            images = images.index_select(dimension, torch.minimum(at, period - at).clamp_max(size - 1))
+    return images
