@@ -18,20 +18,22 @@ from gan_cli.sample import Trained
 from gan_cli.translation import Translator
 
 
-def find_inputs(given: Path) -> dict[str, Path]:
+def find_inputs(given: Path, what: str = "input") -> dict[str, Path]:
     """Pictures by the name of their output, a path with the ending .png: one file, or all below a folder.
+
+    `what` is the option that named them, for the errors.
 
     Raises:
         UserError: nothing there, no pictures, an unreadable one, or two that would have one output.
     """
     if given.is_file():
         if given.suffix.lower() not in ENDINGS:
-            raise UserError(f"input={str(given)!r} is no picture ({' '.join(ENDINGS)})")
+            raise UserError(f"{what}={str(given)!r} is no picture ({' '.join(ENDINGS)})")
         return {f"{given.stem}.png": given}
     if not given.is_dir():
-        raise UserError(f"input={str(given)!r} does not exist; give a picture or a folder of pictures")
+        raise UserError(f"{what}={str(given)!r} does not exist; give a picture or a folder of pictures")
     named: dict[str, Path] = {}
-    for picture in scan(given, what="input").pictures:
+    for picture in scan(given, what=what).pictures:
         name = str(Path(picture.path).with_suffix(".png"))
         if name in named:
             raise UserError(f"{str(named[name])!r} and {picture.path!r} would both be written as {name!r}; rename one")
@@ -45,7 +47,7 @@ def find_masks(given: Path, inputs: Sequence[str]) -> dict[str, Path]:
     Raises:
         UserError: a mask is missing.
     """
-    found = find_inputs(given)
+    found = find_inputs(given, "mask")
     if given.is_file():
         return dict.fromkeys(inputs, given)
     missing = [name for name in inputs if name not in found]
@@ -81,7 +83,7 @@ def translated(
             fields["mask"] = mask
         seed_everything(seed, "translate", name)
         height, width = fields["source"].shape[2:]
-        outwards = {key: reflected(value, game.multiple) for key, value in fields.items()}
+        outwards = {key: reflected(value, game.multiple, game.smallest) for key, value in fields.items()}
         made = game.translate(trained.generators, outwards, direction)
         yield name, made[0, :, : height * game.scale, : width * game.scale].cpu()
 
@@ -140,11 +142,11 @@ def read(decoder: Decoder, file: Path) -> Tensor:
         raise UserError(f"{str(file)!r} can't be read as an image ({type(error).__name__})") from error
 
 
-def reflected(images: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) -> the next multiples of `multiple`, the right and lower edge mirrored, as often as need be."""
+def reflected(images: Tensor, multiple: int, smallest: int = 1) -> Tensor:
+    """(N, C, H, W) -> the next multiples of `multiple` from `smallest` up, the right and lower edge mirrored."""
     for dimension in (2, 3):
         size = images.shape[dimension]
-        wanted = -(-size // multiple) * multiple
+        wanted = -(-max(size, smallest) // multiple) * multiple
         if wanted != size:
             period = max(2 * (size - 1), 1)
             at = torch.arange(wanted, device=images.device) % period

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from gan_cli.gan import GAN, Phase, Turn
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
-from gan_cli.metrics.pictures import psnr, ssim
+from gan_cli.metrics.pictures import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.types import Match
 
@@ -26,10 +26,10 @@ class Translator(GAN):
 
     Args:
         generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). Its attribute `multiple`, if it
-            has one, is what H and W must be multiples of.
+            has one, is what H and W must be multiples of, and `smallest` the least that they may be.
         discriminator: (picture, None) -> logits (N,) or by patch; the picture is shown with its source where the
             critic is `conditional`.
-        adversarial_weight: factor on the generator's adversarial term.
+        adversarial_weight: factor on the generator's adversarial term; 0: no critic is trained.
         pretrain_images: how long the reconstruction terms alone are trained, in images seen; 0: not at all.
     """
 
@@ -56,6 +56,8 @@ class Translator(GAN):
         self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
     ) -> list[Phase]:
         both = super().phases(optimizers)
+        if self.adversarial_weight == 0:  # nothing asks the critic, so nothing trains it
+            both = [phase for phase in both if phase.player != "discriminator"]
         if self.pretrain_images == 0:
             return both
         for phase in both:
@@ -94,7 +96,7 @@ class Translator(GAN):
         return {**terms, **self.reconstruction(turn)}
 
     def adversarial(self, turn: Turn) -> dict[str, Tensor]:
-        """The generator's adversarial terms, weighted; none with weight 0, whose critics then needn't be asked."""
+        """The generator's adversarial terms, weighted; none with weight 0."""
         if self.adversarial_weight == 0:
             return {}
         return {name: self.adversarial_weight * term for name, term in super().losses(turn).items()}
@@ -109,6 +111,11 @@ class Translator(GAN):
     def multiple(self) -> int:
         """What the height and width of a source must be multiples of."""
         return int(getattr(self.generator, "multiple", 1))
+
+    @property
+    def smallest(self) -> int:
+        """The least height and width of a source."""
+        return int(getattr(self.generator, "smallest", 1))
 
     @torch.no_grad()
     def translate(
@@ -129,11 +136,11 @@ class Translator(GAN):
         return {"source": given["source"], "output": output, "target": given["target"]}
 
     def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """PSNR over all channels and SSIM of the luma, where there is a target."""
+        """PSNR over all channels and SSIM of the luma, where there is a target (and room for SSIM's window)."""
         if "target" not in rows:
             return {}
         made, wanted = rows["output"], rows["target"]
-        return {"psnr": psnr(made, wanted), "ssim": ssim(made, wanted)}
+        return {"psnr": psnr(made, wanted), **ssim_if_any(made, wanted)}
 
 
 def one_by_one(fields: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

@@ -89,7 +89,7 @@ def tiny_pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write(root / "pairs" / "A" / f"{number}.png")
         write(root / "pairs" / "B" / f"{number}.png")
         write(root / "unpaired" / "trainA" / f"{number}.png")
-        write(root / "degraded" / f"{number}.png", 33 + number, 50 - number)
+        write(root / "degraded" / f"{number}.png", 66 + number, 83 - number)
     for number in range(7):
         write(root / "unpaired" / "trainB" / f"{number}.png")
         write(root / "unpaired" / "testA" / f"{number}.png")

@@ -281,7 +281,10 @@ def test_version_is_one_line(name: str, run_command: Run, no_torch: str) -> None
 def test_cfg_job_prints_the_config_and_makes_no_folder(run_command: Run, no_torch: str, tmp_path: Path) -> None:
     out = finished(run_command("gan-train", "loss=wgan_gp", "--cfg", "job", PYTHONPATH=no_torch))
     assert "gan_cli.losses.adversarial.Wasserstein" in out
+    assert "total_images: 100000" in out
+    out = finished(run_command("gan-train", "loss=wgan_gp", "--cfg", "job", "--resolve", PYTHONPATH=no_torch))
     assert "batch_size: 64" in out
+    assert "${" not in out
     assert files_below(tmp_path) == set()
 
 

@@ -254,7 +254,7 @@ def test_vgg_without_its_file_says_which_and_where(hub: Path) -> None:
 
 def test_vgg_refuses_another_file(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.ones(1)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=r"other\.pth' is not torchvision's vgg19-dcbb9e9d\.pth \(RuntimeError\)"):
+    with pytest.raises(UserError, match=r"other\.pth' do not fit torchvision's vgg19-dcbb9e9d\.pth \(size mismatch"):
         VGG19(str(tmp_path / "other.pth")).load()
     with pytest.raises(UserError, match=r"perceptual\.weights=.*nowhere\.pth.* do not exist"):
         VGG19(str(tmp_path / "nowhere.pth")).load()

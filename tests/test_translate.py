@@ -115,6 +115,23 @@ def test_a_u_net_takes_any_size(tmp_path: Path, width: int, height: int) -> None
     assert made["a.png"].abs().max() <= 1
 
 
+@pytest.mark.parametrize(("width", "height"), [(9, 30), (4, 40), (3, 3), (1, 1)])
+def test_a_residual_generator_takes_any_size(tmp_path: Path, width: int, height: int) -> None:
+    """Down to one pixel: a quarter of it is too small for a convolution with reflected borders."""
+    trained = ready(both_ways(), channels=3, source_channels=1)
+    assert outputs(trained, {"a.png": picture(tmp_path / "a.png", width, height)})["a.png"].shape == (3, height, width)
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 41), (32, 32), (20, 50)])
+def test_dilated_filling_takes_any_size(tmp_path: Path, width: int, height: int) -> None:
+    """With its blocks of dilation 8, trained at 64 px, on smaller pictures."""
+    generator = inpainting.Generator(3, 64, width=2)
+    game = inpainting.Inpainting(generator, nn.Identity(), nn.Identity(), LeastSquares())
+    file, mask = picture(tmp_path / "a.png", width, height), picture(tmp_path / "m.png", width, height, 1)
+    ((_, made),) = translated(ready(game), {"a.png": file}, "a_to_b", {"a.png": mask}, 0)
+    assert made.shape == (3, height, width)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_super_resolution_enlarges_any_size(tmp_path: Path, scale: int) -> None:
     made = outputs(ready(super_resolution(scale)), {"a.png": picture(tmp_path / "a.png", 9, 7)})

@@ -116,6 +116,27 @@ def test_channels_of_the_two_sides(tmp_path: Path) -> None:
     assert (told["source"].shape[1], told["target"].shape[1]) == (3, 1)
 
 
+def turned(path: Path, shown: Image.Image) -> None:
+    """A file whose pixels lie on their side, with the EXIF orientation that sets them upright."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    shown.transpose(Image.Transpose.ROTATE_90).save(path, exif=orientation)
+
+
+def test_sizes_are_those_of_upright_pictures(tmp_path: Path) -> None:
+    """As they are decoded: a turned 8x20 has the size of its partner 20x8, and halves are those that are shown."""
+    turned(tmp_path / "folders" / "A" / "1.png", Image.new("L", (20, 8), 3))
+    plain(tmp_path / "folders" / "B" / "1.png", 5, 20, 8)
+    assert find_pairs(tmp_path / "folders", "all")[0].sizes == [(20, 8)]
+    both = Image.new("L", (22, 7), 1)
+    both.paste(101, (11, 0, 22, 7))
+    turned(tmp_path / "halves" / "1.png", both)
+    assert find_pairs(tmp_path / "halves", "all")[0].sizes == [(11, 7)]
+    fields = fetched(Pairs(str(tmp_path / "halves"), 7, split="all"))
+    assert (levels(fields["source"]), levels(fields["target"])) == ([1], [101])
+
+
 @pytest.mark.parametrize("kind", ["folders", "halves"])
 def test_train_and_test_folders_are_the_split(tmp_path: Path, kind: str) -> None:
     for part, first in (("train", 0), ("test", 10)):

@@ -81,14 +81,14 @@ def checked(config: DictConfig) -> Path:
     HydraConfig.instance().set_config(config)
     content = plain(config, config.hydra.runtime.choices)
     check(content)
-    download(content)
+    fetch(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
     folder = Path(str(OmegaConf.select(config, key)))
     return folder if key == "hydra.run.dir" else folder / str(OmegaConf.select(config, "hydra.sweep.subdir"))
 
 
-def download(content: dict[str, Any]) -> None:
-    """Fetch a data set's files now if they are missing: a download that fails must leave no run folder.
+def fetch(content: dict[str, Any]) -> None:
+    """Fetch files that are missing now: a download that fails, or weights that don't fit, must leave no run folder.
 
     Raises:
         UserError: it failed.
@@ -100,6 +100,10 @@ def download(content: dict[str, Any]) -> None:
         from gan_cli.build import build_data
 
         build_data(content, content["trust"])
+    if content.get("perceptual"):
+        from gan_cli.build import instantiate
+
+        instantiate(content["perceptual"], content["trust"]).load()
 
 
 def grid(config: DictConfig) -> list[DictConfig]:

@@ -156,6 +156,9 @@ def check_perceptual(config: dict[str, Any]) -> None:
 
 def check_crop(dataset: dict[str, Any]) -> None:
     padding, resolution = dataset.get("crop_padding") or 0, dataset.get("resolution") or 0
+    larger = dataset.get("load_resolution")
+    if larger is not None and larger < resolution:
+        raise UserError(f"dataset.load_resolution={larger} must be at least dataset.resolution={resolution}, or null")
     if padding < 0 or (padding and padding >= resolution):
         raise UserError(
             f"dataset.crop_padding={padding} must be from 0 to {resolution - 1}, below dataset.resolution={resolution}"

@@ -77,7 +77,8 @@ def degrade(dataset: Any, model: Any) -> None:
         dataset.degradation = OmegaConf.to_container(brought, resolve=True)
     if dataset.degradation is not None:
         made = dataset.degradation.get("provides") or {}
-        dataset.provides.fields = [*dataset.provides.fields, *made.get("fields", ["source"])]
+        fields = [*dataset.provides.fields, *made.get("fields", ["source"])]
+        dataset.provides.fields = list(dict.fromkeys(fields))
         dataset.provides.scale = made.get("scale", 1)
 
 

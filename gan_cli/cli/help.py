@@ -29,7 +29,7 @@ Examples:
   gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
   gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files"""
 
-ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "experiment")
+ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "perceptual", "experiment")
 
 
 def train_help(folders: Iterable[Path]) -> str:

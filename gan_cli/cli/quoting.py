@@ -7,8 +7,10 @@ import os
 
 from gan_cli.errors import UserError
 
-TEXT_KEYS = ("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "resume", "sweep",
-             "hydra.run.dir", "hydra.sweep.dir")  # fmt: skip
+TEXT_KEYS = (
+    *("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "perceptual.weights", "resume", "sweep"),
+    *("hydra.run.dir", "hydra.sweep.dir"),
+)
 
 
 def quoted(arguments: list[str]) -> list[str]:

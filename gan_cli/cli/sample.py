@@ -116,7 +116,8 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
 
     if wanted["format"] != "grid" or wanted["labels"] is not None:
         raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")
-    rows, columns = translation.held_out_rows(trained, wanted["count"] or 8, wanted["seed"])
+    count = wanted["count"] or trained.config["trainer"]["preview_samples"]
+    rows, columns = translation.held_out_rows(trained, count, trained.config["seed"] + wanted["seed"])
     target = target or default_output(trained.path, trained.images, wanted)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_png(trained.medium.rows(rows, wanted["columns"] or columns), target)

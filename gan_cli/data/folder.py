@@ -19,12 +19,13 @@ from pathlib import Path
 from gan_cli.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One readable file: its path below the root, its colour mode as PIL names it, width and height."""
+    """One readable file: its path below the root, its colour mode as PIL names it, width and height when upright."""
 
     path: str
     mode: str
@@ -80,7 +81,7 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
     if corrupt and not skip_corrupt:
         name, why = next(iter(corrupt.items()))
-        way_out = "" if what == "input" else ", or leave them out with dataset.skip_corrupt=true"
+        way_out = "" if what != "dataset.root" else ", or leave them out with dataset.skip_corrupt=true"
         raise UserError(
             f"{str(folder / name)!r} can't be read as an image ({why}); {len(corrupt)} of {len(names)} files are like"
             f" that: repair or remove them{way_out}"
@@ -112,7 +113,7 @@ def _find(folder: Path) -> list[str]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan2-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())
@@ -155,7 +156,10 @@ def _look(path: Path) -> dict:
             warnings.simplefilter("ignore")  # PIL warns of odd metadata; here only the pixels count
             with Image.open(path) as image:
                 image.load()  # the whole file: a truncated one opens without complaint
-                return {"mode": image.mode, "width": image.width, "height": image.height}
+                width, height = image.size
+                if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
+                    width, height = height, width
+                return {"mode": image.mode, "width": width, "height": height}
     except Exception as error:  # PIL raises whatever its decoders raise; each is this file's verdict
         return {"error": f"{type(error).__name__}: {error}".replace(str(path), path.name)}
 

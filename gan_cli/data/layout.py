@@ -47,14 +47,18 @@ def find_pairs(
     Raises:
         UserError: no such folder, names without a partner, partners of different sizes, odd widths.
     """
-    base, shared = split_folder(root, split)
-    if (base / "A").is_dir() != (base / "B").is_dir():
-        there, lacking = ("A", "B") if (base / "A").is_dir() else ("B", "A")
-        raise UserError(f"{str(base)!r} has a folder {there}/ and no {lacking}/: pairs need both, with equal names")
-    sides = _from_folders(base, skip_corrupt) if (base / "A").is_dir() else _from_halves(base, skip_corrupt)
-    if shared:
-        kept = held_out_rows([_stem(file, base) for file in sides[0].files], held_out, split)
-        sides = (_rows(sides[0], kept), _rows(sides[1], kept))
+    bases, shared = split_folders(root, split)
+    parts = []
+    for base in bases:
+        if (base / "A").is_dir() != (base / "B").is_dir():
+            there, lacking = ("A", "B") if (base / "A").is_dir() else ("B", "A")
+            raise UserError(f"{str(base)!r} has a folder {there}/ and no {lacking}/: pairs need both, with equal names")
+        pair = _from_folders(base, skip_corrupt) if (base / "A").is_dir() else _from_halves(base, skip_corrupt)
+        if shared:
+            kept = held_out_rows([_stem(file, base) for file in pair[0].files], held_out, split)
+            pair = (_rows(pair[0], kept), _rows(pair[1], kept))
+        parts.append(pair)
+    sides = (_joined([pair[0] for pair in parts]), _joined([pair[1] for pair in parts]))
     return sides if direction == "a_to_b" else (sides[1], sides[0])
 
 
@@ -68,7 +72,7 @@ def find_unpaired(
     """
     folder = Path(root).expanduser()
     _require(folder)
-    base, shared = split_folder(root, split)
+    bases, shared = split_folders(root, split)
     sides = []
     for letter in "AB":
         named = [folder / f"{part}{letter}" for part in (("train", "test") if split == "all" else (split,))]
@@ -77,7 +81,7 @@ def find_unpaired(
         elif (folder / f"train{letter}").is_dir():
             places, share = [folder / f"train{letter}"], True
         else:
-            places, share = [base / letter], shared
+            places, share = [base / letter for base in bases], shared
         missing = next((place for place in places if not place.is_dir()), None)
         if missing is not None:
             raise UserError(
@@ -99,10 +103,10 @@ def find_single(
     Raises:
         UserError: no such folder, or no pictures in it.
     """
-    base, shared = split_folder(root, split)
-    side = _side(scan(base, skip_corrupt))
+    bases, shared = split_folders(root, split)
+    side = _joined([_side(scan(base, skip_corrupt)) for base in bases])
     if shared:
-        side = _rows(side, held_out_rows([_stem(file, base) for file in side.files], held_out, split))
+        side = _rows(side, held_out_rows([_stem(file, bases[0]) for file in side.files], held_out, split))
     return side, side
 
 
@@ -120,15 +124,14 @@ def check_crop(side: Side, crop: int) -> None:
         )
 
 
-def split_folder(root: str | Path, split: str) -> tuple[Path, bool]:
+def split_folders(root: str | Path, split: str) -> tuple[list[Path], bool]:
     """Where the pictures of a split are, and whether a share has to be held out of them."""
     folder = Path(root).expanduser()
     _require(folder)
-    if split != "all" and (folder / "train").is_dir():
-        if (folder / "test").is_dir():
-            return folder / split, False
-        return folder / "train", True
-    return folder, split != "all"
+    train, test = folder / "train", folder / "test"
+    if train.is_dir() and test.is_dir():
+        return ([train, test] if split == "all" else [folder / split]), False
+    return [train if train.is_dir() else folder], split != "all"
 
 
 def held_out_rows(names: Sequence[str], share: float, split: str) -> list[int]:
@@ -216,11 +219,16 @@ def _side(found: Scan) -> Side:
 def _joined(sides: list[Side]) -> Side:
     if len(sides) == 1:
         return sides[0]
+    if len({side.half for side in sides}) > 1:
+        raise UserError(
+            f"the pairs of {str(sides[0].files[0].parent)!r} and of its sister folder are laid out differently"
+        )
     return Side(
         [file for side in sides for file in side.files],
         [size for side in sides for size in side.sizes],
         max(side.channels for side in sides),
         _digest([side.fingerprint for side in sides]),
+        sides[0].half,
     )
 
 

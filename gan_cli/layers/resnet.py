@@ -9,15 +9,18 @@ from gan_cli.layers.init import dcgan_init
 
 
 class ResNetGenerator(nn.Module):
-    """Images (N, C, H, W) -> images (N, C', H, W) in [-1, 1]; H and W multiples of 4.
+    """Images (N, C, H, W) -> images (N, C', H, W) in [-1, 1]; H and W multiples of 4, from `smallest` up.
 
     c7s1-64, d128, d256, `blocks` residual blocks, u128, u64, c7s1-C', reflection padding, instance norm without
     gain and bias, biases on all convolutions. 11,378,179 parameters with 9 blocks and 3 channels to 3,
     7,837,699 with 6.
 
     Args:
-        resolution: of training; only chooses the number of blocks where `blocks` is None: 9 from 256 px up, else 6.
-        dilations: of the residual blocks, cyclically: what lies far from a hole is seen from inside it.
+        resolution: of training; chooses the number of blocks where `blocks` is None: 9 from 256 px up, else 6.
+        dilations: of the residual blocks, cyclically: what lies far from a hole is seen from inside it. Those
+            that reach past a picture of the training's resolution are left out.
+        residual: learn the change: the picture itself is added before the tanh (drawn in to where it is finite).
+            Not published; short runs start from the identity instead of from noise.
     """
 
     multiple = 4
@@ -30,8 +33,14 @@ class ResNetGenerator(nn.Module):
         blocks: int | None = None,
         width: int = 64,
         dilations: tuple[int, ...] = (1,),
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        if residual and in_channels != out_channels:
+            raise ValueError(f"residual=true needs as many channels out as in, not {in_channels} and {out_channels}")
+        self.residual = residual
+        dilations = tuple(dilation for dilation in dilations if dilation < resolution // 4) or (1,)
+        self.smallest = 4 * (max(dilations) + 1)  # reflection needs one pixel more than it pads
         count = blocks if blocks is not None else (9 if resolution >= 256 else 6)
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), *_convolution(in_channels, width, 7)]
         layers += _convolution(width, 2 * width, 3, stride=2, padding=1)
@@ -48,7 +57,8 @@ class ResNetGenerator(nn.Module):
         self.apply(dcgan_init)
 
     def forward(self, image: Tensor) -> Tensor:
-        return torch.tanh(self.layers(image))
+        made = self.layers(image)
+        return torch.tanh(made + torch.atanh(0.98 * image) if self.residual else made)
 
 
 class ResidualBlock(nn.Module):

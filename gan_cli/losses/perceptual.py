@@ -75,14 +75,21 @@ class Features(nn.Module):
         known = dict(network.named_modules())
         for name in self.layers:
             if name not in known:
-                raise UserError(f"perceptual.layers has {name!r}, which is no layer of {type(network).__name__}")
+                raise UserError(f"perceptual.layers has {name!r}, which is no layer of {self.described()}")
         path = self.file()
         try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            network.load_state_dict(self.part(torch.load(path, map_location="cpu", weights_only=True)))
         except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
             reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
-            raise UserError(f"the weights {str(path)!r} do not fit {type(network).__name__} ({reason})") from error
+            raise UserError(f"the weights {str(path)!r} do not fit {self.described()} ({reason})") from error
         self.loaded = True
+
+    def part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the network takes of its file."""
+        return state
+
+    def described(self) -> str:
+        return type(self.__dict__["network"]).__name__
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(N, C, H, W) in [-1, 1] -> one tensor of features (N, F, h, w) for each layer; grey becomes colour."""
@@ -142,15 +149,8 @@ class VGG19(Features):
                 ) from error
         return path
 
-    def load(self) -> None:
-        if self.loaded:
-            return
-        path, network = self.file(), self.__dict__["network"]
-        try:
-            whole = torch.load(path, map_location="cpu", weights_only=True)
-            network.load_state_dict(
-                {name.removeprefix("features."): value for name, value in whole.items() if name.startswith("features.")}
-            )
-        except Exception as error:
-            raise UserError(f"{str(path)!r} is not torchvision's {VGG19_FILE} ({type(error).__name__})") from error
-        self.loaded = True
+    def part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")}
+
+    def described(self) -> str:
+        return f"torchvision's {VGG19_FILE}"

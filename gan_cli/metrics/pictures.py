@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 PEAK = 255.0
+WINDOW = 11  # pixels, of SSIM
 
 
 def psnr(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = False) -> Tensor:
@@ -28,14 +29,14 @@ def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) ->
     are several.
     """
     a, b = (prepared(picture, border, on_luma) for picture in (made, wanted))
-    at = torch.arange(11, dtype=torch.float64, device=a.device) - 5
+    at = torch.arange(WINDOW, dtype=torch.float64, device=a.device) - WINDOW // 2
     line = torch.exp(-at.square() / (2 * 1.5**2))
     line = line / line.sum()
 
     def blurred(x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         rows = conv2d(x.reshape(n * c, 1, h, w), line.view(1, 1, -1, 1))
-        return conv2d(rows, line.view(1, 1, 1, -1)).view(n, c, h - 10, w - 10)
+        return conv2d(rows, line.view(1, 1, 1, -1)).view(n, c, h - WINDOW + 1, w - WINDOW + 1)
 
     mean_a, mean_b = blurred(a), blurred(b)
     var_a, var_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
@@ -43,6 +44,13 @@ def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) ->
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     alike = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     return (alike / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).flatten(1).mean(1)
+
+
+def ssim_if_any(made: Tensor, wanted: Tensor, border: int = 0) -> dict[str, Tensor]:
+    """`ssim` of the luma; nothing for pictures smaller than its window."""
+    if min(wanted.shape[2:]) - 2 * border < WINDOW:
+        return {}
+    return {"ssim": ssim(made, wanted, border)}
 
 
 def luma(rgb: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from gan_cli.layers.norm import norm_2d
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_mse, mse
-from gan_cli.metrics.pictures import psnr, ssim
+from gan_cli.metrics.pictures import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.translation import Translator
 
@@ -67,7 +67,7 @@ class SRGAN(Translator):
         wanted, border = rows["target"], self.scale
         made = {"": rows["output"], "_bicubic": rows["bicubic"]}
         scores = {f"psnr{of}": psnr(picture, wanted, border, on_luma=True) for of, picture in made.items()}
-        return {**scores, "ssim": ssim(rows["output"], wanted, border)}
+        return {**scores, **ssim_if_any(rows["output"], wanted, border)}
 
 
 class Generator(nn.Module):
