@@ -1,6 +1,6 @@
 """Does it learn? Trains the README's rows through the real commands and judges them beside dumb baselines.
 
-    python benchmarks/learning.py --data DIR                      # DIR holds FashionMNIST/raw; over an hour on 2 cores
+    python benchmarks/learning.py --data DIR                      # DIR has a folder for each set; hours on 2 cores
     python benchmarks/learning.py --data DIR --only ring          # rows whose name begins so
 
 A row that is trained already is judged again without training; one that was cut goes on. Exit code 1 if a trained row
@@ -13,9 +13,6 @@ up, and the reals take the same route (28, 32, 28), so that both sides have been
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -23,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
+import translation
 from judge import (
     Described,
     describe,
@@ -34,12 +31,9 @@ from judge import (
     recall,
     trained_classifier,
 )
+from rows import place, record, train, untrained
 from torch import Tensor
 
-from gan_cli.build import build_game
-from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import quoted
 from gan_cli.data.images import resize
 from gan_cli.data.medium import to_pixels
 from gan_cli.data.sets import FashionMNIST
@@ -94,28 +88,6 @@ class Score:
     verdict: str = ""
 
 
-def train(name: str, command: list[str], runs: Path) -> Path:
-    """Train a row through `gan-train`, unless it is finished; go on with one that was cut."""
-    folder = runs / name
-    record = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else {}
-    if record.get("status") == "finished":
-        return folder
-    begun = list(folder.glob("checkpoints/*.json"))
-    arguments = [f"resume={folder}"] if begun else [*command, f"hydra.run.dir={folder}"]
-    ended = subprocess.run([sys.executable, "-c", "from gan_cli.cli.train import main; main()", *arguments])
-    if ended.returncode:  # it has said why
-        raise SystemExit(f"row {name} could not be trained")
-    return folder
-
-
-def untrained(*overrides: str) -> GAN:
-    """The game of a command line before its first step."""
-    register_resolvers()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config = compose("train", overrides=quoted(list(overrides)), return_hydra_config=True)
-    return build_game(plain(config, config.hydra.runtime.choices)).eval()
-
-
 def seen(images: Tensor) -> Tensor:
     """(N, 1, R, R) in [-1, 1] -> what is judged, (N, 1, 28, 28) in [-1, 1]: rounded to pixels, and by way of 32x32."""
     return resize(resize(to_pixels(images), 32), SIZE).float() / 127.5 - 1
@@ -127,6 +99,7 @@ def drawn(trained: Trained, count: int) -> tuple[Tensor, Tensor | None]:
 
 
 def drawn_untrained(gan: GAN, count: int) -> Tensor:
+    assert gan.latent is not None
     return gan.sample(gan.generators, gan.latent.draw(count, generator_for("cpu", 1, "sample")), None)
 
 
@@ -232,9 +205,9 @@ def fashion(root: str, runs: Path, only: list[str]) -> tuple[str, bool]:
     rows = bench.baselines()
     _, one, ten, *_ = rows
     for name, folder in folders.items():
-        trained, record = load_trained(folder), json.loads((folder / "run.json").read_text())
+        trained, about = load_trained(folder), record(folder)
         images, label = drawn(trained, COUNT)
-        row = bench.score(name, images, label, images=trained.images, seconds=record["seconds"])
+        row = bench.score(name, images, label, images=trained.images, seconds=about["seconds"])
         passed = judged(row, one, ten)
         rows.append(row)
         if label is not None:  # the control of the last column: about 10 % whatever was drawn
@@ -264,35 +237,34 @@ def rings(runs: Path, only: list[str]) -> str:
     return "\n".join(lines)
 
 
-def data_folder() -> str | None:
-    """The first folder with FashionMNIST/raw that the environment names; the tests' has it one level down."""
-    named = [Path(os.environ[key]) for key in ("GAN_TEST_DATA", "GAN_DATA") if os.environ.get(key)]
-    places = [place for folder in named for place in (folder, folder / "fashion_mnist")]
-    return next((str(place) for place in places if (place / "FashionMNIST" / "raw").is_dir()), None)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--data", default=data_folder(), help="folder that holds FashionMNIST/raw ($GAN_TEST_DATA, $GAN_DATA)"
+        "--data",
+        help="folder that holds FashionMNIST/raw, or one with a folder for each set ($GAN_TEST_DATA, $GAN_DATA)",
     )
     parser.add_argument("--runs", type=Path, default=Path("outputs/learning"))
     parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin so")
     parser.add_argument("--output", type=Path, help="write the tables to this Markdown file too")
     wanted = parser.parse_args()
-    pictures, toys = (
-        [name for name in names if not wanted.only or name.startswith(tuple(wanted.only))] for names in (ROWS, RINGS)
-    )
-    if not pictures and not toys:
-        parser.error(f"--only: no such row; there are {', '.join([*ROWS, *RINGS])}")
-    if pictures and not wanted.data:
-        parser.error("--data: name the folder that holds FashionMNIST/raw")
+
+    def chosen(name: str) -> bool:
+        return not wanted.only or name.startswith(tuple(wanted.only))
+
+    if not any(map(chosen, [*ROWS, *RINGS, *translation.NAMES])):
+        parser.error(f"--only: no such row; there are {', '.join([*ROWS, *RINGS, *translation.NAMES])}")
     text, good = [], True
-    if pictures:
-        scores, good = fashion(wanted.data, wanted.runs, wanted.only)
+    if any(map(chosen, ROWS)):
+        root = place("fashion_mnist", "FashionMNIST/raw", wanted.data)
+        if root is None:
+            parser.error("--data: name the folder that holds FashionMNIST/raw")
+        scores, good = fashion(str(root), wanted.runs, wanted.only)
         text.append(scores)
-    if toys:
+    if any(map(chosen, RINGS)):
         text.append(rings(wanted.runs, wanted.only))
+    for table in translation.tables(wanted.data, wanted.runs, chosen):
+        text.append(str(table))
+        good = good and table.good
     print("\n\n".join(text))
     if wanted.output:
         wanted.output.write_text("\n\n".join(text) + "\n")

@@ -1,0 +1,54 @@
+"""Training a row of the README's results through the real commands, and the data that rows need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+
+from gan_cli.build import build_game
+from gan_cli.cli.config import plain, register_resolvers
+from gan_cli.cli.folder import config_folder
+from gan_cli.cli.quoting import quoted
+from gan_cli.gan import GAN
+
+
+def train(name: str, command: list[str], runs: Path) -> Path:
+    """Train a row through `gan-train`, unless it is finished; go on with one that was cut."""
+    folder = runs / name
+    if record(folder).get("status") == "finished":
+        return folder
+    begun = list(folder.glob("checkpoints/*.json"))
+    arguments = [f"resume={folder}"] if begun else [*command, f"hydra.run.dir={folder}"]
+    ended = subprocess.run([sys.executable, "-c", "from gan_cli.cli.train import main; main()", *arguments])
+    if ended.returncode:  # it has said why
+        raise SystemExit(f"row {name} could not be trained")
+    return folder
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """What a run says of itself; empty where there is none."""
+    file = folder / "run.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def untrained(*overrides: str) -> GAN:
+    """The game of a command line before its first step."""
+    register_resolvers()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", overrides=quoted(list(overrides)), return_hydra_config=True)
+    return build_game(plain(config, config.hydra.runtime.choices)).eval()
+
+
+def place(name: str, proof: str, given: str | None) -> Path | None:
+    """The first folder with `proof` in it: that given or those of the environment, or their sub-folder `name`."""
+    named = [
+        Path(folder).expanduser() for folder in (given, *map(os.environ.get, ("GAN_TEST_DATA", "GAN_DATA"))) if folder
+    ]
+    places = [place for folder in named for place in (folder / name, folder)]
+    return next((place for place in places if (place / proof).exists()), None)
