@@ -50,7 +50,7 @@ def mobilenet(weights: Path) -> torch.nn.Module:
 def described(network: torch.nn.Module, images: Tensor) -> Tensor:
     """Pooled features (N, 1280), of pictures enlarged to 224x224, for which the network was trained."""
     parts = []
-    for some in images.split(64):
+    for some in images.split(16):
         large = interpolate(some, size=(224, 224), mode="bicubic", antialias=True).add(1).div(2).clamp(0, 1)
         parts.append(network.features((large - MEAN) / DEVIATION).mean((2, 3)))
     return torch.cat(parts)

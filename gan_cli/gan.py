@@ -105,6 +105,11 @@ class GAN(nn.Module):
         return {"generator": self.generator}
 
     @property
+    def critics(self) -> list[nn.Module]:
+        """The networks that judge: moved together."""
+        return [self.discriminator]
+
+    @property
     def networks(self) -> dict[str, nn.Module]:
         """All networks by name, for parameter counts."""
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -114,20 +119,20 @@ class GAN(nn.Module):
     ) -> list[Phase]:
         """Who moves when. `optimizers(player, networks)` gives an optimizer and its rate's schedule."""
         plan = [
-            ("discriminator", self.discriminator, self.loss.n_critic, self.loss.constrain),
-            ("generator", self.generator, 1, None),
+            ("discriminator", self.critics, self.loss.n_critic, self.loss.constrain),
+            ("generator", list(self.generators.values()), 1, None),
         ]
         return [
             Phase(
                 name,
                 name,
-                [network],
-                *optimizers(name, [network]),
+                networks,
+                *optimizers(name, networks),
                 self.penalties_of(name),
                 repeat,
                 constraint=constraint,
             )
-            for name, network, repeat, constraint in plan
+            for name, networks, repeat, constraint in plan
         ]
 
     def penalties_of(self, player: str) -> dict[str, Penalty]:

@@ -24,6 +24,9 @@ class Translator(GAN):
     Its equation is `adversarial_weight` times the adversarial loss plus the terms of `reconstruction`. Two-stage
     papers train the generator on the latter alone first: a phase of its own, that ends at `pretrain_images`.
 
+    Attributes:
+        critic_features: whether `reconstruction` compares in the critic's features, which then is trained in any case.
+
     Args:
         generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). Its attribute `multiple`, if it
             has one, is what H and W must be multiples of, and `smallest` the least that they may be.
@@ -38,6 +41,7 @@ class Translator(GAN):
     scale = 1
     directions: tuple[str, ...] = ("a_to_b",)
     takes_mask: ClassVar[bool] = False
+    critic_features: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -55,17 +59,16 @@ class Translator(GAN):
     def phases(
         self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
     ) -> list[Phase]:
-        both = super().phases(optimizers)
-        if self.adversarial_weight == 0:  # nothing asks the critic, so nothing trains it
-            both = [phase for phase in both if phase.player != "discriminator"]
+        phases = super().phases(optimizers)
+        if self.adversarial_weight == 0 and not self.critic_features:  # nothing asks the critics
+            phases = [phase for phase in phases if phase.player != "discriminator"]
         if self.pretrain_images == 0:
-            return both
-        for phase in both:
+            return phases
+        for phase in phases:
             phase.starts_at = self.pretrain_images
-        alone = [self.generators[name] for name in self.generators]
+        alone = list(self.generators.values())
         optimizer, rate = optimizers("generator", alone)
-        first = Phase("pretraining", "generator", alone, optimizer, rate, stops_at=self.pretrain_images)
-        return [first, *both]
+        return [Phase("pretraining", "generator", alone, optimizer, rate, stops_at=self.pretrain_images), *phases]
 
     # ---- what they play ----
 

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from gan_cli.gan import Phase, Turn
+from gan_cli.gan import Turn
 from gan_cli.layers.pool import ImagePool
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
@@ -67,29 +66,9 @@ class CycleGAN(Translator):
         critics = {"discriminator_a": self.backward_discriminator, "discriminator_b": self.discriminator}
         return {**self.generators, **critics}
 
-    def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
-    ) -> list[Phase]:
-        """One optimizer for both critics, one for both generators."""
-        critics, generators = [self.backward_discriminator, self.discriminator], [*self.generators.values()]
-        return [
-            Phase(
-                "discriminator",
-                "discriminator",
-                critics,
-                *optimizers("discriminator", critics),
-                self.penalties_of("discriminator"),
-                self.loss.n_critic,
-                constraint=self.loss.constrain,
-            ),
-            Phase(
-                "generator",
-                "generator",
-                generators,
-                *optimizers("generator", generators),
-                self.penalties_of("generator"),
-            ),
-        ]
+    @property
+    def critics(self) -> list[nn.Module]:
+        return [self.backward_discriminator, self.discriminator]
 
     def draw(self, turn: Turn) -> dict[str, Tensor]:
         a, b = turn.batch.fields["a"], turn.batch.fields["b"]

@@ -7,15 +7,14 @@ generator is CycleGAN's residual one, with dilated blocks as Iizuka's; it is als
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from gan_cli.gan import Phase, Turn
+from gan_cli.gan import Turn
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
 from gan_cli.losses.adversarial import AdversarialLoss
@@ -57,15 +56,9 @@ class Inpainting(Translator):
     def networks(self) -> dict[str, nn.Module]:
         return {**super().networks, "discriminator_hole": self.discriminator_hole}
 
-    def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
-    ) -> list[Phase]:
-        """One optimizer for both critics."""
-        phases = super().phases(optimizers)
-        critics = next(phase for phase in phases if phase.name == "discriminator")
-        critics.networks = [self.discriminator, self.discriminator_hole]
-        critics.optimizer, critics.learning_rate = optimizers("discriminator", critics.networks)
-        return phases
+    @property
+    def critics(self) -> list[nn.Module]:
+        return [self.discriminator, self.discriminator_hole]
 
     def generate(self, generator: nn.Module, fields: Mapping[str, Tensor]) -> Tensor:
         source, mask = fields["source"], fields["mask"]

@@ -35,6 +35,7 @@ class MedGAN(Translator):
     """
 
     conditional = True
+    critic_features = True
 
     def __init__(
         self,
