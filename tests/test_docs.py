@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md and the commands of the README's tour, run as they are printed."""
+"""The examples of docs/extending.md, the commands of docs/translation.md and of the README's tour, run as printed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import QUICK, ROOT, TINY
+from PIL import Image
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
+GUIDE = (ROOT / "docs" / "translation.md").read_text()
+GUIDED = dict(re.findall(r"<!-- run: (\w+) -->\n```bash\n(.*?)```", GUIDE, re.DOTALL))
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,50 @@ def test_the_commands_of_the_page_run(block: str, workplace: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     if "gan-sample" in block:
         assert (workplace / "stripes.png").stat().st_size > 200
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the guide's script has made its pictures."""
+    folder = tmp_path_factory.mktemp("guide")
+    ((name, content),) = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL)
+    (folder / name).write_text(content)
+    subprocess.run([sys.executable, name], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("model", GUIDED)
+def test_the_commands_of_the_guide_translate_a_folder(model: str, pictures: Path) -> None:
+    """As printed, but for smaller networks and one step."""
+    run = pictures / "outputs" / model
+    small = [
+        option for option in TINY[model] if option.startswith(("model.generator", "model.discriminator", "model.a_"))
+    ]
+    for line in GUIDED[model].splitlines():
+        name, *arguments = shlex.split(line.replace("outputs/RUN", str(run)), comments=True)
+        if name == "gan-train":
+            arguments += [f"hydra.run.dir={run}", *small, *QUICK, "trainer.total_images=8"]
+        program = f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], cwd=pictures, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        if "output=" not in line:
+            continue
+        output = pictures / next(argument for argument in arguments if argument.startswith("output="))[7:]
+        scale = 2 if model == "srgan" else 1
+        made = [output] if output.suffix else sorted(output.iterdir())
+        assert len(made) == (1 if output.suffix else 3)
+        for path in made:
+            assert path.name in ("larger.png", "000.png", "001.png", "002.png")
+            with Image.open(path) as picture:
+                assert picture.size == (64 * scale, 64 * scale)
+
+
+def test_the_guide_has_every_model_that_translates() -> None:
+    translators = [name for name, options in TINY.items() if any("dataset.root" in option for option in options)]
+    assert sorted(GUIDED) == sorted(translators)
 
 
 def test_without_trust_the_same_code_is_refused(workplace: Path) -> None:
