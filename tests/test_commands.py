@@ -288,6 +288,16 @@ def test_cfg_job_prints_the_config_and_makes_no_folder(run_command: Run, no_torc
     assert files_below(tmp_path) == set()
 
 
+@pytest.mark.parametrize("model", TINY)
+def test_every_config_can_be_printed_resolved(model: str, run_command: Run, no_torch: str) -> None:
+    dataset = [option for option in TINY[model] if option.startswith("dataset")]
+    out = finished(
+        run_command("gan-train", f"model={model}", *dataset, "--cfg", "job", "--resolve", PYTHONPATH=no_torch)
+    )
+    assert "_target_: gan_cli" in out
+    assert "${" not in out
+
+
 def test_info_does_not_crash(run_command: Run, tmp_path: Path) -> None:
     done = run_command("gan-train", "--info", "defaults")
     assert done.returncode == 0
@@ -328,6 +338,19 @@ def materials(folder: Path) -> None:
     (folder / "corrupt" / "cut short.png").write_bytes((folder / "flat" / "1.png").read_bytes()[:45])
     (folder / "a file").write_text("no folder")
     fake_run(folder / "other", "dcgan")
+    for place, (width, height) in {
+        **{f"pairs/{side}/{number}": (32, 32) for side in "AB" for number in range(3)},
+        **{f"lone/A/{number}": (32, 32) for number in range(3)},
+        **{f"strangers/{name}": (32, 32) for name in ("A/1", "A/2", "B/2", "B/3")},
+        **{"sizes/A/1": (32, 32), "sizes/B/1": (32, 40), "odd/1": (33, 32), "half/trainA/1": (32, 32)},
+    }.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (width, height)).save(folder / f"{place}.png")
+    (folder / "half" / "trainB").mkdir()
+
+
+def on(model: str, dataset: str, root: str, *more: str) -> list[str]:
+    return [f"model={model}", f"dataset={dataset}", f"dataset.root={root}", *more]
 
 
 # name: what is typed, and words that the sentence must have
@@ -389,6 +412,37 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "a flag between overrides": (["seed=0,1", "-m", "dataset.resolution=16,20"], ["dataset.resolution=20"]),
     "an unknown flag": (["--sweep", "seed=0,1"], ["--sweep"]),
     "an unknown option in a grid": (["-m", "loss=hinge,hingy"], ["hingy"]),
+    "pairs without a folder": (["model=pix2pix", "dataset=pairs"], ["dataset.root=FOLDER"]),
+    "one side of pairs": (on("pix2pix", "pairs", "lone"), ["A/", "no B/"]),
+    "names that don't match": (on("pix2pix", "pairs", "strangers"), ["1 of 2", "'1.png'", "dataset=unpaired"]),
+    "partners of two sizes": (on("pix2pix", "pairs", "sizes"), ["32x32", "32x40", "one size"]),
+    "halves of an odd width": (on("pix2pix", "pairs", "odd"), ["33 pixels wide", "A/ and B/"]),
+    "an empty side": (on("cyclegan", "unpaired", "half"), ["half/trainB", "no images"]),
+    "a side that is missing": (on("cyclegan", "unpaired", "lone"), ["no folder B/", "trainA/ and trainB/"]),
+    "pictures smaller than the crop": (on("srgan", "degraded", "pairs"), ["5 of 5", "dataset.resolution=96", "32x32"]),
+    "a window wider than the picture": (
+        on("pix2pix", "pairs", "pairs", "dataset.resolution=32", "dataset.load_resolution=20"),
+        ["dataset.load_resolution=20", "at least", "32"],
+    ),
+    "nothing held out": (on("pix2pix", "pairs", "pairs", "dataset.held_out=0"), ["dataset.held_out=0"]),
+    "images for pairs": (["model=pix2pix"], ["sources and targets", "data sets that fit: pairs (", "dcgan"]),
+    "pairs for two piles": (on("cyclegan", "pairs", "pairs"), ["unpaired sides", "fit: unpaired", "pix2pix)"]),
+    "pairs for enlarging": (on("srgan", "pairs", "pairs"), ["srgan", "degraded"]),
+    "good pictures for pix2pix": (on("pix2pix", "degraded", "pairs", "dataset.resolution=32"), ["fit: pairs", "srgan"]),
+    "an odd scale": (on("srgan", "degraded", "pairs", "dataset.resolution=32", "model.scale=3"), ["scale=3", "2, 4"]),
+    "a hole larger than the picture": (
+        on("inpainting", "degraded", "pairs", "dataset.resolution=32", "model.brings.degradation.area=1.5"),
+        ["area=1.5", "between 0 and 1"],
+    ),
+    "identity of grey and colour": (
+        on("cyclegan", "unpaired", "pairs", "dataset.source_channels=1"),
+        ["model.identity=0.5", "1 and 3", "model.identity=0"],
+    ),
+    "features for a model without": (["perceptual=vgg19"], ["perceptual=vgg19", "srgan and medgan_translation"]),
+    "features of no network": (
+        on("srgan", "degraded", "pairs", "dataset.resolution=32", "perceptual=features"),
+        ["perceptual.network._target_ is needed"],
+    ),
     "a cell twice in a grid": (["-m", "seed=0,0"], ["seed-0"]),
 }
 
@@ -605,3 +659,134 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
         train(config, tmp_path / "run")
     for path in checkpoint.listed(tmp_path / "run"):
         assert all(value.isfinite().all() for value in checkpoint.read(path)["gan"].values()), path
+
+
+# ---- pictures through a trained model ----
+
+
+@pytest.fixture(scope="module")
+def translators(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of each kind, and pictures in sub-folders, of sizes that no network takes as they are."""
+    folder = tmp_path_factory.mktemp("translators")
+    for model in ("pix2pix", "cyclegan", "srgan", "inpainting"):
+        more = ["trainer.total_images=8", "model.a_to_b.residual=true"][: 2 if model == "cyclegan" else 1]
+        train(compose_checked(f"model={model}", *TINY[model], *QUICK, CPU, *more), folder / model)
+    rng = numpy.random.default_rng(0)
+    for name, size in [("one.jpg", (20, 30, 3)), ("deep/two.png", (41, 37, 3)), ("deep/three.png", (24, 24))]:
+        (folder / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, size, dtype=numpy.uint8)).save(folder / "new" / name)
+    mask = numpy.zeros((41, 37), dtype=numpy.uint8)
+    mask[10:20, 10:20] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    return folder
+
+
+def sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as image:
+            found[path.relative_to(folder).as_posix()] = image.size
+    return found
+
+
+def test_a_folder_is_translated_both_ways(translators: Path, run_command: Run, tmp_path: Path) -> None:
+    run, new = f"checkpoint={translators / 'cyclegan'}", f"input={translators / 'new'}"
+    out = finished(run_command("gan-sample", run, new, "output=forth"))
+    assert out.startswith("3 pictures by ")
+    expected = {"deep/three.png": (24, 24), "deep/two.png": (37, 41), "one.png": (30, 20)}
+    assert sizes(tmp_path / "forth") == expected
+    finished(run_command("gan-sample", run, new, "output=back", "direction=b_to_a"))
+    assert sizes(tmp_path / "back") == expected
+    with Image.open(tmp_path / "forth" / "one.png") as one, Image.open(tmp_path / "back" / "one.png") as other:
+        assert numpy.asarray(one).shape == numpy.asarray(other).shape
+        assert (numpy.asarray(one) != numpy.asarray(other)).any()
+
+
+def test_pictures_are_enlarged(translators: Path, run_command: Run, tmp_path: Path) -> None:
+    run = f"checkpoint={translators / 'srgan'}"
+    finished(run_command("gan-sample", run, f"input={translators / 'new'}", "output=large"))
+    assert sizes(tmp_path / "large") == {"deep/three.png": (48, 48), "deep/two.png": (74, 82), "one.png": (60, 40)}
+    out = finished(run_command("gan-sample", run, f"input={translators / 'new' / 'one.jpg'}", "output=large.png"))
+    assert out.startswith("1 picture by ")
+    with Image.open(tmp_path / "large.png") as image:
+        assert image.size == (60, 40)
+
+
+def test_a_hole_is_filled_and_the_rest_left_alone(translators: Path, run_command: Run, tmp_path: Path) -> None:
+    given = translators / "new" / "deep" / "two.png"
+    mask = f"mask={translators / 'mask.png'}"
+    finished(
+        run_command("gan-sample", f"checkpoint={translators / 'inpainting'}", f"input={given}", mask, "output=full.png")
+    )
+    with Image.open(given) as before, Image.open(tmp_path / "full.png") as after:
+        changed = (numpy.asarray(before) != numpy.asarray(after)).any(2)
+    assert changed[10:20, 10:20].mean() > 0.9
+    changed[10:20, 10:20] = False
+    assert not changed.any()
+
+
+def test_without_input_the_held_out_pictures_are_shown(translators: Path, run_command: Run, tmp_path: Path) -> None:
+    """The grid of the run's end, bit for bit."""
+    for model in ("cyclegan", "srgan"):
+        run = translators / model
+        out = finished(run_command("gan-sample", f"checkpoint={run}", f"output={model}.png"))
+        assert out.startswith("rows ")
+        (last,) = (run / "samples").glob("*.png")
+        assert (tmp_path / f"{model}.png").read_bytes() == last.read_bytes()
+
+
+TRANSLATE_REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
+    "nothing there": ("pix2pix", ["input=nowhere"], ["input='nowhere' does not exist"]),
+    "no pictures": ("pix2pix", ["input=empty"], ["empty", "no images"]),
+    "no picture": ("pix2pix", ["input=text.txt"], ["text.txt", "no picture", ".png"]),
+    "the way back of one that has none": ("pix2pix", ["input={new}", "direction=b_to_a"], ["it knows a_to_b"]),
+    "a direction of a word": ("cyclegan", ["input={new}", "direction=up"], ["direction='up'", "a_to_b or b_to_a"]),
+    "a mask for one that fills nothing": ("pix2pix", ["input={new}", "mask={mask}"], ["fill holes"]),
+    "no mask": ("inpainting", ["input={new}"], ["mask=IMAGE", "white where pixels are missing"]),
+    "a mask of another size": ("inpainting", ["input={new}/one.jpg", "mask={mask}"], ["37x41", "30x20"]),
+    "a mask and no picture": ("inpainting", ["mask={mask}"], ["input="]),
+    "an output that exists": ("srgan", ["input={new}", "output=taken"], ["taken", "overwrite=true"]),
+    "labels": ("pix2pix", ["labels=[1]"], ["input=FOLDER_OR_IMAGE"]),
+}
+
+
+@pytest.mark.parametrize("name", TRANSLATE_REFUSALS)
+def test_what_cannot_be_translated_is_refused(name: str, translators: Path, run_command: Run, tmp_path: Path) -> None:
+    model, arguments, words = TRANSLATE_REFUSALS[name]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.png").write_bytes(b"mine")
+    (tmp_path / "text.txt").write_text("no picture")
+    places = {"new": translators / "new", "mask": translators / "mask.png"}
+    before = files_below(tmp_path)
+    done = run_command(
+        "gan-sample", f"checkpoint={translators / model}", *(argument.format(**places) for argument in arguments)
+    )
+    assert_refused(done)
+    for word in words:
+        assert word in done.stderr, done.stderr
+    assert files_below(tmp_path) == before
+
+
+def test_pictures_for_a_model_of_noise_are_refused(copied: Path, translators: Path, run_command: Run) -> None:
+    done = run_command("gan-sample", f"checkpoint={copied}", f"input={translators / 'new'}")
+    assert_refused(done)
+    assert "draws from noise" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["perceptual.weights=nowhere.pth"], "nowhere.pth"),
+        (["perceptual.weights=text.txt"], "do not fit ResNet"),
+    ],
+)
+def test_features_without_their_file_are_refused_before_anything_is_made(
+    more: list[str], words: str, run_command: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("no weights")
+    network = ["perceptual=features", "perceptual.network._target_=torchvision.models.resnet18"]
+    done = run_command("gan-train", "model=srgan", *TINY["srgan"], *network, "perceptual.layers=[layer1]", *more)
+    assert_refused(done)
+    assert words in done.stderr
+    assert files_below(tmp_path) == {"text.txt"}

@@ -120,10 +120,8 @@ def runs_below(place: Path) -> list[Path]:
 def assert_near(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Weights, averaged weights and progress of two checkpoints."""
     assert one["progress"] == other["progress"]
-    for key in ("gan", "ema"):
-        left, right = one[key], other[key]
-        if key == "ema":
-            left, right = left["generator"], right["generator"]
+    assert list(one["ema"]) == list(other["ema"])
+    for left, right in [(one["gan"], other["gan"]), *((one["ema"][name], other["ema"][name]) for name in one["ema"])]:
         assert list(left) == list(right)
         for name in left:
             torch.testing.assert_close(left[name], right[name], rtol=TOLERANCE, atol=TOLERANCE)
@@ -158,6 +156,20 @@ def test_two_processes_train_what_one_does_in_one_folder_and_one_goes_on_with_it
         assert here == pytest.approx(there, rel=1e-3, abs=1e-5)
     whole = single(place, "one", *game, "trainer.total_images=800")
     assert_near(whole, single(place, str(run), *game, "trainer.total_images=800"))
+
+
+def test_two_processes_of_cyclegan_keep_one_pool(place: Path) -> None:
+    """Each picture of the pool is shown where one process would have shown it."""
+    game = ["model=cyclegan", *TINY["cyclegan"], "loss=lsgan", "trainer.device=cpu", *QUICK, "optimizer.eps=1e-4"]
+    game += ["model.pool_size=12", "dataset.load_resolution=36"]
+    process = started(place, *game, "trainer.processes=2", "trainer.total_images=40")
+    finish(process, 0)
+    (run,) = runs_below(place)
+    both, one = checkpoint.load(run, print)[1], single(place, "one", *game, "trainer.total_images=40")
+    assert_near(one, both)
+    pools = [name for name in both["gan"] if name.startswith("pool_")]
+    assert len(pools) >= 2
+    assert any(both["gan"][name].abs().sum() > 0 for name in pools)
 
 
 def test_torchrun_trains_a_sweep_of_conv_critics_as_one_process_does(place: Path) -> None:

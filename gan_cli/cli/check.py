@@ -6,6 +6,7 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def check(config: dict[str, Any]) -> None:
     check_trainer(config["trainer"])
     check_resolution(config)
     check_scale(config)
+    check_sides(config)
+    check_degradation(config["dataset"])
     check_perceptual(config)
     check_crop(config["dataset"])
     check_whole_batch(config)
@@ -110,6 +113,7 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
         n
         for n, y in siblings.get("model", {}).items()
         if set((y.get("requires") or {}).get("fields", [])) <= {*has, *fields_of(config["dataset"], y)}
+        and ("degradation" in config["dataset"] or not brings_degradation(y))
     ]
     instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
     raise UserError(
@@ -144,6 +148,29 @@ def check_scale(config: dict[str, Any]) -> None:
         f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
         f" {given} times smaller; {fit} fits"
     )
+
+
+def check_sides(config: dict[str, Any]) -> None:
+    """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
+    dataset = config["dataset"]
+    source, target = dataset.get("source_channels"), dataset.get("channels")
+    for key in config["model"].get("requires", {}).get("same_channels", []):
+        value = reduce(lambda node, part: node[part], key.split("."), config["model"])
+        if value and source != target:
+            off = "false" if value is True else "0"
+            raise UserError(
+                f"model.{key}={str(value).lower()} needs both sides with as many channels, and those of"
+                f" dataset={chosen(config, 'dataset')} are {source} and {target}; say model.{key}={off} or"
+                f" dataset.source_channels={target}"
+            )
+
+
+def check_degradation(dataset: dict[str, Any]) -> None:
+    area = (dataset.get("degradation") or {}).get("area")
+    if area is not None and not 0 < area < 1:
+        raise UserError(
+            f"model.brings.degradation.area={area} must be between 0 and 1: the share of the picture that is missing"
+        )
 
 
 def check_perceptual(config: dict[str, Any]) -> None:

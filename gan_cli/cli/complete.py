@@ -59,13 +59,16 @@ def look(dataset: Any) -> None:
     options = {
         key: dataset[key] for key in ("split", "held_out", "direction", "skip_corrupt") if dataset.get(key) is not None
     }
-    source, target = layout.FINDERS[provides.scan](str(dataset.root), **options)
+    find = layout.FINDERS[provides.scan]
+    source, target = find(str(dataset.root), **options)
+    held_out, _ = find(str(dataset.root), **{**options, "split": "test"})  # its faults too are told before training
     provides.source_channels, provides.channels = source.channels, target.channels
     provides.count = max(len(source.files), len(target.files))
     if provides.resolution is None:
         provides.resolution = target.square if target.square == source.square and target.square else 256
     if provides.scan == "degraded":
         layout.check_crop(target, dataset.resolution)
+        layout.check_crop(held_out, dataset.resolution)
 
 
 def degrade(dataset: Any, model: Any) -> None:

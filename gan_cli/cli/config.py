@@ -27,8 +27,8 @@ def register_resolvers() -> None:
     resolvers: dict[str, Callable[..., Any]] = {
         "brought": brought,
         "critic_norm": critic_norm,
-        "half": lambda number: int(number) // 2,
-        "sum": lambda *numbers: sum(numbers),
+        "half": lambda number: None if number is None else int(number) // 2,
+        "sum": lambda *numbers: None if None in numbers else sum(numbers),  # None: the files are not looked at yet
         "n_critic": n_critic,
         "recommended": recommended,
         "run_name": run_name,
@@ -68,7 +68,8 @@ def n_critic(own: int, *, _root_: DictConfig) -> int:
 def brought(key: str, default: Any, *, _root_: DictConfig) -> Any:
     """What the loss brings, else what the model brings, else the default."""
     values = (OmegaConf.select(_root_, f"{part}.brings.{key}") for part in ("loss", "model"))
-    return next((value for value in values if value is not None), default)
+    found = next((value for value in values if value is not None), default)
+    return OmegaConf.create(found) if isinstance(found, list) else found  # else `--resolve` can't print it
 
 
 def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_cli.types import Noise
 
@@ -72,6 +72,21 @@ def enlarge(images: Tensor, scale: int) -> Tensor:
     size = (images.shape[2] * scale, images.shape[3] * scale)
     large = interpolate(images.float(), size=size, mode="bicubic", antialias=True, align_corners=False)
     return large.clamp(-1, 1)
+
+
+def filled_smoothly(images: Tensor, mask: Tensor) -> Tensor:
+    """The dumb filling: coarser and coarser means of the known pixels, brought back where finer ones are missing.
+
+    (N, C, H, W) and (N, 1, H, W), 1 in the hole -> (N, C, H, W); known pixels are left alone.
+    """
+    weight = 1 - mask
+    if max(images.shape[2:]) == 1:
+        return images * weight
+    pooled = avg_pool2d(weight, 2, ceil_mode=True)
+    coarse = avg_pool2d(images * weight, 2, ceil_mode=True) / pooled.clamp_min(1e-6)
+    below = filled_smoothly(coarse, (pooled == 0).to(mask.dtype))
+    size = (images.shape[2], images.shape[3])
+    return images * weight + mask * interpolate(below, size=size, mode="bilinear", align_corners=False)
 
 
 def rectangles(side: int, area: float, noise: Noise) -> Tensor:
