@@ -12,6 +12,9 @@ Examples:
   gan-train model=cdcgan dataset=fashion_mnist dataset.root=DIR optimizer=ttur trainer.total_images=300_000
   gan-train model=dcgan dataset=image_folder dataset.root="My pictures (2024)" name=cats notes="first try"
   gan-train loss=hinge penalty=[r1,r2] penalty.r1.weight=0.5
+  gan-train model=pix2pix dataset=pairs dataset.root=DIR    from pairs: A/ and B/ with equal names
+  gan-train model=cyclegan dataset=unpaired dataset.root=DIR loss=lsgan
+  gan-train model=srgan dataset=degraded dataset.root=DIR model.scale=4
   gan-train -m model=gan,dcgan loss=nonsaturating,hinge,wgan_gp seed=0,1 trainer.total_images=20_000
   gan-train resume=outputs/RUN                              go on exactly where it stopped
   gan-train resume=outputs/RUN trainer.total_images=500_000 go on for longer
@@ -27,7 +30,10 @@ Examples:
   gan-sample checkpoint=outputs/RUN count=64 columns=8 seed=1
   gan-sample checkpoint=outputs/RUN labels=[0,1,2] count=30            rows by class, for a conditional model
   gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
-  gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files"""
+  gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files
+  gan-sample checkpoint=outputs/RUN input=FOLDER_OR_IMAGE output=DIR   translate, enlarge: one output per input
+  gan-sample checkpoint=outputs/RUN input=FOLDER direction=b_to_a      the other way, for cyclegan
+  gan-sample checkpoint=outputs/RUN input=IMAGE mask=IMAGE             fill what is white in the mask"""
 
 ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "perceptual", "experiment")
 
