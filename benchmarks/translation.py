@@ -323,8 +323,8 @@ def cyclegan_digits(rows: Rows) -> Table | None:
         random = off(b.roll(1, 0), b), off(a.roll(1, 0), a)
         cells = [*(f"{e:.3f}" for e in errors), *(f"{s:.0%}" for s in shares), *(f"{r:.3f}" for r in random)]
         table.row(name, *cells, folder=folder)
-        good = max(shares) < MOST_DIGITS and errors[0] < random[0] and errors[1] < random[1]
-        words = f"{name}'s L1 is below {MOST_DIGITS:.0%} of the input's and below a random digit's, both ways"
+        good = max(shares) < MOST_DIGITS and all(e < r / 2 for e, r in zip(errors, random, strict=True))
+        words = f"{name}'s L1 is below {MOST_DIGITS:.0%} of the input's and below half of a random digit's, both ways"
         table.gate(words, good, name.startswith("control"))
     return table
 

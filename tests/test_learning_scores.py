@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +19,19 @@ from gan_cli.data.sets import Digits
 from gan_cli.data.toy import grid, ring
 
 
-def load_judge() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("judge", ROOT / "benchmarks" / "judge.py")
+def load_benchmark(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["judge"] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up, benchmarks each other
     spec.loader.exec_module(module)
     return module
 
 
-judge = load_judge()
+judge, judge_pictures = load_benchmark("judge"), load_benchmark("judge_pictures")
+load_benchmark("rows")
+translation = load_benchmark("translation")
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -166,3 +169,101 @@ def test_texture_tells_noise_and_blur_from_the_reals(trained: tuple[Any, Path]) 
     assert judge.frechet(blur, real) > 5 * floor
     assert judge.frechet(noise, real) > 5 * floor
     assert judge.frechet(noise, blur) > 5 * floor
+
+
+# ---- pictures that have a target ----
+
+
+def test_the_gradient_of_a_ramp_by_hand() -> None:
+    """0.1 a column and 0.2 a row, in one of three channels."""
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(5.0), indexing="ij")
+    ramp = torch.zeros(1, 3, 6, 5)
+    ramp[0, 1] = 0.2 * rows + 0.1 * columns
+    found = judge_pictures.gradient_magnitude(ramp)
+    assert found.shape == (1, 5, 4)
+    torch.testing.assert_close(found, torch.full_like(found, 0.05**0.5 / 3))
+
+
+def test_twice_the_contrast_is_6_decibels_at_every_frequency() -> None:
+    image = normal(3, 1, 32, 32)
+    difference = judge_pictures.spectrum(2 * image) - judge_pictures.spectrum(image)
+    torch.testing.assert_close(difference, torch.full_like(difference, 20 * math.log10(2)), atol=1e-6, rtol=0)
+    assert judge_pictures.spectrum_distance(image, image) == 0
+    assert judge_pictures.spectrum_distance(2 * image, image) == pytest.approx(20 * math.log10(2))
+
+
+def test_the_spectrum_of_a_wave_is_in_its_band() -> None:
+    """A ramp whose slope waves 4 times in 32 pixels."""
+    at = torch.arange(33)
+    slope = 1 + 0.5 * torch.cos(2 * math.pi * 4 * at / 32)
+    image = torch.cumsum(slope, 0).expand(1, 1, 33, 33)
+    found = judge_pictures.spectrum(image)
+    assert len(found) == 16
+    assert found[1:].argmax() + 1 == 4
+
+
+def test_the_spectrum_is_further_off_the_more_a_picture_is_blurred_or_noisy() -> None:
+    data = Digits(32)
+    real = data.fetch(torch.arange(200), torch.device("cpu"))["image"]
+    blurred, noisy = [real], [real]
+    for number in range(3):
+        blurred.append(avg_pool2d(blurred[-1], 3, 1, 1, count_include_pad=False))
+        noisy.append(real + 0.1 * (number + 1) * normal(*real.shape, seed=number))
+    for series in (blurred, noisy):
+        distances = [judge_pictures.spectrum_distance(one, real) for one in series]
+        assert distances == sorted(distances)
+        assert distances[1] > 0.5
+    assert judge_pictures.spectrum_distance(real[:100], real[100:]) < 1  # other digits of the same kind
+
+
+def test_the_hole_alone_is_scored() -> None:
+    """10 levels off in the hole, anything outside it."""
+    wanted = torch.zeros(2, 3, 8, 8)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[:, :, 2:4, 2:6] = 1
+    made = (wanted + 20 / 255) * mask + 0.9 * (1 - mask)
+    assert translation.hole_psnr(made, wanted, mask) == pytest.approx(20 * math.log10(255 / 10), abs=0.5)
+
+
+def test_the_other_hand_is_sheared_and_recoloured() -> None:
+    digits = torch.zeros(1, 32, 32)
+    digits[0, :, 15:17] = 1
+    made = translation.other_hand(digits)
+    ink = torch.tensor([0.1, 0.15, 0.45])
+    assert made.shape == (1, 3, 32, 32)
+    inked = (made[0] - ink.view(3, 1, 1)).abs().sum(0) < 1e-4
+    middles = [row.nonzero().float().mean().item() for row in inked]
+    assert inked.sum(1).tolist() == [2] * 32
+    assert middles[0] - middles[-1] == pytest.approx(0.3 * 31, abs=1)  # top and bottom lean apart
+
+
+def test_a_control_passes_by_failing() -> None:
+    table = translation.Table("title", ["score"])
+    table.gate("a", True)
+    table.gate("b", False, control=True)
+    assert table.good
+    table.row("x", "1")
+    assert "passes: a: yes" in str(table)
+    assert "passes: b: no, as it must be" in str(table)
+    table.gate("c", True, control=True)
+    assert not table.good
+    assert "FAILS: c" in str(table)
+
+
+def test_shuffled_pairs_are_the_same_pictures_in_another_order(tmp_path: Path) -> None:
+    for part, count in (("train", 12), ("test", 2)):
+        for number in range(count):
+            for side in "AB":
+                path = tmp_path / "pairs" / part / side / f"{number:02}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(f"{part}{side}{number}".encode())
+    made = translation.shuffled_pairs(tmp_path / "pairs", tmp_path / "made")
+
+    def read(root: Path, folder: str) -> list[bytes]:
+        return [file.read_bytes() for file in sorted((root / folder).iterdir())]
+
+    for folder in ("train/A", "test/A", "test/B"):
+        assert read(made, folder) == read(tmp_path / "pairs", folder)
+    before, after = read(tmp_path / "pairs", "train/B"), read(made, "train/B")
+    assert sorted(before) == sorted(after)
+    assert sum(one == other for one, other in zip(before, after, strict=True)) < 5
