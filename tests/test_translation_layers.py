@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, relu
+from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, interpolate, leaky_relu, relu
 
+from gan_cli.data.degrade import filled_smoothly
 from gan_cli.layers.patchgan import PatchGAN, receptive_field
 from gan_cli.layers.resnet import ResNetGenerator
 from gan_cli.layers.unet import NoisyDropout, UNet
@@ -274,6 +276,46 @@ def test_dilated_blocks_see_further() -> None:
 def test_filling_works_at_the_smallest_size_that_its_config_allows(side: int) -> None:
     """A quarter of 32 px is 8: a block of dilation 8 can't be padded by reflection there."""
     assert inpainting.Generator(1, side, width=2)(normal(2, 2, side, side)).shape == (2, 1, side, side)
+
+
+def test_residual_generators_begin_at_what_they_change() -> None:
+    """The picture itself; its bicubic enlargement; a smooth filling of its hole."""
+    image = normal(2, 3, 32, 32).clamp(-1, 1)
+    assert torch.equal(ResNetGenerator(3, 3, blocks=1, width=2, residual=True)(image), image)
+    large = srgan.Generator(3, 2, width=2, blocks=1, norm="none", residual=True)(image)
+    bicubic = interpolate(image, scale_factor=2, mode="bicubic", align_corners=False, antialias=True)
+    assert torch.equal(large, bicubic.clamp(-1, 1))
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[:, :, 8:20, 4:30] = 1
+    network = inpainting.Generator(3, 32, blocks=1, width=2, norm="none", residual=True)
+    assert torch.equal(network(torch.cat([image * (1 - mask), mask], 1)), filled_smoothly(image * (1 - mask), mask))
+
+
+def test_a_change_can_only_be_added_to_as_many_channels() -> None:
+    with pytest.raises(ValueError, match="as many channels out as in, not 3 and 1"):
+        ResNetGenerator(3, 1, residual=True)
+
+
+@pytest.mark.parametrize("halvings", [0, 1, 2, 3])
+def test_halvings(halvings: int) -> None:
+    """The residual blocks work on a picture smaller by 2 to that power, with as many times the channels."""
+    network = ResNetGenerator(1, 1, blocks=1, width=2, halvings=halvings)
+    seen: list[torch.Size] = []
+    block = next(module for module in network.layers if type(module).__name__ == "ResidualBlock")
+    block.register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    assert network(normal(1, 1, 32, 48)).shape == (1, 1, 32, 48)
+    assert seen == [(1, 2 << halvings, 32 >> halvings, 48 >> halvings)]
+    assert network.multiple == 2**halvings
+    side = network.smallest
+    assert side % network.multiple == 0
+    assert network(normal(1, 1, side, side)).shape == (1, 1, side, side)
+
+
+@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("instance", nn.InstanceNorm2d), ("none", None)])
+def test_the_norm_of_a_filling_generator(norm: Any, kind: type | None) -> None:
+    network = inpainting.Generator(1, 32, blocks=1, width=2, norm=norm)
+    found = modules(network, nn.BatchNorm2d, nn.InstanceNorm2d)
+    assert [type(layer) for layer in found] == ([] if kind is None else [kind] * 7)
 
 
 # ---- super-resolution ----

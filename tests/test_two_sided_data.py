@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gan_cli.data.degrade import Downscale, Masks, downscale, enlarge
+from gan_cli.data.degrade import Downscale, Masks, downscale, enlarge, filled_smoothly
 from gan_cli.data.layout import Side, find_pairs, find_single, find_unpaired, held_out_rows
 from gan_cli.data.order import Batches
 from gan_cli.data.translation import Degraded, Pairs, Unpaired
@@ -607,6 +607,22 @@ def test_downscaling_keeps_plain_pictures_and_their_range() -> None:
     large = enlarge(edge, 2)
     assert large.shape == (1, 1, 32, 32)
     assert (large.min(), large.max()) == (-1, 1)
+
+
+def test_a_smooth_filling_by_hand() -> None:
+    """Known pixels stay; a hole in a plain picture gets its level, between two levels it lies between them."""
+    mask = torch.zeros(1, 1, 16, 13)
+    mask[..., 4:12, 3:9] = 1
+    plain_one = torch.full((1, 1, 16, 13), 0.3)
+    torch.testing.assert_close(filled_smoothly(plain_one * (1 - mask), mask), plain_one)
+    sides = torch.full((1, 1, 16, 13), -0.5)
+    sides[..., 6:] = 0.5
+    filled = filled_smoothly(sides * (1 - mask), mask)
+    assert torch.equal(filled * (1 - mask), sides * (1 - mask))
+    hole = filled[..., 4:12, 3:9]
+    assert -0.5 <= hole.min() < hole.max() <= 0.5
+    assert hole[..., 0].mean() < hole[..., -1].mean()
+    assert torch.equal(filled_smoothly(plain_one * 0, mask * 0 + 1), plain_one * 0)  # nothing is known
 
 
 def masked(kind: str, area: float, count: int = 200, side: int = 32, seed: int = 3) -> dict[str, Tensor]:
