@@ -37,7 +37,7 @@ format: setup  ## format the code
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-learning: setup  ## train and judge the README's results table (needs DATA=folder with FashionMNIST/raw; over an hour)
+learning: setup  ## train and judge the tables of results in the README (needs DATA=folder with the data sets; hours)
 	$(BIN)/python benchmarks/learning.py --data $(DATA)
 
 speed: setup  ## start-up times and steps per second, side by side

@@ -49,6 +49,7 @@ class Table:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     gates: list[tuple[str, bool]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     good: bool = True
 
     def row(self, name: str, *cells: str, folder: Path | None = None) -> None:
@@ -66,7 +67,8 @@ class Table:
         head = ["", "images seen", "minutes", *self.columns]
         lines = [" | ".join(head), "|".join(["---", *["---:"] * (len(head) - 1)]), *map(" | ".join, self.rows)]
         gates = "\n".join(f"- {'passes' if passed else 'FAILS'}: {sentence}" for sentence, passed in self.gates)
-        return "\n".join([f"{self.title}\n", *(f"| {line} |" for line in lines), "", gates])
+        notes = [f"- {note}" for note in self.notes]
+        return "\n".join([f"{self.title}\n", *(f"| {line} |" for line in lines), "", gates, *notes])
 
 
 class Rows:
@@ -99,7 +101,7 @@ def paired(trained: Trained) -> dict[str, Tensor]:
 
 
 def training_targets(trained: Trained) -> Tensor:
-    config = {**trained.config, "dataset": {**trained.config["dataset"], "split": "train"}}
+    config = {**trained.config, "dataset": {**trained.config["dataset"], "split": "train", "load_resolution": None}}
     data = build_data(config, [])
     return data.fetch(torch.arange(len(data)), CPU)["target"]
 
@@ -186,9 +188,10 @@ def medgan(rows: Rows) -> Table | None:
     title = "medgan_translation, T1 slices to tissue at 64x64, held-out slices:"
     table, found = from_pairs(rows, title, root, commands, names[2], LEAST_SLICES)
     if names[0] in found and names[1] in found:
-        for number, what, unit in [(0, "PSNR", " dB"), (1, "SSIM", "")]:
+        for number, what in enumerate(("PSNR, dB", "SSIM")):
             gap = found[names[0]][number] - found[names[1]][number]
-            table.gates.append((f"{what} above one U-block of equal parameters and time by {gap:.3f}{unit}", True))
+            side = "above" if gap > 0 else "below"
+            table.notes.append(f"{abs(gap):.3f} {side} one U-block of equal parameters and time in {what}")
     return table
 
 
