@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gan_cli.cli.check import check_fields
+from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.complete import complete
 from gan_cli.cli.folder import config_folder
 from gan_cli.run_folder import NOT_LEARNED
