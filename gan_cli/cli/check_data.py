@@ -1,0 +1,162 @@
+"""The part of the check that sets a model against its data set: fields, sides, sizes, channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from gan_cli.cli.complete import fitting_resolution, resolution_fits
+from gan_cli.errors import UserError
+
+
+def check_data(config: dict[str, Any]) -> None:
+    """Refuse a model that can't work with what its data set gives.
+
+    Args:
+        config: plain and complete (`config.plain`), its model's fields already judged by `check_fields`.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    check_resolution(config)
+    check_scale(config)
+    check_sides(config)
+    check_degradation(config["dataset"])
+    check_perceptual(config)
+    check_crop(config["dataset"])
+
+
+def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[str, Any]]]) -> None:
+    """A model needs what its data set provides: images, labels, points.
+
+    Args:
+        config: composed, its interpolations may be unresolved.
+        options: gives each group's options with their raw YAML, to name those that would fit.
+    """
+    needs = (config["model"].get("requires") or {}).get("fields", [])
+    has = (config["dataset"].get("provides") or {}).get("fields", [])
+    missing = [field for field in needs if field not in has]
+    if not missing:
+        return
+    model, dataset, siblings = chosen(config, "model"), chosen(config, "dataset"), options()
+    fit = [
+        n
+        for n, y in siblings.get("dataset", {}).items()
+        if set(needs) <= fields_of(y, config["model"])
+        and ("degradation" in y or not brings_degradation(config["model"]))
+    ]
+    words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
+    hint = ""
+    if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
+        hint = ", or pictures sorted into two or more sub-folders, one for each class"
+    if "label" in missing and (config["dataset"].get("provides") or {}).get("labelled_by"):
+        hint = f", or dataset.{config['dataset']['provides']['labelled_by']}=..., which makes labels"
+    other = [
+        n
+        for n, y in siblings.get("model", {}).items()
+        if set((y.get("requires") or {}).get("fields", [])) <= {*has, *fields_of(config["dataset"], y)}
+        and ("degradation" in config["dataset"] or not brings_degradation(y))
+    ]
+    instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
+    raise UserError(
+        f"model={model} needs {words}, and dataset={dataset} has none;"
+        f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
+    )
+
+
+WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target": "targets"}
+
+
+def fields_of(dataset: dict[str, Any], model: dict[str, Any]) -> set[str]:
+    """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
+    own = (dataset.get("provides") or {}).get("fields", [])
+    brought = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
+    return {*own, *(brought.get("provides") or {}).get("fields", [])}
+
+
+def brings_degradation(model: dict[str, Any]) -> bool:
+    """Whether a model makes its sources from good pictures, and so has no use for given ones."""
+    return bool((model.get("brings") or {}).get("degradation"))
+
+
+def check_scale(config: dict[str, Any]) -> None:
+    """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
+    wanted, given = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
+    if wanted is None or given is None or wanted == given:
+        return
+    size = "of the size of their targets" if wanted == 1 else f"{wanted} times smaller than their targets"
+    fit = "dataset=pairs" if wanted == 1 else "dataset=degraded"
+    raise UserError(
+        f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
+        f" {given} times smaller; {fit} fits"
+    )
+
+
+def check_sides(config: dict[str, Any]) -> None:
+    """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
+    dataset = config["dataset"]
+    source, target = dataset.get("source_channels"), dataset.get("channels")
+    for key in config["model"].get("requires", {}).get("same_channels", []):
+        value = reduce(lambda node, part: node[part], key.split("."), config["model"])
+        if value and source != target:
+            off = "false" if value is True else "0"
+            raise UserError(
+                f"model.{key}={str(value).lower()} needs both sides with as many channels, and those of"
+                f" dataset={chosen(config, 'dataset')} are {source} and {target}; say model.{key}={off} or"
+                f" dataset.source_channels={target}"
+            )
+
+
+def check_degradation(dataset: dict[str, Any]) -> None:
+    area = (dataset.get("degradation") or {}).get("area")
+    if area is not None and not 0 < area < 1:
+        raise UserError(
+            f"model.brings.degradation.area={area} must be between 0 and 1: the share of the picture that is missing"
+        )
+
+
+def check_perceptual(config: dict[str, Any]) -> None:
+    if config.get("perceptual") and "perceptual" not in config["model"]:
+        raise UserError(
+            f"model={chosen(config, 'model')} has no term for perceptual={chosen(config, 'perceptual')};"
+            " srgan and medgan_translation have one"
+        )
+
+
+def check_crop(dataset: dict[str, Any]) -> None:
+    padding, resolution = dataset.get("crop_padding") or 0, dataset.get("resolution") or 0
+    larger = dataset.get("load_resolution")
+    if larger is not None and larger < resolution:
+        raise UserError(f"dataset.load_resolution={larger} must be at least dataset.resolution={resolution}, or null")
+    if padding < 0 or (padding and padding >= resolution):
+        raise UserError(
+            f"dataset.crop_padding={padding} must be from 0 to {resolution - 1}, below dataset.resolution={resolution}"
+        )
+
+
+def check_resolution(config: dict[str, Any]) -> None:
+    rule = (config["model"].get("requires") or {}).get("resolution")
+    resolution = config["dataset"].get("resolution")
+    if not rule or resolution is None:
+        return
+    if resolution < 1:
+        raise UserError(f"dataset.resolution={resolution} must be at least 1")
+    for key in ("channels", "source_channels"):
+        if config["dataset"].get(key, 3) not in (1, 3):
+            raise UserError(f"dataset.{key}={config['dataset'].get(key)} must be 1 (grey) or 3 (colour)")
+    if resolution_fits(resolution, rule):
+        return
+    below = next((r for r in range(resolution, 0, -1) if resolution_fits(r, rule)), None)
+    above = fitting_resolution(resolution, rule)
+    kind = "powers of two" if rule.get("power_of_two") else f"multiples of {rule.get('multiple_of', 1)}"
+    near = f"{below} or {above}" if below else str(above)
+    raise UserError(
+        f"model={chosen(config, 'model')} makes resolutions that are {kind} from {rule['minimum']} up,"
+        f" not dataset.resolution={resolution}; nearest: {near}"
+    )
+
+
+def chosen(config: dict[str, Any], group: str) -> str:
+    """What the user typed for a group, or its target where there is no record of that."""
+    return str((config.get("choices") or {}).get(group) or config[group].get("_target_"))
