@@ -52,8 +52,8 @@ def folder_of(real_data: Path, name: str, proof: str) -> Path:
 @pytest.mark.parametrize(
     ("model", "name", "proof", "dataset", "expected"),
     [
-        ("pix2pix", "brain_slices/mri", "train/A", "pairs", {"resolution": 64, "channels": 1, "source_channels": 1}),
-        ("medgan_translation", "brain_slices/mri", "train/A", "pairs", {"resolution": 64}),
+        ("pix2pix", "brain_slices/mri", "train/A", "pairs", {"resolution": 128, "channels": 1, "source_channels": 1}),
+        ("medgan_translation", "brain_slices/mri", "train/A", "pairs", {"resolution": 128}),
         ("pix2pix", "emoji_pairs", "train/A", "pairs", {"resolution": 64, "channels": 3}),
         ("cyclegan", "emoji_styles", "testA", "unpaired", {"resolution": 64, "channels": 3, "source_channels": 3}),
         ("srgan", "photos", "train", "degraded", {"resolution": 32, "channels": 3}),
