@@ -18,6 +18,7 @@ from gan_cli.run_folder import flat, read_json, write_atomically, write_json
 from gan_cli.targets import META_KEYS
 
 FORMAT = 1
+BEST = "best.pt"
 
 
 def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int) -> Path:
@@ -28,20 +29,31 @@ def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int)
         content: tensors and plain containers; `content["progress"]["images"]` gives the name.
         summary: what the side file says besides the digest.
     """
-    import torch
-
-    images = content["progress"]["images"]
-    path = run / "checkpoints" / f"images-{images:09d}.pt"
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, buffer)
-    data = buffer.getvalue()
-    write_atomically(path, data)
-    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary})
+    path = run / "checkpoints" / f"images-{content['progress']['images']:09d}.pt"
+    write(path, content, summary)
     others = [other for other in listed(run) if other != path]  # a damaged newer one must not push this one out
     for old in others[keep - 1 :]:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink(missing_ok=True)
     return path
+
+
+def save_best(run: Path, content: dict[str, Any], summary: dict[str, Any]) -> Path:
+    """The checkpoint with the best score so far: `checkpoints/best.pt`, in place of the one before."""
+    path = run / "checkpoints" / BEST
+    write(path, content, summary)
+    return path
+
+
+def write(path: Path, content: dict[str, Any], summary: dict[str, Any]) -> None:
+    """A checkpoint's file, then its side file."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    data = buffer.getvalue()
+    write_atomically(path, data)
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary})
 
 
 def listed(run: Path) -> list[Path]:
@@ -75,6 +87,20 @@ def candidates(where: Path) -> list[Path]:
     if where.name == "checkpoints":
         where = where.parent
     return listed(where)
+
+
+def best_of(run: Path) -> Path:
+    """The file of a run's best checkpoint.
+
+    Raises:
+        UserError: the run kept none.
+    """
+    path = (run.parent if run.name == "checkpoints" else run) / "checkpoints" / BEST
+    if not path.is_file():
+        raise UserError(
+            f"{str(run)!r} kept no best checkpoint; a run does with trainer.keep_best=SCORE, or leave out best=true"
+        )
+    return path
 
 
 def model_facts(config: dict[str, Any]) -> dict[str, Any]:

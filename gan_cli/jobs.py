@@ -31,6 +31,8 @@ from gan_cli.types import State
 class Job:
     """Due when images seen cross a multiple of `every` (0: never)."""
 
+    enough = False  # whether the run may end here, before it has seen all its images
+
     def __init__(self, every: int, images: int) -> None:
         self.every, self.last = every, images
 

@@ -16,6 +16,17 @@ class Gaussian:
         """(count, Z) on the generator's device."""
         return torch.randn(count, self.size, generator=generator, device=generator.device)
 
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        """(N, Z) on the great circle from `a` to `b`, at `place` (N, 1) in [0, 1]; lengths go over evenly."""
+        length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+        angle = (a / length_a * b / length_b).sum(1, keepdim=True).clamp(-1, 1).acos()
+        sine = angle.sin()
+        weights = ((1 - place) * angle).sin() / sine, (place * angle).sin() / sine
+        around = weights[0] * a / length_a + weights[1] * b / length_b
+        straight = torch.lerp(a / length_a, b / length_b, place)  # (nearly) one direction has no circle
+        unit = torch.where(sine.abs() < 1e-4, straight, around)
+        return unit * torch.lerp(length_a, length_b, place)
+
 
 class Uniform:
     """Latents uniform in [-bound, bound]."""
@@ -27,3 +38,7 @@ class Uniform:
         """(count, Z) on the generator's device."""
         unit = torch.rand(count, self.size, generator=generator, device=generator.device)
         return unit.mul_(2 * self.bound).sub_(self.bound)
+
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        """(N, Z) on the line from `a` to `b`, at `place` (N, 1) in [0, 1]."""
+        return torch.lerp(a, b, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,20 @@ class Curves:
         self.writer.add_image(name, pixels, images)
         self.writer.flush()
 
-    def describe(self, config: dict[str, Any], text: str) -> None:
-        """Once, at the start of a run: the config as text, the HPARAMS row, the chart of both losses."""
+    def describe(self, config: dict[str, Any], text: str, scores: Iterable[str] = ()) -> None:
+        """Once, at the start of a run: the config as text, the HPARAMS row, the chart of both losses.
+
+        Args:
+            config: the composed config; its leaves are the row's hyper-parameters.
+            text: the same, to be read.
+            scores: names of what the run will be scored by: further columns of the row.
+        """
         from torch.utils.tensorboard.summary import hparams
 
         self.writer.add_text("config", "\n".join("    " + line for line in text.splitlines()), 0)
         metrics = {"loss/discriminator": 0.0, "loss/generator": 0.0}
-        for summary in hparams(simple(flat(config)), metrics):  # add_hparams would make a second run folder
+        columns = {**{f"score/{name}": 0.0 for name in scores}, **metrics}
+        for summary in hparams(simple(flat(config)), columns):  # add_hparams would make a second run folder
             self.writer._get_file_writer().add_summary(summary)
         self.writer.add_custom_scalars({"losses": {"both players": ["Multiline", list(metrics)]}})
         self.writer.flush()

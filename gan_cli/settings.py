@@ -25,6 +25,11 @@ class TrainerSettings:
     deterministic: bool = False
     processes: int = 1
     max_restarts: int = 0
+    evaluate_every_images: int = 0
+    evaluate_count: int = 10_000
+    evaluate_split: str | None = None
+    keep_best: str | None = None
+    patience_images: int | None = None
 
     # what may differ when a run goes on: none of it changes what is learned
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
@@ -37,6 +42,11 @@ class TrainerSettings:
         "status_every_s",
         "processes",
         "max_restarts",
+        "evaluate_every_images",
+        "evaluate_count",
+        "evaluate_split",
+        "keep_best",
+        "patience_images",
     )
 
 

@@ -17,6 +17,7 @@ from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
 from gan_cli.run_folder import digest_of, read_json, write_json
+from gan_cli.scoring import score_names
 from gan_cli.settings import TrainerSettings
 
 
@@ -98,7 +99,9 @@ def start_block(
 
 def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:
     """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
-    curves.describe(config, json.dumps(config, indent=2))
+    curves.describe(
+        config, json.dumps(config, indent=2), score_names(config.get("metric") or {}, config.get("features"))
+    )
     data = batches.data
     count = min(samples, len(data))
     reals = data.fetch(batches.order.indices(0, count), batches.device)

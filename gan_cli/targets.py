@@ -18,6 +18,7 @@ ALLOWED = (
     "gan_cli.latent.",
     "gan_cli.layers.",
     "gan_cli.losses.",
+    "gan_cli.metrics.",
     "gan_cli.models.",
     "gan_cli.penalties.",
     "gan_cli.settings.",

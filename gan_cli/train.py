@@ -16,9 +16,13 @@ import torch
 
 from gan_cli import checkpoint, distributed
 from gan_cli.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
+from gan_cli.data.folder import cache_folder
 from gan_cli.data.order import Batches
 from gan_cli.ema import EMA
 from gan_cli.errors import Interrupted, RunError
+from gan_cli.evaluation.evaluator import Evaluator
+from gan_cli.evaluation.job import Measure
+from gan_cli.evaluation.setting import Plan
 from gan_cli.gan import GAN, Phase
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
@@ -68,7 +72,7 @@ def loop(session: Session, stop: StopSignals) -> None:
         for job in session.jobs:
             if job.due(state):
                 job(state)
-        if distributed.any_process(stop.signal):
+        if distributed.any_process(stop.signal) or any(job.enough for job in session.jobs):
             return
 
 
@@ -102,7 +106,8 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
 def conclude(folder: Path, session: Session, stop: StopSignals, console: Console) -> dict[str, Any]:
     """The end of a run that saw all its images, or that a signal asked to stop."""
     state = session.state
-    if state.images < session.total_images:
+    early = state.images < session.total_images and any(job.enough for job in session.jobs)
+    if state.images < session.total_images and not early:
         for job in session.jobs:
             if isinstance(job, SaveCheckpoint):
                 job(state)
@@ -113,12 +118,14 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         )
     for job in session.jobs:
         job.finish(state)
-    result = {"status": "finished", "images": state.images}
+    scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
+    result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if console.path is not None:
         update_run(folder, **result)
         run = shown(folder)
         newest = max((folder / "samples").glob("images-*"), default=folder)
-        console(f"done       {state.images:,} images; samples in {shown(newest)}")
+        why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
+        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}")
         console(f"next       gan-sample checkpoint={shlex.quote(run)}")
         console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
         console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
@@ -150,8 +157,8 @@ def prepare(
     update = Updater(gan, device, settings.accumulate, settings.precision, meter)
     batches = Batches(data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size())
     if checkpoint.listed(folder):
-        path, content = checkpoint.load(folder, console)
-        restore(content, gan, phases, ema, update, state, meter, data)
+        path, stored = checkpoint.load(folder, console)
+        restore(stored, gan, phases, ema, update, state, meter, data)
         console(f"going on from {path}, {state.images:,} images")
     elif config.get("init_from"):
         source = start_from(config["init_from"], gan, ema, console)
@@ -167,16 +174,29 @@ def prepare(
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
     samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", examples)
-    save = SaveCheckpoint(
-        settings,
-        state,
-        folder,
-        meter,
-        content=lambda: snapshot(config, gan, phases, ema, update, state, meter, data),
-        summary=side_file(config, gan),
-    )
+
+    def content() -> dict[str, Any]:
+        return snapshot(config, gan, phases, ema, update, state, meter, data)
+
+    summary = side_file(config, gan)
+    measures: list[Job] = []
+    if config.get("metric"):
+        evaluator = evaluator_of(config, settings, device, console, trust)
+        measures.append(
+            Measure(settings, state, folder, config, evaluator, gan, ema, content, summary, curves, console)
+        )
+    save = SaveCheckpoint(settings, state, folder, meter, content, summary)
     status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
-    return Session(gan, phases, batches, ema, state, update, [log, samples, save, status], settings.total_images)
+    jobs = [log, samples, *measures, save, status]
+    return Session(gan, phases, batches, ema, state, update, jobs, settings.total_images)
+
+
+def evaluator_of(
+    config: dict[str, Any], settings: TrainerSettings, device: torch.device, console: Console, trust: Sequence[str]
+) -> Evaluator:
+    """What scores the run's model: `metric` in `features`."""
+    how = Plan(settings.evaluate_count, settings.evaluate_split)
+    return Evaluator(config, config["metric"], config.get("features"), how, device, cache_folder(), trust, console)
 
 
 def side_file(config: dict[str, Any], gan: GAN) -> dict[str, Any]:

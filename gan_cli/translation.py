@@ -26,6 +26,8 @@ class Translator(GAN):
 
     Attributes:
         critic_features: whether `reconstruction` compares in the critic's features, which then is trained in any case.
+        compared: rows of `preview` that are judged as sets, made and real, by the suffix of their scores.
+        score_rule: how `scores` looks at the pictures, for the protocol.
 
     Args:
         generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). Its attribute `multiple`, if it
@@ -42,6 +44,8 @@ class Translator(GAN):
     directions: tuple[str, ...] = ("a_to_b",)
     takes_mask: ClassVar[bool] = False
     critic_features: ClassVar[bool] = False
+    compared: ClassVar[dict[str, tuple[str, str]]] = {"": ("output", "target")}
+    score_rule: ClassVar[str] = "psnr over all channels, ssim of the luma"
 
     def __init__(
         self,

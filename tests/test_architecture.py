@@ -17,11 +17,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
-    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data", "metrics"),
-    2: ("losses", "penalties"),
+    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data", "scoring"),
+    2: ("losses", "penalties", "metrics"),
     3: ("gan", "translation"),
     4: ("models", "update", "build", "snapshot"),
-    5: ("train", "sample", "translate", "preview", "jobs", "launch", "start"),
+    5: ("train", "sample", "translate", "preview", "jobs", "launch", "start", "report", "evaluation"),
     6: ("cli",),
 }
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines
@@ -174,6 +174,7 @@ WITHOUT_TORCH = [
     "gan_cli.cli.callbacks, gan_cli.cli.check, gan_cli.cli.resume, gan_cli.cli.help, gan_cli.cli.quoting",
     "gan_cli.checkpoint, gan_cli.run_folder, gan_cli.settings, gan_cli.targets, gan_cli.errors",
     "gan_cli.data.folder",
+    "gan_cli.cli.report, gan_cli.report.listing, gan_cli.report.page, gan_cli.report.sweep",
     "gan_cli.launch",
 ]
 

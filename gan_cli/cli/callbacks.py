@@ -64,11 +64,25 @@ class CheckFirst(Callback):
         outcome.summarise([(cell, read_json(cell / "run.json") or {}) for cell in self.cells])
 
 
+class CheckEvaluate(Callback):
+    """For `gan-evaluate`: the same."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        refuse(UserError("gan-evaluate has no sweeps of its own: say sweep=FOLDER to score every cell of one"))
+
+
 class CheckSample(Callback):
     """For `gan-sample`: nothing to make a folder for; its task checks by itself."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         refuse(UserError("gan-sample has no sweeps: call it once for each checkpoint"))
+
+
+class CheckReport(Callback):
+    """For `gan-report`."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        refuse(UserError("gan-report takes no -m: sweep=FOLDER reports on all cells of a sweep at once"))
 
 
 def refuse(error: Exception) -> NoReturn:

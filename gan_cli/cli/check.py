@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.cli.check_data import check_data, chosen
+from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.folder import root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
@@ -37,6 +38,7 @@ def check(config: dict[str, Any]) -> None:
     check_whole_batch(config)
     check_terms(config)
     check_optimizer(config["optimizer"])
+    check_scoring(config)
     check_files(config)
     check_init_from(config)
 

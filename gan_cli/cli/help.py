@@ -35,7 +35,36 @@ Examples:
   gan-sample checkpoint=outputs/RUN input=FOLDER direction=b_to_a      the other way, for cyclegan
   gan-sample checkpoint=outputs/RUN input=IMAGE mask=IMAGE             fill what is white in the mask"""
 
-ORDER = ("model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "perceptual", "experiment")
+REPORT_EXAMPLES = """\
+Examples:
+  gan-report                                                all runs in outputs/
+  gan-report runs=FOLDER output=FOLDER                      the runs below a folder; also runs.md and runs.csv
+  gan-report sweep=outputs/sweeps/NAME                      tables, and report.md, report.csv, report.html beside them
+  gan-report sweep=outputs/sweeps/NAME by=fid_classifier at=best
+  gan-report sweep=outputs/sweeps/NAME output=FOLDER        the three files in another folder"""
+
+EVALUATE_EXAMPLES = """\
+Examples:
+  gan-evaluate checkpoint=outputs/RUN metric=[fid,precision_recall] features=classifier
+  gan-evaluate checkpoint=outputs/RUN metric=[fid,kid,inception_score] features=inception count=50_000
+  gan-evaluate checkpoint=outputs/RUN metric=[psnr,ssim]                     pix2pix, srgan: against the targets
+  gan-evaluate sweep=outputs/sweeps/NAME metric=[fid] features=classifier    every cell; then gan-report sweep=...
+  gan-evaluate a=MADE b=REAL metric=[fid,kid] features=inception             two folders of pictures, no model
+  gan-train metric=[fid] features=classifier trainer.evaluate_every_images=50_000 trainer.keep_best=fid_classifier"""
+
+ORDER = (
+    "model",
+    "loss",
+    "penalty",
+    "dataset",
+    "optimizer",
+    "trainer",
+    "augment",
+    "perceptual",
+    "metric",
+    "features",
+    "experiment",
+)
 
 
 def train_help(folders: Iterable[Path]) -> str:
@@ -49,7 +78,7 @@ def train_help(folders: Iterable[Path]) -> str:
     ]
     groups = {file.parent.name for folder in folders for file in folder.glob("*/*.yaml")}
     for group in sorted(groups, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
-        several = ", several as [a,b]" if group == "penalty" else ""
+        several = ", several as [a,b]" if group in ("penalty", "metric") else ""
         lines.append(f"{group}= (one of{several})")
         files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
         lines += [f"  {file.stem:<22} {first_comment(file)}" for file in files]
@@ -62,6 +91,24 @@ def sample_help(folder: Path) -> str:
     usage = "Usage: gan-sample checkpoint=RUN_OR_FILE [KEY=VALUE ...]"
     keys = root_keys(folder / "sample.yaml")
     return "\n".join(["gan-sample: samples from a trained model.", "", usage, "", "Keys:", *keys, "", SAMPLE_EXAMPLES])
+
+
+def evaluate_help(folder: Path) -> str:
+    """What `gan-evaluate --help` prints."""
+    lines = ["gan-evaluate: scores, each with the protocol that made it.", ""]
+    lines += ["Usage: gan-evaluate checkpoint=RUN_OR_FILE metric=[NAME,...] [features=NAME] [KEY=VALUE ...]", ""]
+    for group, note in (("metric", ", several as [a,b]"), ("features", "")):
+        lines.append(f"{group}= (one of{note})")
+        lines += [f"  {file.stem:<24} {first_comment(file)}" for file in sorted((folder / group).glob("*.yaml"))]
+        lines.append("")
+    return "\n".join([*lines, "Keys:", *root_keys(folder / "evaluate.yaml"), "", EVALUATE_EXAMPLES])
+
+
+def report_help(folder: Path) -> str:
+    """What `gan-report --help` prints."""
+    about = "gan-report: tables and a page of a sweep's scores, or a list of runs."
+    usage = "Usage: gan-report [sweep=FOLDER | runs=FOLDER] [KEY=VALUE ...]"
+    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folder / "report.yaml"), "", REPORT_EXAMPLES])
 
 
 def first_comment(file: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from gan_cli.cli.folder import config_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 
 
@@ -50,7 +51,8 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
     text = str(error).strip()
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        options = [str(name) for name in error.options or []]
+        found = sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))  # Hydra tells none of a list
+        options = [str(name) for name in error.options or found]
         if not group:
             return f"there is no config {option!r}"
         return f"{group}={option} does not exist{meant(option, options)}; {group} is one of {', '.join(options)}"

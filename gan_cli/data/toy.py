@@ -39,6 +39,11 @@ class Gaussians:
         self.fingerprint = f"{arrangement}-{self.deviation}-{count}"
         self.note = ""
 
+    @property
+    def modes(self) -> tuple[Tensor, float]:
+        """Centres (M, 2) and the deviation about them."""
+        return self.centres, self.deviation
+
     def __len__(self) -> int:
         return len(self.points)
 

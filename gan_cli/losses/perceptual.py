@@ -29,6 +29,8 @@ class Features(nn.Module):
         scale: factor on all features.
     """
 
+    group = "perceptual"  # of the command line, for error messages
+
     def __init__(
         self,
         network: nn.Module,
@@ -60,7 +62,7 @@ class Features(nn.Module):
         """
         path = Path(self.weights).expanduser()
         if not path.is_file():
-            raise UserError(f"the weights perceptual.weights={str(path)!r} do not exist; name a state_dict's file")
+            raise UserError(f"the weights {self.group}.weights={str(path)!r} do not exist; name a state_dict's file")
         return path
 
     def load(self) -> None:
@@ -75,7 +77,7 @@ class Features(nn.Module):
         known = dict(network.named_modules())
         for name in self.layers:
             if name not in known:
-                raise UserError(f"perceptual.layers has {name!r}, which is no layer of {self.described()}")
+                raise UserError(f"{self.group}.layers has {name!r}, which is no layer of {self.described()}")
         path = self.file()
         try:
             network.load_state_dict(self.part(torch.load(path, map_location="cpu", weights_only=True)))

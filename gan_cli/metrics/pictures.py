@@ -29,6 +29,11 @@ def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) ->
     are several.
     """
     a, b = (prepared(picture, border, on_luma) for picture in (made, wanted))
+    return similarity(a, b)[0].flatten(1).mean(1)
+
+
+def similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps of SSIM and of its contrast-structure factor, both (N, C, H - 10, W - 10), of (N, C, H, W) in 0..255."""
     at = torch.arange(WINDOW, dtype=torch.float64, device=a.device) - WINDOW // 2
     line = torch.exp(-at.square() / (2 * 1.5**2))
     line = line / line.sum()
@@ -42,8 +47,8 @@ def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) ->
     var_a, var_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
     covariance = blurred(a * b) - mean_a * mean_b
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    alike = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return (alike / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).flatten(1).mean(1)
+    contrast = (2 * covariance + c2) / (var_a + var_b + c2)
+    return (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1) * contrast, contrast
 
 
 def ssim_if_any(made: Tensor, wanted: Tensor, border: int = 0) -> dict[str, Tensor]:

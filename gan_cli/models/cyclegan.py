@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ class CycleGAN(Translator):
     """
 
     directions = ("a_to_b", "b_to_a")
+    compared: ClassVar[dict[str, tuple[str, str]]] = {"_a_to_b": ("fake_b", "b"), "_b_to_a": ("fake_a", "a")}
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class SRGAN(Translator):
         perceptual: features in which the adversarial stage compares; None: pixels.
     """
 
+    score_rule = "psnr and ssim of the luma, without a border of scale pixels"
+
     def __init__(
         self,
         generator: nn.Module,

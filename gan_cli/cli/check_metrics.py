@@ -1,0 +1,103 @@
+"""The part of the check that sets metrics and features against each other, the model and its data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gan_cli.cli.signatures import check_arguments
+from gan_cli.errors import UserError
+from gan_cli.scoring import features_name, score_names
+from gan_cli.targets import check_allowed, targets_in
+
+GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
+PICTURES = {"image", "target", "b"}
+
+
+def check_choice(metrics: dict[str, Any], features: dict[str, Any] | None, trust: Sequence[str]) -> None:
+    """Metrics and features among themselves.
+
+    Raises:
+        UserError: one that can't be built, or that lacks its features.
+    """
+    for path, node in targets_in({"metric": metrics, **({"features": features} if features else {})}):
+        check_allowed(node["_target_"], trust)
+        check_arguments(path, node)
+    for name, node in metrics.items():
+        requires = node.get("requires") or {}
+        only = requires.get("only_features")
+        if requires.get("features") and not features:
+            fit = [only] if only else ["classifier", "inception", "module"]
+            raise UserError(f"metric={name} compares features: say features={' or '.join(fit)}")
+        if only and features_name(features) != only:
+            raise UserError(f"metric={name} needs features={only}, not {features_name(features)}")
+        if requires.get("logits") and not ((features or {}).get("provides") or {}).get("logits"):
+            raise UserError(f"metric={name} needs features with classes: features=classifier or inception")
+
+
+def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dict[str, Any] | None) -> None:
+    """Metrics against a model and its data set.
+
+    Raises:
+        UserError: the first that does not fit.
+    """
+    dataset, model = config["dataset"], config["model"]
+    has = set((dataset.get("provides") or {}).get("fields", []))
+    chosen = config.get("choices") or {}
+    given = GIVEN & set((model.get("requires") or {}).get("fields", []))
+    data = f"dataset={chosen.get('dataset', dataset.get('_target_'))}"
+    label = f"model={chosen.get('model', model.get('_target_'))}"
+    for name, node in metrics.items():
+        requires = node.get("requires") or {}
+        (field,) = requires.get("fields", ["picture"])
+        if field == "picture" and not has & PICTURES:
+            raise UserError(f"metric={name} needs pictures, and {data} has none; metric=modes is for points")
+        if field == "point" and "point" not in has:
+            raise UserError(f"metric={name} needs points of known modes (dataset=gaussians), and {data} has none")
+        if field == "target" and not ("target" in has and given):
+            raise UserError(
+                f"metric={name} needs a model whose pictures have targets (pix2pix, srgan, inpainting, ...)"
+            )
+        if requires.get("latent") and given:
+            raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
+        if requires.get("conditional") and model.get("num_classes") is None:
+            raise UserError(f"metric={name} needs a conditional model (cgan, cdcgan), and {label} has no classes")
+        if requires.get("split") and "split" not in dataset:
+            raise UserError(f"metric={name} needs held-out pictures, and {data} has no test split")
+        if requires.get("features") and features_name(features) == "classifier" and "label" not in has:
+            raise UserError(
+                f"features=classifier is trained on labels, and {data} has none; use features=inception or module"
+            )
+
+
+def check_scoring(config: dict[str, Any]) -> None:
+    """The scores that a run asks for in training.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    trainer, metrics, features = config["trainer"], config.get("metric") or {}, config.get("features")
+    for key, least in (("evaluate_every_images", 0), ("evaluate_count", 2)):
+        if trainer[key] < least:
+            raise UserError(f"trainer.{key}={trainer[key]} must be at least {least}")
+    patience, decides = trainer["patience_images"], trainer["keep_best"]
+    if patience is not None and patience < 1:
+        raise UserError(f"trainer.patience_images={patience} must be at least 1, or null")
+    if not metrics:
+        for key in ("keep_best", "patience_images", "evaluate_every_images"):
+            if trainer[key]:
+                raise UserError(f"trainer.{key} needs scores: say metric=[fid] features=classifier, for one")
+        return
+    check_choice(metrics, features, config.get("trust") or [])
+    check_metrics(config, metrics, features)
+    names = score_names(metrics, features)
+    if patience is not None and decides is None:
+        raise UserError("trainer.patience_images waits for a score to get better: say which, trainer.keep_best=SCORE")
+    if decides is not None and names.get(stem(decides)) is None:
+        known = ", ".join(name for name, better in names.items() if better)
+        raise UserError(f"trainer.keep_best={decides} is no score of this run with a better end; it has {known}")
+
+
+def stem(name: str) -> str:
+    """A score's name without the direction of a model that goes both ways."""
+    return name.removesuffix("_a_to_b").removesuffix("_b_to_a")

@@ -1,0 +1,200 @@
+"""`gan-evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from gan_cli import __version__
+from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.cli import outcome
+from gan_cli.cli.check_metrics import check_choice, check_metrics
+from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.folder import config_folder
+from gan_cli.cli.help import evaluate_help
+from gan_cli.cli.quoting import flags_first, quoted
+from gan_cli.cli.sentences import exit_code_of, say, sentence
+from gan_cli.errors import RunError, UserError
+from gan_cli.run_folder import read_json, write_json
+from gan_cli.scoring import METRICS_FILE, Score, append_scores
+from gan_cli.targets import make_importable
+
+if TYPE_CHECKING:
+    from gan_cli.evaluation.evaluator import Evaluator
+
+SOURCES = "say what to score: checkpoint=RUN, sweep=FOLDER, or a=FOLDER b=FOLDER"
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), lambda: outcome.names("evaluate")))
+
+
+def command(arguments: list[str]) -> int:
+    if "--version" in arguments:
+        print(f"gan_cli {__version__}")
+        return 0
+    if "--help" in arguments or "-h" in arguments:
+        print(evaluate_help(config_folder()))
+        return 0
+    register_resolvers()
+    sys.argv[1:] = quoted(flags_first(arguments))
+    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="evaluate")(task)()
+    return outcome.code
+
+
+def task(config: DictConfig) -> None:
+    try:
+        wanted: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        wanted["choices"] = dict(HydraConfig.get().runtime.choices)
+        evaluate(wanted)
+    except MissingMandatoryValue as error:
+        raise SystemExit(say(sentence(error, list), 2)) from error
+    except (UserError, RunError) as error:
+        raise SystemExit(say(str(error), error.exit_code)) from error
+
+
+def evaluate(wanted: dict[str, Any]) -> None:
+    """Check what was asked for, then score and write; prints a table.
+
+    Raises:
+        UserError: input that can't work; nothing was written.
+    """
+    check(wanted)
+    make_importable(wanted["trust"])
+    output = None if wanted["output"] is None else Path(wanted["output"]).expanduser()
+    if output is not None and output.exists() and not wanted["overwrite"]:
+        raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
+    if wanted["a"] is not None:
+        found = {f"{wanted['a']} against {wanted['b']}": of_folders(wanted)}
+    elif wanted["sweep"] is not None:
+        found = of_sweep(wanted, Path(wanted["sweep"]).expanduser())
+    else:
+        where = Path(wanted["checkpoint"]).expanduser()
+        found = {str(where): of_checkpoint(wanted, where, {})}
+    if output is not None:
+        lines = {name: [asdict(score) for score in scores] for name, scores in found.items()}
+        write_json(output, lines)
+        print(f"scores in {output}")
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """Of the options alone."""
+    given = [name for name in ("checkpoint", "sweep", "a") if wanted[name] is not None]
+    if not given and wanted["b"] is None:
+        raise UserError(SOURCES)
+    if len(given) != 1 or (wanted["a"] is None) != (wanted["b"] is None):
+        raise UserError(f"{SOURCES}; one of these at a time")
+    for key, least in (("count", 2), ("batch_size", 1), ("seed", 0)):
+        value = wanted[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"{key}={value!r} must be a whole number from {least} up")
+    if wanted["split"] not in (None, "train", "valid", "test", "all"):
+        raise UserError(f"split={wanted['split']!r} is unknown; use train, test or all")
+    for key in ("ema", "best", "overwrite"):
+        if not isinstance(wanted[key], bool):
+            raise UserError(f"{key}={wanted[key]!r} must be true or false")
+    if str(wanted["device"]).split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+        raise UserError(f"device={wanted['device']!r} is unknown; use auto, cpu, cuda or mps")
+    if not isinstance(wanted["trust"], list):
+        raise UserError("trust takes a list of packages: trust=[my_package]")
+    if not wanted["metric"]:
+        options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
+        raise UserError(f"say which scores: metric=[{','.join(options[:2])}]; there are {', '.join(options)}")
+    check_choice(wanted["metric"], wanted.get("features"), wanted["trust"])
+
+
+def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:
+    """Score one run's model; appends to its metrics.jsonl."""
+    path = best_of(where) if wanted["best"] else where
+    newest_summary(path)  # before torch is loaded: is there anything at all?
+
+    from gan_cli.sample import load_trained
+
+    trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"])
+    check_metrics(trained.config, wanted["metric"], wanted.get("features"))
+    evaluator = evaluator_for(trained.config, wanted, evaluators)
+    scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
+    run = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
+    append_scores(run, scores)
+    print(f"\n{trained.path}, {trained.images:,} images")
+    show(scores)
+    print(f"also in {run / METRICS_FILE}", flush=True)
+    return scores
+
+
+def evaluator_for(config: dict[str, Any], wanted: dict[str, Any], known: dict[str, Evaluator]) -> Evaluator:
+    """One for all cells of a data set: its real side is then made once."""
+    from gan_cli.data.folder import cache_folder
+    from gan_cli.evaluation.evaluator import Evaluator
+    from gan_cli.evaluation.setting import Plan
+    from gan_cli.machine import pick_device
+
+    key = json.dumps(config["dataset"], sort_keys=True)
+    if key not in known:
+        how = Plan(wanted["count"], wanted["split"], wanted["seed"], wanted["batch_size"], wanted["ema"])
+        device = pick_device(wanted["device"])
+        known[key] = Evaluator(
+            config, wanted["metric"], wanted.get("features"), how, device, cache_folder(), wanted["trust"]
+        )
+    return known[key]
+
+
+def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
+    """Every cell that has a checkpoint; the others are named, and make the exit code 1.
+
+    Raises:
+        UserError: no cell has one.
+    """
+    cells = sorted(file.parent for file in folder.glob("*/run.json"))
+    if not cells:
+        raise UserError(f"{str(folder)!r} is not a sweep's folder: it holds no folder with a run.json")
+    found: dict[str, list[Score]] = {}
+    evaluators: dict[str, Evaluator] = {}
+    for number, cell in enumerate(cells, 1):
+        print(f"\n[{number} of {len(cells)}] {cell.name}", end="", flush=True)
+        try:
+            found[str(cell)] = of_checkpoint(wanted, cell, evaluators)
+        except (UserError, RunError) as error:
+            status = (read_json(cell / "run.json") or {}).get("status", "unknown")
+            print(f"\n{cell} ({status}): {error}", file=sys.stderr, flush=True)
+            outcome.code = 1
+    if not found:
+        raise UserError(f"no cell of {str(folder)!r} could be scored")
+    return found
+
+
+def of_folders(wanted: dict[str, Any]) -> list[Score]:
+    from gan_cli.evaluation.folders import folder_scores
+    from gan_cli.evaluation.setting import Plan
+    from gan_cli.machine import pick_device
+
+    how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"])
+    a, b = (Path(wanted[side]).expanduser() for side in "ab")
+    device = pick_device(wanted["device"])
+    scores = folder_scores(a, b, wanted["metric"], wanted.get("features"), how, device, wanted["trust"])
+    print(f"\n{a} against {b}")
+    show(scores)
+    return scores
+
+
+def show(scores: list[Score]) -> None:
+    """A table, and below it the protocol that all of them share."""
+    width = max(len(score.name) for score in scores)
+    for score in scores:
+        end = f"{score.better} is better" if score.better else ""
+        options = {key: value for key, value in score.protocol["metric"].items() if key != "name"}
+        words = "  ".join(f"{key} {value}" for key, value in options.items())
+        print(f"  {score.name:<{width}}  {score.value:>12.6g}  {end:<16}  {words}".rstrip())
+    first = next((score.protocol for score in scores if "features" in score.protocol), scores[0].protocol)
+    for part in ("features", "real", "fake"):
+        if part in first:
+            print(f"  {part}: " + ", ".join(f"{key} {value}" for key, value in first[part].items()))

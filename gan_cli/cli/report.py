@@ -1,0 +1,97 @@
+"""`gan-report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from gan_cli import __version__
+from gan_cli.cli import outcome
+from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.folder import config_folder
+from gan_cli.cli.help import report_help
+from gan_cli.cli.quoting import flags_first, quoted
+from gan_cli.cli.sentences import exit_code_of, say
+from gan_cli.errors import RunError, UserError
+from gan_cli.report.listing import Listing
+from gan_cli.report.page import as_html
+from gan_cli.report.sweep import read_sweep
+from gan_cli.report.written import as_csv, as_markdown
+from gan_cli.run_folder import write_atomically
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), lambda: outcome.names("report")))
+
+
+def command(arguments: list[str]) -> int:
+    """Carry out a command line; returns its exit code."""
+    if "--version" in arguments:
+        print(f"gan_cli {__version__}")
+        return 0
+    if "--help" in arguments or "-h" in arguments:
+        print(report_help(config_folder()))
+        return 0
+    register_resolvers()
+    sys.argv[1:] = quoted(flags_first(arguments))
+    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="report")(task)()
+    return outcome.code
+
+
+def task(config: DictConfig) -> None:
+    try:
+        report(OmegaConf.to_container(config))  # type: ignore[arg-type]
+    except (UserError, RunError) as error:
+        raise SystemExit(say(str(error), error.exit_code)) from error
+
+
+def report(wanted: dict[str, Any]) -> None:
+    """Check what was asked for, read, print, write.
+
+    Raises:
+        UserError: input that can't work; nothing was written.
+    """
+    check(wanted)
+    output = None if wanted["output"] is None else Path(str(wanted["output"])).expanduser()
+    if output is not None and output.exists() and not output.is_dir():
+        raise UserError(f"output={str(output)!r} is a file; name a folder")
+    if wanted["sweep"] is None:
+        runs = "outputs" if wanted["runs"] is None else str(wanted["runs"])
+        return list_runs(Path(runs).expanduser(), output)
+    folder = Path(str(wanted["sweep"])).expanduser()
+    by = None if wanted["by"] is None else str(wanted["by"])
+    sweep = read_sweep(folder, by, wanted["at"])
+    text = as_markdown(sweep)
+    print(text, flush=True)
+    write(output or folder, {"report.md": text, "report.csv": as_csv(sweep), "report.html": as_html(sweep)})
+
+
+def list_runs(folder: Path, output: Path | None) -> None:
+    """`runs=`: the list, and its files where an output is wanted."""
+    listing = Listing(folder)
+    text = listing.as_markdown()
+    print(text, flush=True)
+    if output is not None:
+        write(output, {"runs.md": text, "runs.csv": listing.as_csv()})
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        write_atomically(folder / name, text.encode("utf-8", errors="replace"))
+    print(f"written: {', '.join(str(folder / name) for name in files)}")
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: options that don't go together.
+    """
+    if wanted["sweep"] is not None and wanted["runs"] is not None:
+        raise UserError("sweep= makes tables of one sweep and runs= a list of all runs: give one of them")
+    if wanted["sweep"] is None and (wanted["by"] is not None or wanted["at"] != "newest"):
+        raise UserError("by= and at= are about a sweep's tables: give sweep=FOLDER with them")

@@ -1,0 +1,142 @@
+"""Scores of a trained model, each with the protocol that made it.
+
+Works from a notebook: `Evaluator(config, metrics, features).scores(trained)`. Training scores by the same lines, on a
+copy of the averaged weights, so that both give the same numbers and training is not touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_cli.build import instantiate
+from gan_cli.errors import UserError
+from gan_cli.evaluation.pictures import translated
+from gan_cli.evaluation.samples import drawn, protocol
+from gan_cli.evaluation.setting import FEATURES, Plan, Setting
+from gan_cli.machine import versions
+from gan_cli.metrics.evidence import Evidence, Metric, enough
+from gan_cli.metrics.features import Extractor
+from gan_cli.metrics.lpips import LPIPS
+from gan_cli.sample import Trained
+from gan_cli.scoring import Score, full_name
+from gan_cli.translation import Translator
+
+
+class Evaluator:
+    """Scores models of one data set; the real side is made once, on first use.
+
+    Args:
+        config: a run's composed config: its data set is the reference.
+        metrics: YAML nodes by name, with their `requires` and `provides`.
+        features: YAML node of the extractor, or None.
+        how: counts, split, seed.
+        device: where networks work.
+        cache: folder for statistics and classifiers; None keeps none.
+        trust: packages whose classes may be used.
+        warn: told what a user should know.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        metrics: dict[str, dict[str, Any]],
+        features: dict[str, Any] | None = None,
+        how: Plan | None = None,
+        device: torch.device | None = None,
+        cache: Path | None = None,
+        trust: Sequence[str] = (),
+        warn: Callable[[str], None] = print,
+    ) -> None:
+        how, device = how or Plan(), device or torch.device("cpu")
+        self.nodes, self.features, self.trust = metrics, features, trust
+        self.metrics = made_metrics(metrics, trust)
+        needs = frozenset().union(*(metric.needs for metric in self.metrics.values()))
+        self.setting = Setting(config, needs, features, how, device, cache, trust, warn)
+        self.setting.pair_scorers = [metric.of_pair for metric in self.metrics.values() if isinstance(metric, LPIPS)]
+
+    def scores(self, trained: Trained, checkpoint: str | None = None) -> list[Score]:
+        """All scores of a model.
+
+        Args:
+            trained: the model.
+            checkpoint: what file its weights are in, for the record.
+
+        Raises:
+            UserError: the model or its data can't carry a metric; samples that are not finite.
+        """
+        made: list[Score] = []
+        setting = self.setting
+        for suffix, evidence, about in self.sides(trained):
+            for name, metric in self.metrics.items():
+                made += [
+                    Score(full + suffix, value, better, trained.images, checkpoint, whole)
+                    for full, value, better, whole in carried_out(
+                        name,
+                        metric,
+                        self.nodes[name],
+                        self.features,
+                        setting.extractor,
+                        evidence,
+                        about,
+                        setting.how.seed,
+                    )
+                ]
+        return made
+
+    def sides(self, trained: Trained) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
+        """What is compared: one pair of sides, or for a model that goes both ways one each way."""
+        if isinstance(trained.gan, Translator):
+            evidence, about = translated(self.setting, trained, trained.gan)
+            yield from ((suffix, one, about) for suffix, one in evidence.items())
+        else:
+            yield "", drawn(self.setting, trained), protocol(self.setting)
+
+
+def made_metrics(nodes: dict[str, dict[str, Any]], trust: Sequence[str]) -> dict[str, Metric]:
+    """From their YAML, by name."""
+    return {name: instantiate(node, trust) for name, node in nodes.items()}
+
+
+def carried_out(
+    name: str,
+    metric: Metric,
+    node: dict[str, Any],
+    features: dict[str, Any] | None,
+    extractor: Extractor | None,
+    evidence: Evidence,
+    about: dict[str, Any],
+    seed: int,
+) -> Iterator[tuple[str, float, str | None, dict[str, Any]]]:
+    """A metric's scores: full name, value, better end, protocol.
+
+    Raises:
+        UserError: too few samples; a score that is not finite.
+    """
+    check_counts(name, metric, evidence)
+    whole: dict[str, Any] = {"metric": {"name": name, **metric.protocol(evidence)}}
+    if metric.needs & FEATURES and extractor is not None:
+        whole["features"] = extractor.protocol()
+    whole = {**whole, **about, "seed": seed, "versions": versions()}
+    for score, value in metric.of(evidence).items():
+        full = full_name(score, node, features)
+        if not math.isfinite(value):
+            raise UserError(f"{full} came out as {value}: these pictures can't be compared so")
+        yield full, value, node["provides"]["scores"].get(score), whole
+
+
+def check_counts(name: str, metric: Metric, evidence: Evidence) -> None:
+    """
+    Raises:
+        UserError: a side is smaller than a metric needs.
+    """
+    if metric.needs & {"moments", "features"}:
+        evidence.real.settle()
+        enough(name, evidence.real.count, metric.least, "real pictures")
+    if metric.needs & {"moments", "features", "logits"}:
+        evidence.fake.settle()
+        enough(name, evidence.fake.count, metric.least, "pictures to judge (count=)")

@@ -1,0 +1,129 @@
+"""Scores during training: on a copy of the averaged weights, so that nothing of the run is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gan_cli import checkpoint, distributed
+from gan_cli.build import build_game, build_medium
+from gan_cli.ema import EMA
+from gan_cli.evaluation.evaluator import Evaluator
+from gan_cli.gan import GAN
+from gan_cli.jobs import Job
+from gan_cli.log import Console, Curves
+from gan_cli.sample import Trained
+from gan_cli.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
+from gan_cli.settings import TrainerSettings
+from gan_cli.types import State
+
+
+class Measure(Job):
+    """Scores the run, keeps its best checkpoint, and ends it when nothing gets better.
+
+    Process 0 scores, the others wait: samples must not depend on how many there are.
+
+    Args:
+        settings: how often, what decides, how long to wait.
+        state: where the run is.
+        folder: the run's.
+        config: the composed config, with `metric` and `features`.
+        evaluator: scores a model.
+        gan, ema: the run's own, of which a copy is scored.
+        content, summary: as for a checkpoint.
+        curves, console: told every score.
+        names: each score's better end, by full name.
+    """
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        state: State,
+        folder: Path,
+        config: dict[str, Any],
+        evaluator: Evaluator,
+        gan: GAN,
+        ema: EMA,
+        content: Callable[[], dict[str, Any]],
+        summary: dict[str, Any],
+        curves: Curves | None,
+        console: Console,
+    ) -> None:
+        super().__init__(settings.evaluate_every_images, state.images)
+        self.folder, self.config, self.evaluator, self.gan, self.ema = folder, config, evaluator, gan, ema
+        self.content, self.summary, self.curves, self.console = content, summary, curves, console
+        self.decides, self.patience = settings.keep_best, settings.patience_images
+        self.names = score_names(config["metric"], config.get("features"))
+        self.copy: Trained | None = None
+        self.latest: dict[str, float] = {}
+        self.best: float | None = None
+        self.best_at, self.scored_at = state.images, -1
+        if distributed.rank() == 0:
+            take_back(folder, state.images)
+            self.recall()
+
+    def recall(self) -> None:
+        """The best score so far, from what the run has written: a resumed run goes on with it."""
+        seen = [line for line in read_scores(self.folder) if line.get("checkpoint") is None]
+        for line in seen:
+            self.scored_at = max(self.scored_at, line["images"])
+            self.latest[line["name"]] = line["value"]
+            if line["name"] == self.decides:
+                self.consider(line["value"], line["images"])
+
+    def consider(self, value: float, images: int) -> bool:
+        better = self.names.get(str(self.decides).removesuffix("_a_to_b").removesuffix("_b_to_a"))
+        if better is None or not is_better(value, self.best, better):
+            return False
+        self.best, self.best_at = value, images
+        return True
+
+    def __call__(self, state: State) -> None:
+        if self.scored_at == state.images:
+            return
+        self.scored_at = state.images
+        if distributed.rank() == 0:
+            self.score(state)
+        waited = self.patience is not None and state.images - self.best_at >= self.patience
+        self.enough = bool(distributed.any_process(int(waited and distributed.rank() == 0)))
+
+    def finish(self, state: State) -> None:
+        self(state)
+
+    def score(self, state: State) -> None:
+        begun = time.monotonic()
+        scores = self.evaluator.scores(self.as_loaded(state.images))
+        append_scores(self.folder, scores)
+        self.latest = {score.name: score.value for score in scores}
+        if self.curves is not None:
+            self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
+        told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
+        mark = ""
+        for score in scores:
+            if score.name == self.decides and self.consider(score.value, state.images):
+                self.keep(score, state)
+                mark = "   best so far, kept"
+        self.console(f"scores     {told}   ({time.monotonic() - begun:.0f} s){mark}")
+
+    def as_loaded(self, images: int) -> Trained:
+        """The run's model as `gan-evaluate` would load it from a checkpoint of this moment."""
+        if self.copy is None:
+            game = build_game(self.config, self.evaluator.trust).to(self.evaluator.setting.device).eval()
+            medium = build_medium(self.config, self.evaluator.trust)
+            path = self.folder / "checkpoints"
+            self.copy = Trained(
+                game, game.generators, medium, self.config, [], path, images, self.evaluator.setting.device
+            )
+        self.copy.gan.load_state_dict(self.gan.state_dict())
+        for name, weights in self.ema.state_dict().items():
+            self.copy.generators[name].load_state_dict(weights)
+        self.copy.images = images
+        return self.copy
+
+    def keep(self, score: Score, state: State) -> None:
+        """The best checkpoint, beside the newest ones."""
+        best = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
+        content = self.content()
+        checkpoint.save_best(self.folder, content, {**self.summary, "progress": content["progress"], "score": best})

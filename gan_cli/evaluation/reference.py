@@ -1,0 +1,145 @@
+"""The real side of scores: pictures of a run's data set, and what they are in features, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_cli.build import build_data, locate
+from gan_cli.data.medium import to_pixels
+from gan_cli.data.order import Data
+from gan_cli.errors import UserError
+from gan_cli.metrics.features import Extractor, Labelled
+from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.randomness import permutation
+from gan_cli.run_folder import write_atomically
+
+FORMAT = 1  # of the kept statistics
+
+
+class Reference:
+    """Real pictures of one data set.
+
+    Args:
+        config: a run's composed config.
+        batch_size: pictures at a time.
+        device: where they go.
+        trust: packages whose classes the config may use.
+    """
+
+    def __init__(self, config: dict[str, Any], batch_size: int, device: torch.device, trust: Sequence[str]) -> None:
+        self.config, self.batch_size, self.device, self.trust = config, batch_size, device, trust
+        self._data: dict[str, Data] = {}
+        self.name = str((config.get("choices") or {}).get("dataset") or config["dataset"]["_target_"])
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether part of the data set is held out from training."""
+        made = locate(self.config["dataset"]["_target_"], self.trust)
+        return "split" in inspect.signature(made).parameters
+
+    def data(self, split: str) -> Data:
+        """The data set's split, without jitter; the whole of one that has no splits.
+
+        Raises:
+            UserError: the data set is not there any more.
+        """
+        if split not in self._data:
+            dataset = dict(self.config["dataset"])
+            if self.has_splits:
+                dataset["split"] = split
+            self._data[split] = build_data({**self.config, "dataset": dataset}, self.trust)
+        return self._data[split]
+
+    def rows(self, split: str, count: int) -> Tensor:
+        """Which pictures stand for the data set: `count` by a fixed draw, or all of fewer; in order."""
+        size = len(self.data(split))
+        return torch.arange(size) if count >= size else permutation(size, "reference")[:count].sort().values
+
+    def batches(self, split: str, count: int) -> Iterator[dict[str, Tensor]]:
+        """Fields of the chosen pictures."""
+        data = self.data(split)
+        for rows in self.rows(split, count).split(self.batch_size):
+            yield data.fetch(rows, self.device)
+
+    def pixels(self, split: str, count: int) -> Tensor:
+        """(N, C, R, R) uint8, or points (N, D), all at once."""
+        parts = [whole(fields) for fields in self.batches(split, count)]
+        return torch.cat([to_pixels(part) if part.dim() == 4 else part.cpu() for part in parts])
+
+    def labels(self, split: str, count: int) -> Tensor:
+        return torch.cat([fields["label"].cpu() for fields in self.batches(split, count)])
+
+    def labelled(self, split: str) -> Labelled | None:
+        """All pictures of a split with their labels; None for data without labels."""
+        data = self.data(split)
+        if not data.class_names:
+            return None
+        return Labelled(self.pixels(split, len(data)), self.labels(split, len(data)), len(data.class_names))
+
+    def digest(self, split: str, count: int) -> str:
+        """Of every pixel that stands for the data set: a changed data set never meets kept statistics."""
+        state = hashlib.sha256()
+        for fields in self.batches(split, count):
+            state.update(to_pixels(whole(fields)).contiguous().numpy().tobytes())
+        return state.hexdigest()[:16]
+
+
+def whole(fields: dict[str, Tensor]) -> Tensor:
+    """What a model of plain samples makes: the images, or the points."""
+    return fields["image"] if "image" in fields else fields["point"]
+
+
+def statistics_of(batches: Iterator[Tensor], extractor: Extractor, keep: bool) -> FeatureStatistics:
+    """Of pictures (N, C, H, W) uint8, batch by batch."""
+    made = FeatureStatistics(keep)
+    for pixels in batches:
+        made.add(*extractor(pixels))
+    return made
+
+
+def kept_statistics(
+    key: dict[str, Any], cache: Path | None, make: Callable[[], FeatureStatistics], keep: bool
+) -> FeatureStatistics:
+    """From the cache where it has them, else made and put there.
+
+    Args:
+        key: all that they depend on: data, counts, resolution, preprocessing, weights.
+        cache: folder; None keeps nothing.
+        make: called without arguments where there are none.
+        keep: whether the features themselves are wanted.
+    """
+    digest = hashlib.sha256(json.dumps({"format": FORMAT, "keep": keep, **key}, sort_keys=True).encode()).hexdigest()
+    file = cache / f"features-{digest[:24]}.pt" if cache else None
+    if file is not None and file.is_file():
+        try:
+            return FeatureStatistics.of_state(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as error:  # unpickling a torn file raises whatever it likes: it is made anew
+            file.unlink(missing_ok=True)
+            del error
+    made = make()
+    if file is not None:
+        buffer = io.BytesIO()
+        torch.save(made.state_dict(), buffer)
+        try:
+            write_atomically(file, buffer.getvalue())
+        except OSError:  # a full or read-only disk costs time, not the score
+            return made
+    return made
+
+
+def need_splits(reference: Reference, name: str) -> None:
+    """
+    Raises:
+        UserError: a metric wants held-out pictures and the data set holds none out.
+    """
+    if not reference.has_splits:
+        raise UserError(f"metric={name} needs held-out pictures, and dataset={reference.name} has no test split")

@@ -1,0 +1,39 @@
+"""Are samples of the class that was asked for, and do they teach a classifier (Ravuri & Vinyals 2019)?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_cli.errors import UserError
+from gan_cli.metrics.classifier import accuracy, trained_classifier
+from gan_cli.metrics.evidence import Evidence, Metric
+
+
+class ClassificationAccuracy(Metric):
+    """Train on synthetic, test on real: the share of real held-out pictures that a classifier trained on nothing but
+    samples puts in their class; and the share of samples that the classifier of the real data sees as what they were
+    asked for. Both from 0 to 1, higher is better.
+    """
+
+    needs = frozenset({"images", "asked", "test_images", "logits"})
+
+    def of(self, evidence: Evidence) -> dict[str, float]:
+        images, asked = evidence.fakes, evidence.asked
+        if asked is None or images is None or evidence.test_images is None or evidence.test_labels is None:
+            raise UserError("metric=classification_accuracy needs a conditional model (cgan and cdcgan are) and labels")
+        seen = evidence.fake.logits.argmax(1)
+        taught = trained_classifier(images, asked, evidence.num_classes)
+        return {
+            "classification_accuracy": accuracy(taught, evidence.test_images, evidence.test_labels),
+            "asked_accuracy": share_of(seen, asked),
+        }
+
+    def protocol(self, evidence: Evidence) -> dict[str, Any]:
+        return {"tested_on": 0 if evidence.test_images is None else len(evidence.test_images)}
+
+
+def share_of(seen: Tensor, asked: Tensor) -> float:
+    return float(torch.eq(seen, asked).double().mean())

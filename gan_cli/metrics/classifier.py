@@ -1,0 +1,120 @@
+"""A small classifier of a data set's own labels: features where Inception's mean nothing (digits, clothes, scans)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, max_pool2d, relu
+
+from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.run_folder import write_atomically
+
+FEATURES = 64
+LARGEST = 64  # pixels: larger pictures are brought down to it
+EPOCHS, LEAST_STEPS, BATCH = 3, 1400, 128
+
+
+class Classifier(nn.Module):
+    """Three convolution blocks and a penultimate layer of 64.
+
+    Args:
+        channels: C of the pictures.
+        side: their height and width, a multiple of 8.
+        classes: K.
+    """
+
+    def __init__(self, channels: int, side: int, classes: int) -> None:
+        super().__init__()
+        self.side = side
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for a, b in [(channels, 24), (24, 48), (48, 64)]
+        )
+        self.penultimate = nn.Linear(64 * (side // 8) ** 2, FEATURES)
+        self.dropout = nn.Dropout(0.3)
+        self.last = nn.Linear(FEATURES, classes)
+
+    def seen(self, pixels: Tensor) -> Tensor:
+        """(N, C, H, W) in 0..255 -> what the network takes, (N, C, side, side) in [-1, 1]; antialiased, not rounded."""
+        images = pixels.float() / 127.5 - 1
+        if tuple(images.shape[2:]) == (self.side, self.side):
+            return images
+        return interpolate(images, size=(self.side, self.side), mode="bicubic", antialias=True, align_corners=False)
+
+    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Class features (N, 64), and texture (N, 144): mean and spread over space of the first two blocks."""
+        texture, x = [], image
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number < 2:
+                texture += [x.mean((2, 3)), x.std((2, 3))]
+            x = max_pool2d(x, 2)
+        return relu(self.penultimate(x.flatten(1))), torch.cat(texture, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, side, side) in [-1, 1] -> logits (N, K)."""
+        return self.last(self.dropout(self.features(image)[0]))
+
+
+def side_for(height: int, width: int) -> int:
+    """The side that a classifier of such pictures has: a multiple of 8 from 8 to 64."""
+    return max(8, min(LARGEST, min(height, width) // 8 * 8))
+
+
+def trained_classifier(pixels: Tensor, labels: Tensor, num_classes: int, cache: Path | None = None) -> Classifier:
+    """Trained with a fixed seed, in evaluation mode; touches no other random state.
+
+    Args:
+        pixels: (N, C, H, W) uint8.
+        labels: (N,), int64.
+        num_classes: K.
+        cache: folder for its weights, kept by a digest of the data; None keeps nothing.
+    """
+    file = cache / f"classifier-{digest(pixels, labels, num_classes)}.pt" if cache else None
+    with torch.random.fork_rng(devices=[]):
+        seed_everything("classifier")
+        classifier = Classifier(pixels.shape[1], side_for(*pixels.shape[2:]), num_classes)
+        classifier.to(memory_format=torch.channels_last)  # a quarter faster
+        if file and file.exists():
+            classifier.load_state_dict(torch.load(file, weights_only=True))
+            return classifier.eval().requires_grad_(False)
+        with torch.enable_grad():
+            fit(classifier, pixels, labels)
+    if file:
+        buffer = io.BytesIO()
+        torch.save(classifier.state_dict(), buffer)
+        write_atomically(file, buffer.getvalue())
+    return classifier.eval().requires_grad_(False)
+
+
+def fit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> None:
+    steps = max(EPOCHS * len(pixels) // BATCH, LEAST_STEPS)
+    optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    generator = generator_for("cpu", "classifier")
+    for _ in range(steps):
+        rows = torch.randint(len(pixels), (BATCH,), generator=generator)
+        optimizer.zero_grad()
+        cross_entropy(classifier(classifier.seen(pixels[rows])), labels[rows]).backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def accuracy(classifier: Classifier, pixels: Tensor, labels: Tensor) -> float:
+    """Share of (N, C, H, W) uint8 that are put in their class (N,)."""
+    seen = torch.cat([classifier(classifier.seen(some)).argmax(1) for some in pixels.split(500)])
+    return float((seen == labels).double().mean())
+
+
+def digest(pixels: Tensor, labels: Tensor, num_classes: int) -> str:
+    """Of the size, every pixel, every label, and how the classifier is made."""
+    words = (tuple(pixels.shape), num_classes, FEATURES, LARGEST, EPOCHS, LEAST_STEPS, BATCH)
+    state = hashlib.blake2b(repr(words).encode(), digest_size=8)
+    for part in (pixels, labels):
+        state.update(part.contiguous().numpy().data)
+    return state.hexdigest()

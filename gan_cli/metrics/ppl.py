@@ -1,0 +1,38 @@
+"""Perceptual path length (Karras et al. 2019): how far pictures move in features for a small step in the latent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.errors import UserError
+from gan_cli.metrics.evidence import Evidence, Metric
+
+
+class PathLength(Metric):
+    """Mean of d(G(z(t)), G(z(t + e)))^2 / e^2 over random paths z and places t; lower is smoother.
+
+    d is the distance of unit-length features. As published, the lowest and highest hundredth are left out; unlike
+    it, d is not LPIPS but the chosen features', whose name the score carries. z moves on a great circle.
+
+    Args:
+        paths: how many.
+        step: e, of the path's length.
+        space: "z", or "w" behind the mapping of a model that has one (there the path is straight).
+    """
+
+    needs = frozenset({"path"})
+
+    def __init__(self, paths: int = 1000, step: float = 1e-4, space: str = "z") -> None:
+        if paths < 1 or not 0 < step < 1 or space not in ("z", "w"):
+            raise ValueError("paths must be at least 1, step between 0 and 1, space z or w")
+        self.paths, self.step, self.space = paths, step, space
+
+    def of(self, evidence: Evidence) -> dict[str, float]:
+        if evidence.path is None:
+            raise UserError("metric=ppl needs a model with latents; this one is given pictures")
+        lengths = evidence.path(self.paths, self.step, self.space).double()
+        low, high = lengths.quantile(0.01), lengths.quantile(0.99)
+        return {"ppl": float(lengths[(lengths >= low) & (lengths <= high)].mean())}
+
+    def protocol(self, evidence: Evidence) -> dict[str, Any]:
+        return {"paths": self.paths, "step": self.step, "space": self.space}

@@ -1,0 +1,36 @@
+"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and is all that is real covered?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.neighbours import radii, within
+
+
+class PrecisionRecall(Metric):
+    """Shares of one side that lie in the other's balls, each ball about a point out to its k-th nearest neighbour.
+
+    Precision: samples in the balls of reals. Recall: reals in the balls of samples. Both from 0 to 1, higher is
+    better. One outlier with a large ball can lift either; see `density_coverage`.
+
+    Args:
+        k: neighbours; 3 as published.
+    """
+
+    needs = frozenset({"features"})
+
+    def __init__(self, k: int = 3) -> None:
+        if k < 1:
+            raise ValueError("k must be at least 1")
+        self.k, self.least = k, k + 1
+
+    def of(self, evidence: Evidence) -> dict[str, float]:
+        real, fake = evidence.real.features, evidence.fake.features
+        return {
+            "precision": float((within(fake, real, radii(real, self.k)) > 0).double().mean()),
+            "recall": float((within(real, fake, radii(fake, self.k)) > 0).double().mean()),
+        }
+
+    def protocol(self, evidence: Evidence) -> dict[str, Any]:
+        return {"k": self.k}

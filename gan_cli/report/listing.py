@@ -1,0 +1,111 @@
+"""What runs there are below a folder: parts, progress, status, best scores, size."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gan_cli.errors import UserError
+from gan_cli.report.runs import Point, Run, best_of, runs_below
+from gan_cli.report.text import NONE, comma_separated, hours, listed, markdown, number, plural, size
+
+HEADER = ("run", "parts", "images", "done", "status", "h:mm", "best scores", "size")
+
+
+class Listing:
+    """All runs in and below a folder, newest first.
+
+    Raises:
+        UserError: no such folder, or no run in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {str(folder)!r} with runs; runs=FOLDER names another")
+        runs, self.closed = runs_below(folder)
+        if not runs:
+            raise UserError(f"there are no runs in {str(folder)!r} or below it; gan-train makes some in outputs/")
+        self.folder = folder
+        self.runs = sorted(runs, key=started, reverse=True)
+        counts = Counter(name for name, _ in keys_of(runs))
+        self.unlike = {name for name, count in counts.items() if count > 1}  # scores of several protocols
+        self.bytes = {run.name: bytes_below(run.folder) for run in runs}
+
+    def notes(self) -> list[str]:
+        """Sentences on what the table does not show."""
+        found = [f"{problem}." for run in self.runs for problem in run.problems] + [f"{text}." for text in self.closed]
+        if self.unlike:
+            names = listed(sorted(self.unlike), "or")
+            found.insert(0, f"Not every {names} can be compared with every other: equal [digests], equal protocols.")
+        return found
+
+    def as_markdown(self) -> str:
+        """The table with a line above that sums up, and notes below."""
+        rows = []
+        for run in self.runs:
+            total = run.number("total_images")
+            done = f"{100 * run.images / total:.0f} %" if total else NONE
+            images = f"{run.images:,}" + (f" of {int(total):,}" if total else "")
+            rows.append(
+                [
+                    *(run.name, run.parts or NONE, images if run.record else NONE, done, run.status),
+                    *(hours(run.number("seconds")), best_scores(run, self.unlike) or NONE, size(self.bytes[run.name])),
+                ]
+            )
+        head = f"{plural(len(self.runs), 'run')} in {self.folder}, {size(sum(self.bytes.values()))}, newest first."
+        notes = "\n".join(f"- {note}" for note in self.notes())
+        table = markdown(HEADER, rows, [2, 3, 5, 7])
+        return "\n\n".join(filter(None, ["# Runs", head, table, notes])) + "\n"
+
+    def as_csv(self) -> str:
+        """A line for each run; a column for each score and protocol, with the best value."""
+        names = {key: f"{key[0]} [{key[1]}]" for key in keys_of(self.runs)}
+        lines = []
+        for run in self.runs:
+            parts = run.record.get("parts")
+            line: dict[str, Any] = {"run": run.name, **{g: (parts or {}).get(g) for g in ("model", "loss", "dataset")}}
+            line |= {key: run.record.get(key) for key in ("images", "total_images", "seconds", "seed", "started")}
+            line |= {"status": run.status, "bytes": self.bytes[run.name], "notes": run.record.get("notes")}
+            line |= {names[key]: best_of(run.scores[key]).value if key in run.scores else None for key in names}
+            lines.append(line)
+        return comma_separated(lines)
+
+
+def keys_of(runs: list[Run]) -> list[tuple[str, str]]:
+    return sorted({key for run in runs for key in run.scores})
+
+
+def best_scores(run: Run, unlike: set[str]) -> str:
+    """`fid_classifier 12.30, kid 0.004120`; with the protocol's digest where a name has several."""
+
+    def text(point: Point) -> str:
+        return f"{point.name} {number(point.value)}" + (f" [{point.digest}]" if point.name in unlike else "")
+
+    return ", ".join(text(best_of(run.scores[key])) for key in sorted(run.scores))
+
+
+def started(run: Run) -> float:
+    """Seconds since 1970, by run.json; by the folder's own date where it can't be read."""
+    try:
+        return datetime.strptime(str(run.record.get("started")), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    except ValueError:
+        pass
+    try:
+        return run.folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def bytes_below(folder: Path) -> int:
+    """The sizes of all files in a folder and below it; what vanishes meanwhile counts nothing."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                continue
+    return total

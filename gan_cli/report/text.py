@@ -1,0 +1,97 @@
+"""Tables and numbers as text: Markdown that reads well in a terminal, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+NONE = "-"  # an empty place of a table
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A Markdown table whose columns are aligned in the source too.
+
+    Args:
+        right: the columns of numbers.
+    """
+    cells = [[clean(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (cell.rjust(w) if n in right else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths)))  # noqa: B905
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * (w - 1) + ":" if n in right else "-" * w for n, w in enumerate(widths)]
+    return "\n".join([line(cells[0]), f"| {' | '.join(rule)} |", *map(line, cells[1:])])
+
+
+def clean(cell: str) -> str:
+    """Text that can't leave its cell, nor bring HTML into the page that shows the Markdown."""
+    one_line = " ".join(str(cell).split())
+    return one_line.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
+    """CSV with a header of all keys, in the order in which they first come; None is an empty field."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def decimals_for(values: Sequence[float]) -> int:
+    """Decimals that show four digits of the smallest of some numbers of one column."""
+    sizes = [abs(value) for value in values if value]
+    return min(6, max(0, 3 - math.floor(math.log10(min(sizes))))) if sizes else 2
+
+
+def fixed(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}"
+
+
+def number(value: float) -> str:
+    """A number by itself: four digits."""
+    return fixed(value, decimals_for([value]))
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def spoken(value: Any) -> str:
+    """A value of a config as it is typed: `null`, `true`, `[r1,r2]`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(spoken(item) for item in value)}]"
+    return str(value)
+
+
+def hours(seconds: float | None) -> str:
+    """`h:mm`."""
+    if seconds is None:
+        return NONE
+    minutes = int(seconds) // 60
+    return f"{minutes // 60:,}:{minutes % 60:02d}"
+
+
+def size(count: float) -> str:
+    """Bytes for a person: `3.4 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

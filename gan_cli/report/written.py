@@ -1,0 +1,136 @@
+"""A sweep's report as Markdown and as CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.report.sweep import Row, Setting, Sweep, Table
+from gan_cli.report.text import NONE, comma_separated, fixed, hours, listed, markdown, number, plural
+
+
+def summary(sweep: Sweep) -> str:
+    """One sentence: `4 cells, 2 settings of loss: 3 finished, 1 diverged.`"""
+    counts: dict[str, int] = {}
+    for run in sweep.cells:
+        counts[run.status] = counts.get(run.status, 0) + 1
+    ends = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    of = f" of {listed(sweep.parameters)}" if sweep.parameters else ""
+    return f"{plural(len(sweep.cells), 'cell')}, {plural(len(sweep.settings), 'setting')}{of}: {ends}."
+
+
+def which_counts(sweep: Sweep) -> str:
+    """Which value of a cell is in the means, as a sentence."""
+    if sweep.at == "best":
+        return "Of each cell its best score counts (at=best), or its newest where a score has no better end."
+    return "Of each cell the score at its newest images counts (at=newest)."
+
+
+def parameter_header(sweep: Sweep) -> list[str]:
+    return sweep.parameters or ["setting"]
+
+
+def parameter_cells(sweep: Sweep, setting: Setting) -> list[str]:
+    return list(setting.values) if sweep.parameters else ["all cells"]
+
+
+def row_cells(row: Row, decimals: int) -> list[str]:
+    """Seeds, mean, spread, best, its images: the columns after the parameters."""
+    spread = "none (n=1)" if row.spread is None else fixed(row.spread, decimals)
+    best = [NONE, NONE] if row.best is None else [fixed(row.best.value, decimals), at_images(row.best.images)]
+    return [row.counted(), fixed(row.mean, decimals), spread, *best, row_images(row)]
+
+
+ROW_HEADER = ("seeds", "mean", "spread", "best", "best at", "scored at")
+
+
+def at_images(images: int | None) -> str:
+    return NONE if images is None else f"{images:,}"
+
+
+def row_images(row: Row) -> str:
+    """At how many images the counted values were taken: a number, or from one to another."""
+    images = row.images()
+    return NONE if not images else " to ".join(f"{value:,}" for value in dict.fromkeys((images[0], images[-1])))
+
+
+def as_markdown(sweep: Sweep) -> str:
+    """The whole report, for a terminal and for a file."""
+    blocks = [f"# Report of the sweep {sweep.title}", summary(sweep)]
+    if sweep.tables:
+        blocks.append(
+            f"{which_counts(sweep)} Spread is the sample standard deviation over seeds; one seed alone has none."
+        )
+    blocks += [block for table in sweep.tables for block in table_blocks(sweep, table)]
+    if not sweep.tables:
+        blocks += ["## Final losses", losses_table(sweep), "Means of the last log point; losses rank nothing."]
+    if sweep.notes:
+        blocks.append("\n".join(f"- {note}" for note in sweep.notes))
+    blocks += ["## Cells", cells_table(sweep)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def table_blocks(sweep: Sweep, table: Table) -> list[str]:
+    header = [*parameter_header(sweep), *ROW_HEADER]
+    decimals = table.decimals()
+    rows = [[*parameter_cells(sweep, row.setting), *row_cells(row, decimals)] for row in table.rows]
+    numbers = range(len(header) - len(ROW_HEADER), len(header))
+    return [
+        f"## {table.title} ({table.direction()})",
+        markdown(header, rows, list(numbers)),
+        f"Protocol {table.digest}: {protocol_text(table.protocol)}",
+    ]
+
+
+def protocol_text(protocol: dict[str, str]) -> str:
+    """`features.name classifier, fake.count 10000, ...`"""
+    return ", ".join(f"{key} {value}" for key, value in protocol.items()) or "not recorded"
+
+
+def losses_table(sweep: Sweep) -> str:
+    names = sweep.losses()
+    header = [*parameter_header(sweep), "cells", *(name.removeprefix("loss/") for name in names)]
+    rows = []
+    for setting in sweep.settings:
+        losses = setting.final_losses()
+        shown = [number(losses[name]) if name in losses else NONE for name in names]
+        rows.append([*parameter_cells(sweep, setting), setting.statuses(), *shown])
+    first = len(header) - len(names)
+    return markdown(header, rows, list(range(first, len(header))))
+
+
+def cells_table(sweep: Sweep) -> str:
+    """Every cell with its end, in the order of the settings."""
+    ordered = [run for setting in sweep.settings for run in setting.cells] + sweep.strays
+    rows = []
+    for run in ordered:
+        total = run.number("total_images")
+        progress = f"{run.images:,}" + (f" of {int(total):,}" if total is not None else "")
+        scores = plural(sum(len(points) for points in run.scores.values()), "score")
+        rows.append([run.name, run.status, progress if run.record else NONE, hours(run.number("seconds")), scores])
+    return markdown(["cell", "status", "images", "h:mm", "scores"], rows, [2, 3, 4])
+
+
+def as_csv(sweep: Sweep) -> str:
+    """A line for each row of each table with all digits, and one for each setting that is in no table."""
+    rows = []
+    for table in sweep.tables:
+        rows += [line_of(sweep, row.setting, table, row) for row in table.rows]
+    tabled = {row.setting.values for table in sweep.tables for row in table.rows}
+    rows += [line_of(sweep, setting) for setting in sweep.settings if setting.values not in tabled]
+    rows += [{"cells": 1, "status": f"1 {run.status}", "folder": run.name} for run in sweep.strays]
+    return comma_separated(rows)
+
+
+def line_of(sweep: Sweep, setting: Setting, table: Table | None = None, row: Row | None = None) -> dict[str, Any]:
+    line: dict[str, Any] = {"score": None, "protocol": None, "better": None, "at": sweep.at}
+    line |= dict(zip(sweep.parameters, setting.values, strict=True))
+    line |= {"cells": len(setting.cells), "status": setting.statuses(), "scored": 0}
+    line |= dict.fromkeys(("mean", "spread", "best", "best_images", "least_images", "most_images"))
+    if table is not None and row is not None:
+        images = row.images()
+        line |= {"score": table.name, "protocol": table.digest, "better": table.better, "scored": len(row.points)}
+        line |= {"mean": row.mean, "spread": row.spread}
+        line |= {"best": row.best and row.best.value, "best_images": row.best and row.best.images}
+        line |= {"least_images": images[0] if images else None, "most_images": images[-1] if images else None}
+    line |= {f"final_{name.replace('/', '_')}": value for name, value in sorted(setting.final_losses().items())}
+    return line
