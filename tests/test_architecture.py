@@ -130,8 +130,9 @@ def calls_of(tree: ast.AST, name: str) -> list[int]:
 
 @pytest.mark.parametrize("call", ["backward", "step"])
 def test_update_alone_goes_backward_and_steps(call: str) -> None:
+    """The players' optimizers, that is; the classifier that judges them is no player."""
     where = {module_of(file) for file in FILES if calls_of(tree_of(file), call)}
-    assert where == {"update"}
+    assert where - {"metrics.classifier"} == {"update"}
     assert len(calls_of(tree_of(PACKAGE / "update.py"), call)) == 1
 
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from gan_cli import __version__
-from gan_cli.checkpoint import newest_summary
+from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers, slug
 from gan_cli.cli.folder import config_folder
@@ -62,6 +62,7 @@ def sample(wanted: dict[str, Any]) -> None:
     check(wanted)
     make_importable(wanted["trust"])
     where, output = Path(wanted["checkpoint"]).expanduser(), wanted["output"]
+    where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
     if wanted["input"] is not None:
         return translate(wanted, where)
@@ -138,7 +139,7 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"direction={wanted['direction']!r} is unknown; use {' or '.join(DIRECTIONS)}")
     if wanted["mask"] is not None and wanted["input"] is None:
         raise UserError("mask= says what is missing of a picture: give that picture with input=")
-    for key in ("ema", "overwrite"):
+    for key in ("ema", "best", "overwrite"):
         if not isinstance(wanted[key], bool):
             raise UserError(f"{key}={wanted[key]!r} must be true or false")
     if str(wanted["device"]).split(":")[0] not in ("auto", "cpu", "cuda", "mps"):

@@ -15,9 +15,10 @@ import torch
 
 from gan_cli.build import instantiate
 from gan_cli.errors import UserError
-from gan_cli.evaluation.pictures import translated
+from gan_cli.evaluation.pictures import chosen_rows, translated
 from gan_cli.evaluation.samples import drawn, protocol
 from gan_cli.evaluation.setting import FEATURES, Plan, Setting
+from gan_cli.gan import GAN
 from gan_cli.machine import versions
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.features import Extractor
@@ -88,6 +89,22 @@ class Evaluator:
                 ]
         return made
 
+    def ready(self, gan: GAN) -> None:
+        """Make the real side and the features now: what is missing or too little must stop a run before it begins.
+
+        Raises:
+            UserError: weights or data that are not there; fewer pictures than a metric needs.
+        """
+        setting = self.setting
+        if isinstance(gan, Translator):
+            setting.extractor  # noqa: B018  (made on first use)
+            real = fake = len(chosen_rows(setting.reference.data(setting.how.split or "test"), setting.how.count))
+        else:
+            setting.evidence()
+            real, fake = len(setting.reference.rows(setting.split, setting.how.count)), setting.how.count
+        for name, metric in self.metrics.items():
+            check_counts(name, metric, real, fake)
+
     def sides(self, trained: Trained) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
         """What is compared: one pair of sides, or for a model that goes both ways one each way."""
         if isinstance(trained.gan, Translator):
@@ -117,7 +134,9 @@ def carried_out(
     Raises:
         UserError: too few samples; a score that is not finite.
     """
-    check_counts(name, metric, evidence)
+    evidence.real.settle()
+    evidence.fake.settle()
+    check_counts(name, metric, evidence.real.count, evidence.fake.count)
     whole: dict[str, Any] = {"metric": {"name": name, **metric.protocol(evidence)}}
     if metric.needs & FEATURES and extractor is not None:
         whole["features"] = extractor.protocol()
@@ -129,14 +148,12 @@ def carried_out(
         yield full, value, node["provides"]["scores"].get(score), whole
 
 
-def check_counts(name: str, metric: Metric, evidence: Evidence) -> None:
+def check_counts(name: str, metric: Metric, real: int, fake: int) -> None:
     """
     Raises:
         UserError: a side is smaller than a metric needs.
     """
     if metric.needs & {"moments", "features"}:
-        evidence.real.settle()
-        enough(name, evidence.real.count, metric.least, "real pictures")
+        enough(name, real, metric.least, "real pictures")
     if metric.needs & {"moments", "features", "logits"}:
-        evidence.fake.settle()
-        enough(name, evidence.fake.count, metric.least, "pictures to judge (count=)")
+        enough(name, fake, metric.least, "pictures to judge (count=)")

@@ -61,6 +61,7 @@ class Measure(Job):
         self.best: float | None = None
         self.best_at, self.scored_at = state.images, -1
         if distributed.rank() == 0:
+            evaluator.ready(gan)
             take_back(folder, state.images)
             self.recall()
 

@@ -60,18 +60,19 @@ def facts(run: Run) -> str:
 
 
 def scores(run: Run) -> str:
-    """Newest and best of each score."""
-    rows = ""
+    """The newest value of each score, and the best of those that were taken more than once."""
+    rows, again = "", any(len(points) > 1 for points in run.scores.values())
     for (name, digest), points in run.scores.items():
         several = sum(1 for other, _ in run.scores if other == name) > 1
-        newest, best = points[-1], best_of(points)
-        best_at = f"{number(best.value)} at {best.images or 0:,}" if best.better and len(points) > 1 else NONE
         shown = escape(name) + (f' <span class="soft">{escape(digest)}</span>' if several else "")
-        rows += f'<tr><td>{shown}</td><td class="n">{number(newest.value)}</td><td class="n">{best_at}</td></tr>'
+        rows += f'<tr><td>{shown}</td><td class="n">{number(points[-1].value)}</td>'
+        best = best_of(points)
+        words = f"{number(best.value)} at {best.images or 0:,}" if best.better and len(points) > 1 else NONE
+        rows += (f'<td class="n">{words}</td>' if again else "") + "</tr>"
     if not rows:
         return ""
-    header = '<tr><th>score</th><th class="n">newest</th><th class="n">best</th></tr>'
-    return f'<table class="scores"><thead>{header}</thead><tbody>{rows}</tbody></table>'
+    header = '<th>score</th><th class="n">newest</th>' + ('<th class="n">best</th>' if again else "")
+    return f'<table class="scores"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def curves(run: Run) -> str:

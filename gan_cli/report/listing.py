@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import UserError
-from gan_cli.report.runs import Point, Run, best_of, runs_below
+from gan_cli.report.runs import PARTS, Point, Run, best_of, runs_below
 from gan_cli.report.text import NONE, comma_separated, hours, listed, markdown, number, plural, size
 
 HEADER = ("run", "parts", "images", "done", "status", "h:mm", "best scores", "size")
@@ -51,7 +51,13 @@ class Listing:
             images = f"{run.images:,}" + (f" of {int(total):,}" if total else "")
             rows.append(
                 [
-                    *(run.name, run.parts or NONE, images if run.record else NONE, done, run.status),
+                    *(
+                        run.name,
+                        " / ".join(str(part) for part in run.parts.values() if part is not None) or NONE,
+                        images if run.record else NONE,
+                        done,
+                        run.status,
+                    ),
                     *(hours(run.number("seconds")), best_scores(run, self.unlike) or NONE, size(self.bytes[run.name])),
                 ]
             )
@@ -65,8 +71,7 @@ class Listing:
         names = {key: f"{key[0]} [{key[1]}]" for key in keys_of(self.runs)}
         lines = []
         for run in self.runs:
-            parts = run.record.get("parts")
-            line: dict[str, Any] = {"run": run.name, **{g: (parts or {}).get(g) for g in ("model", "loss", "dataset")}}
+            line: dict[str, Any] = {"run": run.name, **dict.fromkeys(PARTS), **run.parts}
             line |= {key: run.record.get(key) for key in ("images", "total_images", "seconds", "seed", "started")}
             line |= {"status": run.status, "bytes": self.bytes[run.name], "notes": run.record.get("notes")}
             line |= {names[key]: best_of(run.scores[key]).value if key in run.scores else None for key in names}

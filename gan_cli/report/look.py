@@ -54,9 +54,9 @@ tbody tr.first td { background: var(--wash); }
 td.n, th.n { text-align: right; }
 td.mean { font-weight: 650; }
 th .ends { display: flex; justify-content: space-between; width: 170px; font-weight: 450; }
-dl.protocol { display: flex; flex-wrap: wrap; gap: 2px 22px; margin: 10px 2px 0; font-size: 13px; color: var(--soft); }
+dl.protocol { display: grid; gap: 1px; margin: 10px 2px 0; font-size: 13px; color: var(--soft); }
 dl.protocol div { display: flex; gap: 7px; }
-dl.protocol dt { font-weight: 600; }
+dl.protocol dt { font-weight: 600; min-width: 66px; }
 dl.protocol dd { margin: 0; overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 12px; padding: 0; list-style: none;
   font-size: 13.5px; }
@@ -65,6 +65,7 @@ dl.protocol dd { margin: 0; overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 14px; }
 figure { margin: 0; padding: 12px 12px 8px; }
 figcaption { font-weight: 600; font-size: 14px; margin: 0 4px 4px; overflow-wrap: anywhere; }
+svg.strip { display: block; }
 svg.panel { display: block; width: 100%; height: auto; }
 svg text { font-family: inherit; fill: var(--soft); }
 svg .tick { font-size: 10.5px; }

@@ -10,7 +10,15 @@ from gan_cli.report.look import STYLE
 from gan_cli.report.runs import Run
 from gan_cli.report.sweep import Row, Setting, Sweep, Table, how_to_score
 from gan_cli.report.text import NONE, fixed, number, plural, spoken
-from gan_cli.report.written import ROW_HEADER, parameter_cells, parameter_header, row_cells, summary, which_counts
+from gan_cli.report.written import (
+    ROW_HEADER,
+    parameter_cells,
+    parameter_header,
+    protocol_lines,
+    row_cells,
+    summary,
+    which_counts,
+)
 
 FEW = 24  # cells whose grids are shown large
 LARGE, SMALL = 512, 320  # widths of grids, pixels
@@ -40,8 +48,7 @@ def as_html(sweep: Sweep) -> str:
     """The page. The same folder gives the same bytes."""
     title = escape(sweep.title)
     width = LARGE if len(sweep.cells) <= FEW else SMALL
-    cells = [run for setting in sweep.settings for run in setting.cells] + sweep.strays
-    names = {run.name: sweep.named(setting) for setting in sweep.settings for run in setting.cells}
+    cells = [card(run, sweep.named(setting) if setting else "", width) for setting, run in sweep.ordered()]
     parts = [
         f'<p class="eyebrow">Report of a sweep</p><h1>{title}</h1><p class="soft">{escape(summary(sweep))}</p>',
         headline(sweep),
@@ -54,7 +61,7 @@ def as_html(sweep: Sweep) -> str:
         curves_section(sweep),
         "<h2>Cells</h2>",
         '<p class="soft">Each with the last grid of samples that it drew, in the order of the first table.</p>',
-        f'<div class="cells">{"".join(card(run, names.get(run.name, ""), width) for run in cells)}</div>',
+        f'<div class="cells">{"".join(cells)}</div>',
         f"<footer>Made by gan-report from the run folders in <code>{escape(str(sweep.folder))}</code>.</footer>",
     ]
     return PAGE.format(title=title, style=STYLE, body="\n".join(filter(None, parts)))
@@ -103,11 +110,11 @@ def table_section(sweep: Sweep, table: Table) -> str:
     low, high, decimals = min(table.values()), max(table.values()), table.decimals()
     header = "".join(f"<th>{escape(name)}</th>" for name in parameter_header(sweep))
     header += "".join(f'<th class="n">{name}</th>' for name in ROW_HEADER)
-    ends = f'<span class="ends"><span>{fixed(low, decimals)}</span><span>{fixed(high, decimals)}</span></span>'
+    ends = "".join(f"<span>{words}</span>" for words in (fixed(low, decimals), "each cell", fixed(high, decimals)))
     rows = "".join(table_row(sweep, table, row, low, high) for row in table.rows)
     return (
         f'<section><h2>{escape(table.title)} <span class="pill">{table.direction()}</span></h2>'
-        f'<div class="card scroll"><table><thead><tr>{header}<th>{ends}</th></tr></thead>'
+        f'<div class="card scroll"><table><thead><tr>{header}<th><span class="ends">{ends}</span></th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{protocol(table)}</section>"
     )
 
@@ -122,7 +129,7 @@ def table_row(sweep: Sweep, table: Table, row: Row, low: float, high: float) -> 
 
 
 def protocol(table: Table) -> str:
-    pairs = {"protocol": table.digest, **table.protocol}
+    pairs = {"protocol": table.digest, **protocol_lines(table.protocol)}
     items = (f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in pairs.items())
     return f'<dl class="protocol">{"".join(items)}</dl>'
 

@@ -18,10 +18,8 @@ GROUPS = ("experiment", "model", "loss", "penalty", "dataset", "optimizer", "tra
 Values = dict[str, Any]  # by parameter: a group's option, or the value of a dotted key
 
 
-def values_of(config: dict[str, Any]) -> Values:
+def values_of(config: dict[str, Any], choices: dict[str, Any]) -> Values:
     """All choices and keys that say what a cell trains, but the seed."""
-    choices = config.get("choices")
-    choices = choices if isinstance(choices, dict) else {}
     keys = {key: value for key, value in flat(config).items() if key != "seed" and key not in choices}
     return {key: value for key, value in {**choices, **keys}.items() if not not_learned(key)}
 

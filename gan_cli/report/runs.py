@@ -64,11 +64,16 @@ class Run:
     problems: list[str] = field(default_factory=list)
 
     @property
-    def parts(self) -> str:
-        """Model, loss and data set: `dcgan / hinge / digits`."""
+    def parts(self) -> dict[str, Any]:
+        """Model, loss and data set, those that run.json knows."""
         parts = self.record.get("parts")
-        parts = parts if isinstance(parts, dict) else {}
-        return " / ".join(str(parts[group]) for group in PARTS if parts.get(group) is not None)
+        return {group: parts[group] for group in PARTS if group in parts} if isinstance(parts, dict) else {}
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The chosen option of each group."""
+        choices = self.config.get("choices")
+        return choices if isinstance(choices, dict) else {}
 
     @property
     def images(self) -> int:
@@ -88,11 +93,12 @@ def is_run(folder: Path) -> bool:
 
 
 def read_run(folder: Path, name: str, curves: bool = True) -> Run:
-    """Everything a report needs of a run folder; what is broken is said in `problems`.
+    """Everything a report needs of a run folder; what is broken is said in `problems`. Raises nothing.
 
     Args:
         curves: whether to read the losses, which are long.
     """
+    name = name.encode("utf-8", "replace").decode()  # a name that is no text can be printed nowhere
     file = folder / "run.json"
     record = read_json(file)
     if record is None and file.exists():
@@ -189,9 +195,12 @@ def point_of(entry: dict[str, Any]) -> Point | None:
 
 def finite(value: Any) -> float | None:
     """A finite number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond all floats
+        return None
 
 
 def best_of(points: list[Point]) -> Point:

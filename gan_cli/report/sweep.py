@@ -138,6 +138,13 @@ class Sweep:
     def title(self) -> str:
         return self.folder.resolve().name
 
+    def ordered(self) -> list[tuple[Setting | None, Run]]:
+        """Every cell with its setting: those of the leading table first, strays last."""
+        return [
+            *((setting, run) for setting in self.settings for run in setting.cells),
+            *((None, r) for r in self.strays),
+        ]
+
     def losses(self) -> list[str]:
         """The names of all losses, as `loss/generator`."""
         return sorted({name for run in self.cells for name in run.final_losses()})
@@ -162,13 +169,15 @@ def read_sweep(folder: Path, by: str | None = None, at: str = "newest") -> Sweep
         raise UserError(f"at={at!r} is unknown; use {' or '.join(AT)}")
     cells = read_cells(folder)
     known = [run for run in cells if run.config]
-    values = [values_of(run.config) for run in known]
-    groups = {name for run in known for name in run.config.get("choices") or {}}
+    values = [values_of(run.config, run.choices) for run in known]
+    groups = {name for run in known for name in run.choices}
     parameters = differing(values, groups, set().union(*(typed_keys(run.folder) for run in known)))
     by_values: dict[tuple[str, ...], Setting] = {}
     for run, found in zip(known, values, strict=True):
         name = tuple(label(found, parameter) for parameter in parameters)
         by_values.setdefault(name, Setting(name, [])).cells.append(run)
+    for setting in by_values.values():
+        setting.cells.sort(key=lambda run: (run.number("seed") or 0, run.name))
     sweep = Sweep(folder, at, parameters, cells, list(by_values.values()), [run for run in cells if not run.config])
     lead(sweep, by)
     sweep.notes = notes(sweep)

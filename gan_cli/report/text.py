@@ -45,9 +45,10 @@ def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def decimals_for(values: Sequence[float]) -> int:
-    """Decimals that show four digits of the smallest of some numbers of one column."""
-    sizes = [abs(value) for value in values if value]
-    return min(6, max(0, 3 - math.floor(math.log10(min(sizes))))) if sizes else 2
+    """Decimals that suit numbers of one column: four digits of the largest, three where all are below 0.1."""
+    largest = max((abs(value) for value in values), default=0.0)
+    digits = 4 if largest >= 0.1 else 3
+    return min(8, max(0, digits - 1 - math.floor(math.log10(largest)))) if largest else 0
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -55,7 +56,7 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number by itself: four digits."""
+    """A number by itself."""
     return fixed(value, decimals_for([value]))
 
 

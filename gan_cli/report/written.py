@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gan_cli.report.sweep import Row, Setting, Sweep, Table
-from gan_cli.report.text import NONE, comma_separated, fixed, hours, listed, markdown, number, plural
+from gan_cli.report.text import NONE, comma_separated, fixed, hours, listed, markdown, number, plural, spoken
 
 
 def summary(sweep: Sweep) -> str:
@@ -77,13 +77,19 @@ def table_blocks(sweep: Sweep, table: Table) -> list[str]:
     return [
         f"## {table.title} ({table.direction()})",
         markdown(header, rows, list(numbers)),
-        f"Protocol {table.digest}: {protocol_text(table.protocol)}",
+        "\n".join(
+            [f"Protocol {table.digest}", "", *(f"- {part}: {t}" for part, t in protocol_lines(table.protocol).items())]
+        ),
     ]
 
 
-def protocol_text(protocol: dict[str, str]) -> str:
-    """`features.name classifier, fake.count 10000, ...`"""
-    return ", ".join(f"{key} {value}" for key, value in protocol.items()) or "not recorded"
+def protocol_lines(protocol: dict[str, str]) -> dict[str, str]:
+    """By its parts: `{"features": "name classifier, resize none", "seed": "0"}`."""
+    lines: dict[str, list[str]] = {}
+    for key, value in protocol.items():
+        part, _, rest = key.partition(".")
+        lines.setdefault(part, []).append(f"{rest} {value}".strip())
+    return {part: ", ".join(words) for part, words in lines.items()}
 
 
 def losses_table(sweep: Sweep) -> str:
@@ -99,15 +105,22 @@ def losses_table(sweep: Sweep) -> str:
 
 
 def cells_table(sweep: Sweep) -> str:
-    """Every cell with its end, in the order of the settings."""
-    ordered = [run for setting in sweep.settings for run in setting.cells] + sweep.strays
+    """Every cell with its end; the folder last, for its length."""
     rows = []
-    for run in ordered:
+    for setting, run in sweep.ordered():
         total = run.number("total_images")
         progress = f"{run.images:,}" + (f" of {int(total):,}" if total is not None else "")
-        scores = plural(sum(len(points) for points in run.scores.values()), "score")
-        rows.append([run.name, run.status, progress if run.record else NONE, hours(run.number("seconds")), scores])
-    return markdown(["cell", "status", "images", "h:mm", "scores"], rows, [2, 3, 4])
+        scores = sum(len(points) for points in run.scores.values())
+        rows.append(
+            [
+                *(parameter_cells(sweep, setting) if setting else [NONE] * len(parameter_header(sweep))),
+                *(spoken(run.record["seed"]) if "seed" in run.record else NONE, run.status),
+                *(progress if run.record else NONE, hours(run.number("seconds")), str(scores), run.name),
+            ]
+        )
+    header = [*parameter_header(sweep), "seed", "status", "images", "h:mm", "scores", "folder"]
+    first = len(parameter_header(sweep))
+    return markdown(header, rows, [first, first + 2, first + 3, first + 4])
 
 
 def as_csv(sweep: Sweep) -> str:
