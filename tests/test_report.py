@@ -223,6 +223,20 @@ def test_the_csv_has_all_digits(sweep: Path) -> None:
     assert (lines[1]["spread"], lines[2]["mean"], lines[2]["status"]) == ("", "", "1 diverged")
 
 
+@pytest.mark.parametrize("odd", [None, 3, "x", [1], {"a": {"b": None}}, 10**400, -1])
+@pytest.mark.parametrize(
+    "key", ["parts", "parameters", "images", "total_images", "seconds", "seed", "status", "started"]
+)
+def test_a_run_json_of_another_making_is_still_reported(key: str, odd: Any, sweep: Path) -> None:
+    record = json.loads((sweep / "a" / "run.json").read_text())
+    (sweep / "a" / "run.json").write_text(json.dumps({**record, key: odd}))
+    (sweep / "a" / "config.json").write_text(json.dumps({"choices": odd, "loss": odd}))
+    found = read_sweep(sweep)
+    assert "20.00" in as_markdown(found)
+    assert "20.00" in as_html(found)
+    assert "fid 20.00" in Listing(sweep).as_markdown()
+
+
 # ---- parameters ----
 
 

@@ -22,6 +22,7 @@ from gan_cli.metrics.classifier import accuracy, trained_classifier
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; the hash of its content begins so
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
+ON_CPU = 16  # pictures that Inception is shown at once
 LEAST_ACCURACY = 0.5  # of a classifier on held-out pictures, above chance's share of the way to 1
 
 
@@ -143,7 +144,9 @@ class Inception(Extractor):
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         if pixels.dtype != torch.uint8:
             raise UserError("features=inception takes rounded pictures alone; metric=ppl needs other features")
-        features, logits = self.network(coloured(pixels))
+        size = ON_CPU if pixels.device.type == "cpu" else len(pixels)  # small parts: less memory, and no slower there
+        parts = [self.network(coloured(some)) for some in pixels.split(size)]
+        features, logits = (torch.cat(side) for side in zip(*parts, strict=True))
         return features, logits
 
 

@@ -30,11 +30,14 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
 
 
 def root_trace(a: Tensor, b: Tensor) -> Tensor:
-    """tr (A B)^0.5 of two symmetric positive semi-definite matrices, by two symmetric eigendecompositions.
+    """tr (A B)^0.5 of two symmetric positive semi-definite matrices, by way of a symmetric eigenvalue problem.
 
-    The eigenvalues of A B are those of A^0.5 B A^0.5, which is symmetric: no general square root, whose imaginary
-    rest would have to be dropped, and no diagonal offset where the matrices are singular.
+    With A = L L', the eigenvalues of A B are those of L' B L, which is symmetric: no general square root, whose
+    imaginary rest would have to be dropped, and no diagonal offset where the matrices are singular. L is Cholesky's
+    factor, or for a singular A that has none the root of its eigendecomposition.
     """
-    values, vectors = torch.linalg.eigh(a)
-    root = vectors * values.clamp(min=0).sqrt()  # the other factor, vectors.T, would not change the eigenvalues
-    return torch.linalg.eigvalsh(root.T @ b @ root).clamp(min=0).sqrt().sum()
+    factor, failed = torch.linalg.cholesky_ex(a)
+    if failed:
+        values, vectors = torch.linalg.eigh(a)
+        factor = vectors * values.clamp(min=0).sqrt()
+    return torch.linalg.eigvalsh(factor.T @ b @ factor).clamp(min=0).sqrt().sum()

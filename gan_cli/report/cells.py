@@ -10,32 +10,33 @@ from gan_cli.report.runs import Run, best_of
 from gan_cli.report.text import NONE, hours, number, plural, spoken
 
 STATUSES = ("finished", "failed", "diverged", "unreadable", "cut", "interrupted", "running")  # those with a colour
+LARGE, SMALL = 512, 256  # widths of grids, pixels
 
 
-def card(run: Run, setting: str, width: int) -> str:
+def card(run: Run, setting: str, many: bool) -> str:
     """A cell of the sweep.
 
     Args:
         setting: its parameters, as `loss=hinge`; empty where nobody knows them.
-        width: of the grid at most, pixels.
+        many: whether the page has so many cells that its grids must be small.
     """
     seed = run.record.get("seed")
     title = ", ".join(filter(None, [setting, f"seed {spoken(seed)}" if seed is not None else ""])) or run.name
     status = run.status if run.status in STATUSES else ""
     error = run.record.get("error")
     return (
-        f'<article class="card">{grid(run, title, width)}<div class="body">'
+        f'<article class="card">{grid(run, title, many)}<div class="body">'
         f'<h3>{escape(title)} <span class="pill {status}">{escape(run.status)}</span></h3>'
         f'<p class="soft small">{escape(facts(run))}<br><span class="mono">{escape(run.name)}</span></p>'
         f"{f'<p class=error>{escape(str(error))}</p>' if error else ''}{scores(run)}{curves(run)}</div></article>"
     )
 
 
-def grid(run: Run, title: str, width: int) -> str:
+def grid(run: Run, title: str, many: bool) -> str:
     path = last_grid(run.folder)
     if path is None:
         return '<div class="none">no grid was drawn</div>'
-    found = as_uri(path, width)
+    found = as_uri(path, SMALL if many else LARGE, few_colours=many)
     if found is None:
         return f'<div class="none">{escape(path.name)} can\'t be read</div>'
     uri, (wide, high) = found

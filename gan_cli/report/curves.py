@@ -41,7 +41,7 @@ def panel(lines: Sequence[Line], y_label: str, width: int = 340, height: int = 2
         return ""
     values = [y for line in lines for _, y in line.points]
     low, high = value_range(values)
-    last = max(x for line in lines for x, _ in line.points) or 1.0
+    last = max(0.0, *(x for line in lines for x, _ in line.points)) or 1.0
     inner_width, inner_height = width - LEFT - RIGHT, height - TOP - BOTTOM
 
     def at(x: float, y: float) -> tuple[float, float]:

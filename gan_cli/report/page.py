@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
 from gan_cli.report.cells import card
@@ -21,7 +22,6 @@ from gan_cli.report.written import (
 )
 
 FEW = 24  # cells whose grids are shown large
-LARGE, SMALL = 512, 320  # widths of grids, pixels
 
 PAGE = """\
 <!doctype html>
@@ -47,8 +47,9 @@ PAGE = """\
 def as_html(sweep: Sweep) -> str:
     """The page. The same folder gives the same bytes."""
     title = escape(sweep.title)
-    width = LARGE if len(sweep.cells) <= FEW else SMALL
-    cells = [card(run, sweep.named(setting) if setting else "", width) for setting, run in sweep.ordered()]
+    many = len(sweep.cells) > FEW
+    with ThreadPoolExecutor() as pool:  # reading pictures is what takes long, and needs no Python
+        cells = pool.map(lambda c: card(c[1], sweep.named(c[0]) if c[0] else "", many), sweep.ordered())
     parts = [
         f'<p class="eyebrow">Report of a sweep</p><h1>{title}</h1><p class="soft">{escape(summary(sweep))}</p>',
         headline(sweep),

@@ -117,11 +117,11 @@ def read_run(folder: Path, name: str, curves: bool = True) -> Run:
 
 def read_losses(run: Run) -> None:
     for number, entry in lines_of(run.folder / "scalars.jsonl", run):
-        values = {key: found for key, value in entry.items() if (found := finite(value)) is not None}
-        if "images" not in values:
+        kept = {key: finite(value) for key, value in entry.items() if key == "images" or key.startswith("loss/")}
+        if kept.get("images") is None:
             run.problems.append(f"{run.name}: line {number} of scalars.jsonl says no images and is left out")
             continue
-        run.losses.append({key: value for key, value in values.items() if key == "images" or key.startswith("loss/")})
+        run.losses.append({key: value for key, value in kept.items() if value is not None})
 
 
 def read_points(run: Run) -> None:
