@@ -331,6 +331,19 @@ def test_every_cell_of_a_sweep_is_scored(features: list[str], run_command: Run, 
     assert found[0] != found[1]
 
 
+def test_two_processes_score_what_one_would(run_command: Run, tmp_path: Path) -> None:
+    size = ["model=gan", *TINY["gan"], *QUICK, "dataset.resolution=16", "trainer.total_images=48"]
+    scored = ["metric=[ms_ssim]", "trainer.evaluate_count=30", "trainer.evaluate_every_images=24"]
+    done = run_command("gan-train", *size, *scored, "trainer.processes=2", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    told = values(tmp_path / "run", 48)
+    done = run_command("gan-evaluate", "checkpoint=run", "metric=[ms_ssim]", "count=30")
+    assert done.returncode == 0, done.stderr
+    lines = read_scores(tmp_path / "run")
+    assert [line["images"] for line in lines] == [24, 24, 48, 48, 48, 48]
+    assert {line["name"]: line["value"] for line in lines[-2:]} == told
+
+
 REFUSED = {
     "nothing": ([], "say what to score"),
     "two sources": (["checkpoint=run", "sweep=x"], "one of these at a time"),

@@ -21,7 +21,7 @@ from PIL import Image
 
 from gan_cli.cli.help import report_help
 from gan_cli.errors import UserError
-from gan_cli.report.curves import MOST_POINTS, panel, thinned, ticks, value_range
+from gan_cli.report.curves import MOST_POINTS, panel, thinned, tick_words, ticks, value_range
 from gan_cli.report.grids import as_uri
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
@@ -422,6 +422,10 @@ def test_a_panel_has_ticks_words_and_a_line_for_each_cell() -> None:
 
 def test_ticks_are_round_and_spikes_do_not_flatten_a_curve() -> None:
     assert ticks(0, 100, 4) == [0, 50, 100]
+    assert tick_words(ticks(0, 50_000, 5)) == ["0", "10k", "20k", "30k", "40k", "50k"]
+    assert tick_words(ticks(99.92, 100.01, 5)) == ["99.92", "99.94", "99.96", "99.98", "100.00"]
+    assert tick_words(ticks(-2.4e6, 2.6e6, 5)) == ["-2M", "-1M", "0", "1M", "2M"]
+    assert tick_words([0.25]) == ["0.25"]
     assert ticks(0.12, 0.31, 4) == pytest.approx([0.15, 0.2, 0.25, 0.3])
     assert value_range([1.0] * 50 + [2.0] * 49 + [1e6])[1] == pytest.approx(2.06)
     assert value_range([5.0]) == (4.5, 5.5)

@@ -23,7 +23,7 @@ class Classifier(nn.Module):
 
     Args:
         channels: C of the pictures.
-        side: their height and width, a multiple of 8.
+        side: their height and width as the network takes them, from 8 up.
         classes: K.
     """
 
@@ -61,8 +61,8 @@ class Classifier(nn.Module):
 
 
 def side_for(height: int, width: int) -> int:
-    """The side that a classifier of such pictures has: a multiple of 8 from 8 to 64."""
-    return max(8, min(LARGEST, min(height, width) // 8 * 8))
+    """The side that a classifier of such pictures has: their own, from 8 to 64."""
+    return max(8, min(LARGEST, height, width))
 
 
 def trained_classifier(pixels: Tensor, labels: Tensor, num_classes: int, cache: Path | None = None) -> Classifier:

@@ -185,7 +185,8 @@ class ClassifierFeatures(Extractor):
                 )
         self.weights_digest = digest_of_state(self.network)
         side = self.network.side
-        self.resize = f"antialiased bicubic to {side}x{side}"
+        own = tuple(train.pixels.shape[2:]) == (side, side)
+        self.resize = "none" if own else f"antialiased bicubic to {side}x{side}"
         self.network.to(device)
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from html import escape
 from gan_cli.report.text import number
 
 COLOURS = 8  # classes c0 ... c7 of the style; "rest" for what has none of its own
+MANY_LINES = 24  # beyond it they are drawn thin
 MOST_POINTS = 160  # of one line: a panel is not wider in pixels
 Place = Callable[[float, float], tuple[float, float]]  # images and value to pixels
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 38  # room for the axes' words, pixels
@@ -56,20 +57,23 @@ def panel(lines: Sequence[Line], y_label: str, width: int = 340, height: int = 2
             f'<text class="tick" x="{width - RIGHT}" y="{TOP + 9}" text-anchor="end">spikes are cut off</text>'
         )
     label = escape(f"{y_label} over images seen", quote=True)
-    return f'<svg class="panel" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    look = "panel many" if len(lines) > MANY_LINES else "panel"
+    return f'<svg class="{look}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def axis_lines(low: float, high: float, last: float, at: Place) -> str:
     """Ticks with thin lines across; at the foot the images."""
     parts = []
-    for value in ticks(low, high, 6):
+    values = ticks(low, high, 6)
+    for value, words in zip(values, tick_words(values), strict=True):
         (left, y), (right, _) = at(0, value), at(last, value)
         parts.append(f'<line class="across" x1="{left:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{left - 6:.1f}" y="{y + 3.5:.1f}" text-anchor="end">{short(value)}</text>')
+        parts.append(f'<text class="tick" x="{left - 6:.1f}" y="{y + 3.5:.1f}" text-anchor="end">{words}</text>')
     _, foot = at(0, low)
-    for value in ticks(0, last, 5):
+    values = ticks(0, last, 5)
+    for value, words in zip(values, tick_words(values), strict=True):
         x, _ = at(value, low)
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{foot + 14:.1f}" text-anchor="middle">{short(value)}</text>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{foot + 14:.1f}" text-anchor="middle">{words}</text>')
     return "".join(parts)
 
 
@@ -119,12 +123,15 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [count * step for count in range(first, last + 1)]
 
 
-def short(value: float) -> str:
-    """A tick's words: `0`, `0.25`, `50k`, `1.2M`."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
-            return f"{value / unit:.4g}{name}"
-    return f"{value:.3g}" if abs(value) > 1e-12 else "0"
+def tick_words(values: Sequence[float]) -> list[str]:
+    """Evenly spaced ticks, each told from the next: `0`, `0.25`, `50k`, `1.2M`."""
+    largest = max((abs(value) for value in values), default=0.0)
+    factor, unit = next(((f, u) for f, u in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= f), (1.0, ""))
+    step = (values[1] - values[0]) / factor if len(values) > 1 else largest / factor or 1.0
+    decimals = max(0, math.ceil(-math.log10(step) - 1e-9))
+    if len(values) == 1:
+        decimals += 1
+    return ["0" if abs(v) < 1e-9 * largest or not v else f"{v / factor:.{decimals}f}{unit}" for v in values]
 
 
 def strip(values: Sequence[float], mean: float, low: float, high: float, width: int = 170) -> str:

@@ -72,6 +72,7 @@ svg .tick { font-size: 10.5px; }
 svg .axis { font-size: 11.5px; }
 svg .across { stroke: var(--line); stroke-width: 1; }
 svg polyline { fill: none; stroke: var(--k); stroke-width: 1.7; stroke-linejoin: round; stroke-linecap: round; }
+svg.many polyline { stroke-width: 0.9; stroke-opacity: 0.7; }
 svg circle { fill: var(--k); }
 svg .dots { --k: var(--c0); fill-opacity: 0.65; }
 svg .mean { stroke: var(--ink); stroke-width: 2; }
