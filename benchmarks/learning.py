@@ -29,7 +29,6 @@ from judge import (
     nearest_ratio,
     rarest_share,
     recall,
-    trained_classifier,
 )
 from rows import place, record, train, untrained
 from torch import Tensor
@@ -39,6 +38,7 @@ from gan_cli.data.medium import to_pixels
 from gan_cli.data.sets import FashionMNIST
 from gan_cli.data.toy import ring
 from gan_cli.gan import GAN
+from gan_cli.metrics.classifier import trained_classifier
 from gan_cli.randomness import generator_for
 from gan_cli.sample import Trained, draw, load_trained, plan
 
@@ -89,8 +89,8 @@ class Score:
 
 
 def seen(images: Tensor) -> Tensor:
-    """(N, 1, R, R) in [-1, 1] -> what is judged, (N, 1, 28, 28) in [-1, 1]: rounded to pixels, and by way of 32x32."""
-    return resize(resize(to_pixels(images), 32), SIZE).float() / 127.5 - 1
+    """(N, 1, R, R) in [-1, 1] -> what is judged, (N, 1, 28, 28) uint8: rounded to pixels, and by way of 32x32."""
+    return resize(resize(to_pixels(images), 32), SIZE)
 
 
 def drawn(trained: Trained, count: int) -> tuple[Tensor, Tensor | None]:
@@ -120,7 +120,7 @@ class Bench:
         both = [data.fetch(torch.arange(len(data)), torch.device("cpu")) for data in sets]
         self.images, self.labels = both[0]["image"], both[0]["label"]
         real = seen(self.images)
-        self.classifier = trained_classifier(real, self.labels, cache)
+        self.classifier = trained_classifier(real, self.labels, 10, cache)
         self.train = describe(self.classifier, real)
         everything = describe(self.classifier, seen(both[1]["image"]))
         self.accuracy = float((everything.classes == both[1]["label"]).float().mean())

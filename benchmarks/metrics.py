@@ -71,7 +71,7 @@ def table(found: dict[tuple[str, str], list[dict[str, Any]]], count: int) -> str
         minutes = median[tool, "features", "seconds"] * 10_000 / count / 60
         cells = [cell(tool, "features", "seconds"), f"{minutes:.0f}", cell(tool, "distance", "seconds")]
         lines.append(f"| {tool} | " + " | ".join([*cells, cell(tool, "features", "peak_mib")]) + " |")
-    values = {tool: [f"{result['value']:.10g}" for result in found[tool, "distance"]][0] for tool in TOOLS}
+    values = {tool: next(f"{result['value']:.10g}" for result in found[tool, "distance"]) for tool in TOOLS}
     lines += ["", "Distance of the same statistics: " + ", ".join(f"{tool} {value}" for tool, value in values.items())]
     return "\n".join(lines)
 

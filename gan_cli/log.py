@@ -14,7 +14,16 @@ from torch import Tensor
 
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
-from gan_cli.run_folder import flat, write_atomically
+from gan_cli.run_folder import flat, not_learned, write_atomically
+from gan_cli.scoring import read_scores
+
+EVENTS = "events.out.tfevents.*"
+EVALUATED = ".gan_evaluate"  # ends the name of the event file that gan-evaluate writes
+CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do
+    "losses": {"all players": ["Multiline", ["loss/.*"]]},
+    "critic": {"logits of reals and fakes": ["Multiline", ["logits/.*"]]},
+}
+COLUMNS = ("seed", "trainer.total_images", "trainer.batch_size", "optimizer.learning_rate")  # of every run, in HPARAMS
 
 
 class Console:
@@ -112,7 +121,7 @@ class Curves:
         from torch.utils.tensorboard import SummaryWriter
 
         self.lines = folder / "scalars.jsonl"
-        again = self.lines.exists() or any(folder.glob("events.out.tfevents.*"))
+        again = self.lines.exists() or any(folder.glob(EVENTS))
         if self.lines.exists():
             kept = [line for line in self.lines.read_text().splitlines() if _images_of(line) <= images]
             write_atomically(self.lines, "".join(line + "\n" for line in kept).encode())
@@ -120,7 +129,7 @@ class Curves:
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self.writer.add_scalar(name, value, images)
+            self.writer.add_scalar(headline(name), value, images)
         with open(self.lines, "a") as file:
             file.write(json.dumps({"images": images, **values}) + "\n")
         self.writer.flush()
@@ -129,22 +138,22 @@ class Curves:
         self.writer.add_image(name, pixels, images)
         self.writer.flush()
 
-    def describe(self, config: dict[str, Any], text: str, scores: Iterable[str] = ()) -> None:
-        """Once, at the start of a run: the config as text, the HPARAMS row, the chart of both losses.
+    def describe(self, config: dict[str, Any], text: str, typed: Iterable[str] = ()) -> None:
+        """Once, at the start of a run: the config as text, the HPARAMS row, charts of several curves.
 
         Args:
-            config: the composed config; its leaves are the row's hyper-parameters.
+            config: the composed config.
             text: the same, to be read.
-            scores: names of what the run will be scored by: further columns of the row.
+            typed: keys that were overridden by hand: further columns of the row.
         """
         from torch.utils.tensorboard.summary import hparams
 
         self.writer.add_text("config", "\n".join("    " + line for line in text.splitlines()), 0)
-        metrics = {"loss/discriminator": 0.0, "loss/generator": 0.0}
-        columns = {**{f"score/{name}": 0.0 for name in scores}, **metrics}
-        for summary in hparams(simple(flat(config)), columns):  # add_hparams would make a second run folder
-            self.writer._get_file_writer().add_summary(summary)
-        self.writer.add_custom_scalars({"losses": {"both players": ["Multiline", list(metrics)]}})
+        # The row alone: of the runs' lists of columns TensorBoard takes one, and without any it shows the columns of
+        # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
+        _, row, _ = hparams(hyperparameters(config, typed), {})
+        self.writer._get_file_writer().add_summary(row)
+        self.writer.add_custom_scalars(CHARTS)
         self.writer.flush()
 
     def close(self) -> None:
@@ -158,6 +167,44 @@ def _images_of(line: str) -> float:
         return float("inf")
 
 
-def simple(values: dict[str, Any]) -> dict[str, Any]:
-    """As TensorBoard's hyper-parameters take them: numbers, words, truth values."""
-    return {key: value if isinstance(value, (bool, int, float, str)) else str(value) for key, value in values.items()}
+def headline(name: str) -> str:
+    """A scalar's name in TensorBoard: `Score/fid` for `score/fid`.
+
+    Its tabs show capitals first, and HPARAMS has room for five columns.
+    """
+    return name.capitalize() if name.startswith(("score/", "held_out/")) else name
+
+
+def hyperparameters(config: dict[str, Any], typed: Iterable[str] = ()) -> dict[str, str | float]:
+    """The few that tell runs apart, by short names: choices, `COLUMNS`, and what was overridden by hand."""
+    chosen = {**(config.get("choices") or {}), "penalty": "+".join(config.get("penalty") or {})}
+    out: dict[str, str | float] = {name: option or "none" for name, option in chosen.items() if not not_learned(name)}
+    leaves = flat(config)
+    for key in (*COLUMNS, *sorted(set(typed))):
+        if key not in leaves or key in chosen or not_learned(key):
+            continue
+        value = leaves[key]
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
+        out[key.removeprefix("trainer.").removeprefix("model.")] = value if number else str(value)
+    return out
+
+
+def show_evaluated(folder: Path) -> None:
+    """Show in TensorBoard what gan-evaluate has written in a run's metrics.jsonl, as `Evaluated/NAME`.
+
+    Apart from training's own scores, whose protocol may be another. Of each name the newest protocol's scores make
+    the curve. The file is written anew, in the order of images: checkpoints are scored in any order, and the reader
+    drops what stands beyond a point that comes later. A run that has no curves gets none.
+    """
+    if not any(folder.glob(EVENTS)):
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None and line["images"] is not None]
+    newest = {line["name"]: line["protocol_digest"] for line in lines}
+    points = {(line["images"], line["name"]): line for line in lines if newest[line["name"]] == line["protocol_digest"]}
+    for old in folder.glob(EVENTS + EVALUATED):
+        old.unlink(missing_ok=True)
+    with SummaryWriter(str(folder), filename_suffix=EVALUATED) as writer:
+        for images, name in sorted(points):
+            writer.add_scalar(f"Evaluated/{name}", points[images, name]["value"], images)

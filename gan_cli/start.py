@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from gan_cli import distributed
 from gan_cli.build import parameter_counts
@@ -16,9 +16,11 @@ from gan_cli.data.order import Batches, Data
 from gan_cli.gan import GAN, Phase
 from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
+from gan_cli.report.parameters import typed_keys
 from gan_cli.run_folder import digest_of, read_json, write_json
-from gan_cli.scoring import score_names
 from gan_cli.settings import TrainerSettings
+
+DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
 
 
 def announce(
@@ -99,14 +101,23 @@ def start_block(
 
 def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:
     """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
-    curves.describe(
-        config, json.dumps(config, indent=2), score_names(config.get("metric") or {}, config.get("features"))
-    )
+    curves.describe(config, readable(config), typed_keys(curves.lines.parent))
     data = batches.data
     count = min(samples, len(data))
     reals = data.fetch(batches.order.indices(0, count), batches.device)
     rows = {name: value for name, value in reals.items() if name not in ("label", "mask")}
     curves.picture("reals", medium.rows(rows, min(count, 8) if len(rows) > 1 else max(1, round(count**0.5))), 0)
+
+
+def readable(config: dict[str, Any]) -> str:
+    """The config as a person wrote it: YAML, without what its parts declare of themselves."""
+    return yaml.safe_dump(_undeclared(config), sort_keys=False, default_flow_style=None, width=100)
+
+
+def _undeclared(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {key: _undeclared(value) for key, value in node.items() if key not in DECLARATIONS}
 
 
 def _penalties(gan: GAN) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     path = best_of(where) if wanted["best"] else where
     newest_summary(path)  # before torch is loaded: is there anything at all?
 
+    from gan_cli.log import show_evaluated
     from gan_cli.sample import load_trained
 
     trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"])
@@ -125,6 +126,7 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
     run = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
     append_scores(run, scores)
+    show_evaluated(run)
     print(f"\n{trained.path}, {trained.images:,} images")
     show(scores)
     print(f"also in {run / METRICS_FILE}", flush=True)

@@ -9,7 +9,7 @@ from gan_cli.errors import UserError
 
 TEXT_KEYS = (
     *("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "perceptual.weights", "resume", "sweep"),
-    *("hydra.run.dir", "hydra.sweep.dir"),
+    *("hydra.run.dir", "hydra.sweep.dir", "a", "b", "runs", "features.weights"),
 )
 
 

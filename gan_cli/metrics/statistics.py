@@ -34,7 +34,9 @@ class FeatureStatistics:
             features: (N, F).
             logits: (N, K), of a classifier; kept where `keep`.
         """
-        features = features.detach().float().cpu()
+        features = features.detach().cpu()
+        if features.dtype not in (torch.float32, torch.float64):
+            features = features.float()
         if self.keep:
             self._kept.append(features)
             if logits is not None:
