@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -185,7 +186,7 @@ def hyperparameters(config: dict[str, Any], typed: Iterable[str] = ()) -> dict[s
             continue
         value = leaves[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
-        out[key.removeprefix("trainer.").removeprefix("model.")] = value if number else str(value)
+        out[re.sub(r"^(trainer|model|optimizer)\.", "", key)] = value if number else str(value)
     return out
 
 

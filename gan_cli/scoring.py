@@ -51,9 +51,11 @@ def protocol_digest(protocol: dict[str, Any]) -> str:
 
 
 def append_scores(folder: Path, scores: list[Score]) -> None:
-    """Add to a run's metrics.jsonl."""
-    with open(folder / METRICS_FILE, "a", encoding="utf-8") as file:
-        file.write("".join(score.line() + "\n" for score in scores))
+    """Add to a run's metrics.jsonl, on lines of their own even after one that a killed run left open."""
+    file = folder / METRICS_FILE
+    torn = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
+    with open(file, "a", encoding="utf-8") as lines:
+        lines.write("\n" * torn + "".join(score.line() + "\n" for score in scores))
 
 
 def read_scores(folder: Path) -> list[dict[str, Any]]:
@@ -87,7 +89,7 @@ def _later(line: str, images: int) -> bool:
     try:
         entry = json.loads(line)
         return entry.get("checkpoint") is None and entry["images"] > images
-    except (ValueError, KeyError, TypeError):  # torn
+    except (ValueError, KeyError, TypeError, AttributeError):  # torn
         return True
 
 

@@ -106,7 +106,7 @@ def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, med
     count = min(samples, len(data))
     reals = data.fetch(batches.order.indices(0, count), batches.device)
     rows = {name: value for name, value in reals.items() if name not in ("label", "mask")}
-    curves.picture("reals", medium.rows(rows, min(count, 8) if len(rows) > 1 else max(1, round(count**0.5))), 0)
+    curves.picture("training_data", medium.rows(rows, min(count, 8) if len(rows) > 1 else max(1, round(count**0.5))), 0)
 
 
 def readable(config: dict[str, Any]) -> str:

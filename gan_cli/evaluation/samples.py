@@ -88,7 +88,8 @@ def on_path(
     space: str,
 ) -> Tensor:
     """Features of unit length, (N, F) float64, of the pictures at places (N, 1) of some paths."""
-    assert trained.gan.latent is not None and setting.extractor is not None
+    assert trained.gan.latent is not None
+    assert setting.extractor is not None
     if space == "w":
         generator: Any = trained.generators["generator"]
         w = [generator.mapping(end.float().to(setting.device), label) for end in ends]

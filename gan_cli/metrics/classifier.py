@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, max_pool2d, relu
 
-from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.randomness import derive_seed, generator_for
 from gan_cli.run_folder import write_atomically
 
 FEATURES = 64
@@ -76,19 +77,32 @@ def trained_classifier(pixels: Tensor, labels: Tensor, num_classes: int, cache: 
     """
     file = cache / f"classifier-{digest(pixels, labels, num_classes)}.pt" if cache else None
     with torch.random.fork_rng(devices=[]):
-        seed_everything("classifier")
+        torch.default_generator.manual_seed(derive_seed("classifier"))  # the CPU's alone, where it is trained
         classifier = Classifier(pixels.shape[1], side_for(*pixels.shape[2:]), num_classes)
         classifier.to(memory_format=torch.channels_last)  # a quarter faster
-        if file and file.exists():
-            classifier.load_state_dict(torch.load(file, weights_only=True))
+        state = kept_weights(file)
+        if state is not None:
+            classifier.load_state_dict(state)
             return classifier.eval().requires_grad_(False)
         with torch.enable_grad():
             fit(classifier, pixels, labels)
     if file:
         buffer = io.BytesIO()
         torch.save(classifier.state_dict(), buffer)
-        write_atomically(file, buffer.getvalue())
+        with contextlib.suppress(OSError):  # a full or read-only disk costs time, not the score
+            write_atomically(file, buffer.getvalue())
     return classifier.eval().requires_grad_(False)
+
+
+def kept_weights(file: Path | None) -> dict[str, Tensor] | None:
+    """From the cache; None where it has none, or a torn file."""
+    if file is None or not file.is_file():
+        return None
+    try:
+        state: dict[str, Tensor] = torch.load(file, weights_only=True)
+    except Exception:  # unpickling a torn file raises whatever it likes: the classifier is trained anew
+        return None
+    return state
 
 
 def fit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> None:

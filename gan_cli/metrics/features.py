@@ -108,12 +108,14 @@ class Inception(Extractor):
         path = self.file()
         self.weights_digest = checked_digest(path, self.sha256)
         # torch-fidelity unpickles whatever the file holds: it is given a copy that holds tensors alone
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(state, Path(folder) / path.name)
-            network = FeatureExtractorInceptionV3(
-                "inception", ["2048", "logits_unbiased"], str(Path(folder) / path.name)
-            )
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            with tempfile.TemporaryDirectory() as folder:
+                copy = str(Path(folder) / "weights.pth")
+                torch.save(state, copy)
+                network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], copy)
+        except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
+            raise UserError(f"{str(path)!r} does not hold Inception's tensors ({type(error).__name__})") from error
         self.network = network.to(device)
 
     def file(self) -> Path:
@@ -221,8 +223,8 @@ class NetworkFeatures(Extractor):
         mean: Sequence[float] = (0.485, 0.456, 0.406),
         deviation: Sequence[float] = (0.229, 0.224, 0.225),
     ) -> None:
-        if not name.replace("_", "").isalnum() or name == "inception":
-            raise ValueError(f"name={name!r} must be letters, digits and _, and not inception")
+        if not name.replace("_", "").isalnum() or name in ("inception", "classifier"):
+            raise ValueError(f"name={name!r} must be letters, digits and _, and not inception or classifier")
         self.name, self.size = name, size
         self.frozen = Features(network, weights, [layer], mean, deviation)
         self.frozen.group = "features"
@@ -235,6 +237,9 @@ class NetworkFeatures(Extractor):
         test: Labelled | None = None,
         cache: Path | None = None,
     ) -> None:
+        (layer,), network = self.frozen.layers, self.frozen.__dict__["network"]
+        if layer not in dict(network.named_modules()):
+            raise UserError(f"features.layer={layer!r} is no layer of {self.frozen.described()}")
         self.frozen.load()
         self.weights_digest = file_digest(self.frozen.file())[:16]
         self.frozen.to(device)
@@ -252,13 +257,9 @@ class NetworkFeatures(Extractor):
         return out, None
 
     def protocol(self) -> dict[str, Any]:
-        frozen = self.frozen
-        scale = {"mean": rounded(frozen.mean), "deviation": rounded(frozen.deviation)}
-        return {**super().protocol(), "layer": frozen.layers[0], **scale}
-
-
-def rounded(values: Tensor) -> list[float]:
-    return [round(value, 6) for value in values.flatten().tolist()]
+        scales = {"mean": self.frozen.mean, "deviation": self.frozen.deviation}
+        scale = {name: [round(value, 6) for value in values.flatten().tolist()] for name, values in scales.items()}
+        return {**super().protocol(), "layer": self.frozen.layers[0], **scale}
 
 
 def coloured(pixels: Tensor) -> Tensor:

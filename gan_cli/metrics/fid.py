@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,10 +25,13 @@ class FrechetDistance(Metric):
 
 
 def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> float:
-    """Of two Gaussians, means (F,) and covariances (F, F); in float64, never below 0."""
-    apart = (mean_a.double() - mean_b.double()).square().sum()
-    traces = covariance_a.double().trace() + covariance_b.double().trace()
-    return max(0.0, float(apart + traces - 2 * root_trace(covariance_a.double(), covariance_b.double())))
+    """Of two Gaussians, means (F,) and covariances (F, F); in float64, never below 0, NaN where one of them is."""
+    mean_a, covariance_a, mean_b, covariance_b = (x.double() for x in (mean_a, covariance_a, mean_b, covariance_b))
+    if not all(bool(x.isfinite().all()) for x in (mean_a, covariance_a, mean_b, covariance_b)):
+        return math.nan  # eigenvalues of NaN are an error, and max(0, NaN) would be a perfect 0
+    apart = (mean_a - mean_b).square().sum()
+    traces = covariance_a.trace() + covariance_b.trace()
+    return max(0.0, float(apart + traces - 2 * root_trace(covariance_a, covariance_b)))
 
 
 def root_trace(a: Tensor, b: Tensor) -> Tensor:

@@ -29,15 +29,14 @@ class KernelDistance(Metric):
         self.subsets, self.subset_size = subsets, subset_size
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        real, fake = evidence.real.features.double(), evidence.fake.features.double()
+        real, fake = evidence.real.features, evidence.fake.features
         size, found = self.size(evidence), []
         for number in range(self.draws(evidence)):
             generator = generator_for("cpu", "kid", number)
-            some = [side[torch.randperm(len(side), generator=generator)[:size]] for side in (real, fake)]
+            some = [side[torch.randperm(len(side), generator=generator)[:size]].double() for side in (real, fake)]
             found.append(squared_discrepancy(*some))
         values = torch.stack(found)
-        spread = float(values.std()) if len(values) > 1 else 0.0
-        return {"kid": float(values.mean()), "kid_spread": spread}
+        return {"kid": float(values.mean()), "kid_spread": float(values.std(correction=0))}
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
         return {"subsets": self.draws(evidence), "subset_size": self.size(evidence)}

@@ -45,11 +45,11 @@ class LPIPS(AgainstTarget):
         """
         if self._judge is None:
             try:
-                from lpips import LPIPS as Network
+                import lpips
             except ImportError as error:
                 raise UserError("metric=lpips needs the package lpips: pip install 'gan_cli[metrics]'") from error
             try:
-                self._judge = Network(net=self.network, verbose=False).eval()
+                self._judge = lpips.LPIPS(net=self.network, verbose=False).eval()
             except OSError as error:
                 folder = Path(torch.hub.get_dir()) / "checkpoints"
                 raise UserError(

@@ -16,12 +16,14 @@ class Modes(Metric):
     points that are so near to some mode.
 
     Args:
-        least_share: of count / modes; 1 in 16 with 2,500 points on 8 modes is 20 points, as published.
+        least_share: of count / modes; 0.064 with 2,500 points on 8 modes is 20 points, as published.
     """
 
     needs = frozenset({"images", "modes"})
 
     def __init__(self, least_share: float = 0.064) -> None:
+        if not 0 < least_share <= 1:
+            raise ValueError("least_share must be above 0 and at most 1")
         self.least_share = least_share
 
     def of(self, evidence: Evidence) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gan_cli.errors import UserError
-from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.pictures import WINDOW, similarity
 from gan_cli.randomness import generator_for
 
@@ -20,7 +20,7 @@ class MultiScaleSSIM(Metric):
     """Mean MS-SSIM of random pairs of samples, as a measure of diversity (Odena et al. 2017), beside that of reals.
 
     Lower is more diverse; a model as diverse as its data has the reals' value. As many of the five scales are used
-    as leave room for the window of 11 pixels (two at 28 to 43 px, five from 176 px up), their weights made to sum
+    as leave room for the window of 11 pixels (two at 22 to 43 px, five from 176 px up), their weights made to sum
     to 1: values at different resolutions don't compare.
 
     Args:
@@ -35,19 +35,22 @@ class MultiScaleSSIM(Metric):
         self.pairs = pairs
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        assert evidence.fakes is not None and evidence.reals is not None
+        assert evidence.fakes is not None
+        assert evidence.reals is not None
         sides = {"ms_ssim": evidence.fakes, "ms_ssim_real": evidence.reals}
         return {name: float(self.of_pairs(images).mean()) for name, images in sides.items()}
 
     def of_pairs(self, images: Tensor) -> Tensor:
         """(pairs,) of (N, C, H, W) uint8."""
+        enough("ms_ssim", len(images), 2, "pictures")
         order = torch.randperm(len(images), generator=generator_for("cpu", "ms_ssim"))
         count = min(self.pairs, len(images) // 2)
         left, right = images[order[:count]], images[order[count : 2 * count]]
         return torch.cat([ms_ssim(*some) for some in zip(left.split(100), right.split(100), strict=True)])
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
-        assert evidence.fakes is not None and evidence.reals is not None
+        assert evidence.fakes is not None
+        assert evidence.reals is not None
         count = min(self.pairs, len(evidence.fakes) // 2)
         scales = scales_of(min(evidence.fakes.shape[2:]))
         return {"pairs": count, "pairs_real": min(self.pairs, len(evidence.reals) // 2), "scales": scales}
@@ -68,7 +71,10 @@ def scales_of(side: int) -> int:
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """(N,) of two (N, C, H, W) in 0..255: contrast and structure at every scale, luminance at the coarsest."""
+    """(N,) of two (N, C, H, W) in 0..255: contrast and structure at every scale, luminance at the coarsest.
+
+    Colours are averaged at each scale, before the product.
+    """
     a, b = a.double(), b.double()
     scales = scales_of(min(a.shape[2:]))
     weights = torch.tensor(WEIGHTS[:scales], dtype=torch.float64)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ROUNDING = 1e-14  # of two points' squared lengths: less than this between them is rounding
 CHUNK = 512  # rows of a distance matrix that are held at once
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean, (A, B), without the shortcut through a matrix product, in which equal points are not at distance 0."""
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    """Euclidean, (A, B) float64, by a matrix product: many times faster than by differences.
+
+    What the product's rounding leaves of the distance of equal points is set to 0.
+    """
+    middle = b.double().mean(0)
+    a, b = a.double() - middle, b.double() - middle
+    lengths = a.square().sum(1)[:, None] + b.square().sum(1)
+    squared = torch.addmm(lengths, a, b.T, alpha=-2)
+    return squared.masked_fill_(squared < ROUNDING * lengths, 0).sqrt_()
 
 
 def radii(points: Tensor, k: int) -> Tensor:

@@ -31,7 +31,7 @@ class PathLength(Metric):
         if evidence.path is None:
             raise UserError("metric=ppl needs a model with latents; this one is given pictures")
         lengths = evidence.path(self.paths, self.step, self.space).double()
-        low, high = lengths.quantile(0.01), lengths.quantile(0.99)
+        low, high = lengths.quantile(0.01, interpolation="lower"), lengths.quantile(0.99, interpolation="higher")
         return {"ppl": float(lengths[(lengths >= low) & (lengths <= high)].mean())}
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:

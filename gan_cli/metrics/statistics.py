@@ -1,4 +1,4 @@
-"""What metrics know of a set of samples: count, mean and covariance of features, and the features where one needs them."""
+"""What metrics know of a set of samples: count, mean and covariance of features, and the features where needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FeatureStatistics:
 
     def __init__(self, keep: bool = False) -> None:
         self.keep = keep
-        self.count = 0
+        self._absorbed = 0  # rows that mean and scatter are of
         self._mean: Tensor | None = None  # (F,)
         self._scatter: Tensor | None = None  # (F, F), sum of outer products about the mean
         self._waiting: list[Tensor] = []  # rows that do not fill a block yet
@@ -50,11 +50,12 @@ class FeatureStatistics:
             self._waiting = [rows] if len(rows) else []
 
     def merge(self, other: FeatureStatistics) -> None:
-        """All samples of `other` too (another part, or another process's)."""
+        """All samples of `other` too (another part, or another process's); both keep their rows, or neither does."""
+        assert self.keep == other.keep
         self.settle()
         other.settle()
         if other._mean is not None and other._scatter is not None:
-            self._absorb(other.count, other._mean, other._scatter)
+            self._absorb(other._absorbed, other._mean, other._scatter)
         self._kept += other._kept
         self._logits += other._logits
 
@@ -66,12 +67,17 @@ class FeatureStatistics:
 
     def _absorb(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         if self._mean is None or self._scatter is None:
-            self.count, self._mean, self._scatter = count, mean, scatter
+            self._absorbed, self._mean, self._scatter = count, mean, scatter
             return
-        total, apart = self.count + count, mean - self._mean
-        self._scatter = self._scatter + scatter + torch.outer(apart, apart) * (self.count * count / total)
+        total, apart = self._absorbed + count, mean - self._mean
+        self._scatter = self._scatter + scatter + torch.outer(apart, apart) * (self._absorbed * count / total)
         self._mean = self._mean + apart * (count / total)
-        self.count = total
+        self._absorbed = total
+
+    @property
+    def count(self) -> int:
+        """Samples so far, those that wait included."""
+        return self._absorbed + sum(map(len, self._waiting))
 
     @property
     def mean(self) -> Tensor:
@@ -98,10 +104,6 @@ class FeatureStatistics:
         """(N, K), float32."""
         return torch.cat(self._logits)
 
-    @property
-    def has_logits(self) -> bool:
-        return bool(self._logits)
-
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for a file."""
         self.settle()
@@ -112,7 +114,7 @@ class FeatureStatistics:
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> FeatureStatistics:
         made = cls(keep="features" in state)
-        made.count, made._mean, made._scatter = state["count"], state["mean"], state["scatter"]
+        made._absorbed, made._mean, made._scatter = state["count"], state["mean"], state["scatter"]
         made._kept = [state["features"]] if "features" in state else []
         made._logits = [state["logits"]] if "logits" in state else []
         return made
