@@ -202,8 +202,8 @@ def table(judge: Judge) -> str:
     mean = {name: sum(scores[name] for scores in perfect) / parts for name in WORSE}
     spread = {name: max(s[name] for s in perfect) - min(s[name] for s in perfect) for name in WORSE}
     lines = [
-        f"{sets.name}: {sets.count:,} pictures against {len(sets.train.labels):,} training pictures; {parts} sets of reals;"
-        f" the classifier puts {judge.extractor.test_accuracy:.1%} of the held-out ones in their class",
+        f"{sets.name}: {sets.count:,} pictures against {len(sets.train.labels):,} training pictures; {parts} sets of"
+        f" reals; the classifier puts {judge.extractor.test_accuracy:.1%} of the held-out ones in their class",
         "",
         "| | " + " | ".join(f"`{name}`" for name in WORSE) + " |",
         "|---|" + "---:|" * len(WORSE),

@@ -1,8 +1,9 @@
-"""Scores see the faults that they are there for: real digits, spoiled more and more, in a real classifier's features."""
+"""Scores see the faults that they are there for: real digits, spoiled more and more, in a classifier's features."""
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -31,11 +32,11 @@ faults = load_benchmark("metric_faults")
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Any]:
-    """Trained on 600 digits for a third of the usual steps, which is enough for 95 % of the others."""
+    """Trained on 600 digits for a fifth of the usual steps, which is enough for 95 % of the others."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "LEAST_STEPS", 450)
+        patch.setattr(classifier, "LEAST_STEPS", 300)
         made = faults.Judge(faults.digit_sets())
     assert made.extractor.test_accuracy > 0.95
     yield made
@@ -53,7 +54,7 @@ def clean(judge: Any) -> Tensor:
 
 
 def rises(values: list[float]) -> bool:
-    return all(one < other for one, other in zip(values, values[1:], strict=False))
+    return all(one < other for one, other in itertools.pairwise(values))
 
 
 @pytest.mark.parametrize(("spoil", "levels"), [(faults.noisy, (24, 48, 96)), (faults.blurred, (0.7, 1.2, 2.0))])
@@ -64,9 +65,9 @@ def test_growing_noise_and_blur_move_distances_and_precision(
     found = [judge.scores(spoil(clean(judge), level)) for level in levels]
     for name, sign in (("fid", 1), ("kid", 1), ("precision", -1), ("coverage", -1)):
         reals = max(sign * scores[name] for scores in perfect)
-        assert rises([reals, *(sign * scores[name] for scores in found)]) or name in ("precision", "coverage")
-        assert sign * found[0][name] > reals
-        assert sign * found[-1][name] >= sign * found[1][name] > sign * found[0][name]
+        slight, more, most = (sign * scores[name] for scores in found)
+        assert reals < slight < more <= most, name
+        assert more < most or most == 0, name  # shares end at 0
 
 
 def test_dropped_classes_move_recall_and_coverage(judge: Any, perfect: list[dict[str, float]]) -> None:
