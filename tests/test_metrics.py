@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.fid import FrechetDistance, frechet_distance, root_trace
 from gan_cli.metrics.inception_score import InceptionScore
 from gan_cli.metrics.kid import KernelDistance, squared_discrepancy
+from gan_cli.metrics.lpips import LPIPS
 from gan_cli.metrics.modes import Modes
 from gan_cli.metrics.ms_ssim import WEIGHTS, MultiScaleSSIM, ms_ssim, scales_of
 from gan_cli.metrics.nearest_neighbours import NearestNeighbours
@@ -544,6 +546,28 @@ def test_no_targets_is_said_in_a_sentence() -> None:
         AgainstTarget("psnr").of(Evidence())
     with pytest.raises(UserError, match=r"metric=ssim needs .*; it has psnr"):
         AgainstTarget("ssim").of(Evidence(pairs={"psnr": torch.ones(2)}))
+
+
+def test_lpips_judges_colour_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the package: grey becomes colour, values are cut to [-1, 1]."""
+
+    class Judge(nn.Module):
+        def __init__(self, net: str, verbose: bool) -> None:
+            super().__init__()
+            assert (net, verbose) == ("vgg", False)
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            assert a.shape == b.shape == (2, 3, 8, 8)
+            return (a - b).abs().amax((1, 2, 3), keepdim=True)
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Judge))
+    made = LPIPS("vgg").of_pair(torch.full((2, 1, 8, 8), 5.0), torch.zeros(2, 1, 8, 8))
+    assert made["lpips"].tolist() == [1, 1]
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(UserError, match="metric=lpips needs the package lpips: pip install"):
+        LPIPS().judge()
+    with pytest.raises(ValueError, match="network='resnet' must be one of alex, vgg, squeeze"):
+        LPIPS("resnet")
 
 
 # ---- path length ----

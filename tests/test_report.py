@@ -599,9 +599,10 @@ def test_help_and_version(run_command: Run) -> None:
 
 def test_torch_is_not_imported_for_a_report(sweep: Path) -> None:
     program = (
-        "import sys; sys.argv = ['gan-report', 'sweep=first']\n"
-        "from gan_cli.cli.report import command\n"
-        "command(sys.argv[1:]); print(sorted({'torch', 'numpy', 'tensorboard'} & set(sys.modules)))"
+        "import atexit, sys; sys.argv = ['gan-report', 'sweep=first']\n"
+        "from gan_cli.cli.report import main\n"
+        "atexit.register(lambda: print(sorted({'torch', 'numpy', 'tensorboard'} & set(sys.modules))))\n"
+        "main()"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=sweep.parent, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

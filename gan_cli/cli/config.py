@@ -93,7 +93,8 @@ def cell_name(overrides: Iterable[str]) -> str:
     A value that has other characters than a path may, or a name over 120 characters, is cut and told apart by a digest.
     What is not learned from (`NOT_LEARNED`) is left out.
     """
-    kept = sorted(text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
+    named = (text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
+    kept = sorted(named, key=lambda text: ("." in text.partition("=")[0], text))  # parts and seed first: they tell more
     parts = [re.sub(r"(?<=\de)\+(?=\d)", "", text).replace("=", "-", 1) for text in kept]  # 1e+30 is 1e30
     name = "--".join(slug(part) for part in parts) or "defaults"
     if name == "--".join(parts) and not any("--" in part for part in parts) and len(name) <= 120:

@@ -8,20 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
-
-from gan_cli import __version__
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import outcome
 from gan_cli.cli.check_metrics import check_choice, check_metrics
-from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.command import run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
-from gan_cli.cli.quoting import flags_first, quoted
-from gan_cli.cli.sentences import exit_code_of, say, sentence
 from gan_cli.errors import RunError, UserError
 from gan_cli.run_folder import read_json, write_json
 from gan_cli.scoring import METRICS_FILE, Score, append_scores
@@ -35,31 +27,7 @@ SOURCES = "say what to score: checkpoint=RUN, sweep=FOLDER, or a=FOLDER b=FOLDER
 
 def main() -> None:
     """The console script."""
-    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), lambda: outcome.names("evaluate")))
-
-
-def command(arguments: list[str]) -> int:
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        print(evaluate_help(config_folder()))
-        return 0
-    register_resolvers()
-    sys.argv[1:] = quoted(flags_first(arguments))
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="evaluate")(task)()
-    return outcome.code
-
-
-def task(config: DictConfig) -> None:
-    try:
-        wanted: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-        wanted["choices"] = dict(HydraConfig.get().runtime.choices)
-        evaluate(wanted)
-    except MissingMandatoryValue as error:
-        raise SystemExit(say(sentence(error, list), 2)) from error
-    except (UserError, RunError) as error:
-        raise SystemExit(say(str(error), error.exit_code)) from error
+    run("evaluate", evaluate, evaluate_help)
 
 
 def evaluate(wanted: dict[str, Any]) -> None:

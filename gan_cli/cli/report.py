@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
-from gan_cli import __version__
-from gan_cli.cli import outcome
-from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
-from gan_cli.cli.quoting import flags_first, quoted
-from gan_cli.cli.sentences import exit_code_of, say
-from gan_cli.errors import RunError, UserError
+from gan_cli.errors import UserError
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep
@@ -26,28 +17,7 @@ from gan_cli.run_folder import write_atomically
 
 def main() -> None:
     """The console script."""
-    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), lambda: outcome.names("report")))
-
-
-def command(arguments: list[str]) -> int:
-    """Carry out a command line; returns its exit code."""
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        print(report_help(config_folder()))
-        return 0
-    register_resolvers()
-    sys.argv[1:] = quoted(flags_first(arguments))
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="report")(task)()
-    return outcome.code
-
-
-def task(config: DictConfig) -> None:
-    try:
-        report(OmegaConf.to_container(config))  # type: ignore[arg-type]
-    except (UserError, RunError) as error:
-        raise SystemExit(say(str(error), error.exit_code)) from error
+    run("report", report, report_help)
 
 
 def report(wanted: dict[str, Any]) -> None:

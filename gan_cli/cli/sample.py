@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
-
-from gan_cli import __version__
 from gan_cli.checkpoint import best_of, newest_summary
-from gan_cli.cli import outcome
-from gan_cli.cli.config import register_resolvers, slug
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.command import run
+from gan_cli.cli.config import slug
 from gan_cli.cli.help import sample_help
-from gan_cli.cli.quoting import flags_first, quoted
-from gan_cli.cli.sentences import exit_code_of, say, sentence
-from gan_cli.errors import RunError, UserError
+from gan_cli.errors import UserError
 from gan_cli.targets import make_importable
 
 FORMATS = ("grid", "png", "npz")
@@ -28,29 +19,7 @@ DIRECTIONS = ("a_to_b", "b_to_a")
 
 def main() -> None:
     """The console script."""
-    sys.exit(exit_code_of(lambda: command(sys.argv[1:]), lambda: outcome.names("sample")))
-
-
-def command(arguments: list[str]) -> int:
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        print(sample_help(config_folder()))
-        return 0
-    register_resolvers()
-    sys.argv[1:] = quoted(flags_first(arguments))
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="sample")(task)()
-    return outcome.code
-
-
-def task(config: DictConfig) -> None:
-    try:
-        sample(OmegaConf.to_container(config, throw_on_missing=True))  # type: ignore[arg-type]
-    except MissingMandatoryValue as error:
-        raise SystemExit(say(sentence(error, list), 2)) from error
-    except (UserError, RunError) as error:
-        raise SystemExit(say(str(error), error.exit_code)) from error
+    run("sample", sample, sample_help)
 
 
 def sample(wanted: dict[str, Any]) -> None:
