@@ -1,7 +1,7 @@
 """Which score sees which fault: held-out real pictures as a perfect model, spoiled more and more.
 
     python benchmarks/metric_faults.py                          # digits at 16 px, 1 minute on 2 cores
-    python benchmarks/metric_faults.py --data fashion_mnist/    # and Fashion-MNIST, 5 minutes more
+    python benchmarks/metric_faults.py --data fashion_mnist/    # and Fashion-MNIST, 8 minutes more
 
 All scores are the package's own, in the features of its classifier. Disjoint sets of reals (5 of digits, 8 of clothes)
 say how far a score moves by chance: an arrow marks a value that is worse than their mean by more than their spread
@@ -207,14 +207,19 @@ def table(judge: Judge) -> str:
         "",
         "| | " + " | ".join(f"`{name}`" for name in WORSE) + " |",
         "|---|" + "---:|" * len(WORSE),
-        "| **reals** | " + " | ".join(f"{mean[name]:.3g}" for name in WORSE) + " |",
-        "| spread | " + " | ".join(f"{spread[name]:.2g}" for name in WORSE) + " |",
+        "| **reals** | " + " | ".join(short(mean[name]) for name in WORSE) + " |",
+        "| spread | " + " | ".join(short(spread[name]) for name in WORSE) + " |",
     ]
     for fault, images in spoiled(sets):
         scores = judge.scores(images)
-        cells = [f"{scores[name]:.3g}{mark(name, scores[name] - mean[name], spread[name])}" for name in WORSE]
+        cells = [f"{short(scores[name])}{mark(name, scores[name] - mean[name], spread[name])}" for name in WORSE]
         lines.append(f"| {fault} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def short(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def mark(name: str, moved: float, spread: float) -> str:

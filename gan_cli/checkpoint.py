@@ -19,6 +19,7 @@ from gan_cli.targets import META_KEYS
 
 FORMAT = 1
 BEST = "best.pt"
+NOT_NETWORKS = (*META_KEYS, "perceptual")
 
 
 def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int) -> Path:
@@ -104,8 +105,16 @@ def best_of(run: Path) -> Path:
 
 
 def model_facts(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides the shapes of a model's weights, flat, by dotted key; kept in the side file."""
-    return flat({"model": {key: value for key, value in config["model"].items() if key not in META_KEYS}})
+    """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
+
+    Not what it is trained by: loss weights, the lengths of stages, the features that it is compared in.
+    """
+    networks = {
+        key: value
+        for key, value in config["model"].items()
+        if key == "_target_" or (isinstance(value, dict) and "_target_" in value and key not in NOT_NETWORKS)
+    }
+    return flat({"model": networks})
 
 
 def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:

@@ -26,6 +26,7 @@ from gan_cli.evaluation.setting import Plan
 from gan_cli.gan import GAN, Phase
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
+from gan_cli.losses.perceptual import Features
 from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
 from gan_cli.preview import given
 from gan_cli.run_folder import digest_of, update_run
@@ -127,7 +128,8 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
         console(f"done       {state.images:,} images{why}; samples in {shown(newest)}")
         console(f"next       gan-sample checkpoint={shlex.quote(run)}")
-        console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
+        if any(phase.learning_rate(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
+            console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
         console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
     return result
 
@@ -149,6 +151,7 @@ def prepare(
     data, medium = build_data(config, trust), build_medium(config, trust)
     data.to(device)
     gan = build_game(config, trust).to(device).train()
+    load_features(gan)
     if device.type != "mps":
         gan.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
     phases = gan.phases(optimizer_factory(config, trust))
@@ -189,6 +192,17 @@ def prepare(
     status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
     jobs = [log, samples, *measures, save, status]
     return Session(gan, phases, batches, ema, state, update, jobs, settings.total_images)
+
+
+def load_features(gan: GAN) -> None:
+    """Read the weights of trained networks in which the game compares, now and not at the stage that needs them.
+
+    Raises:
+        UserError: they are not there.
+    """
+    for module in gan.modules():
+        if isinstance(module, Features):
+            module.load()
 
 
 def evaluator_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_cli.data.folder import ENDINGS, scan
+from gan_cli.data.folder import ENDINGS, look, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.medium import to_pixels, write_png
 from gan_cli.errors import UserError
@@ -36,7 +36,8 @@ def find_inputs(given: Path, what: str = "input") -> dict[str, Path]:
     for picture in scan(given, what=what).pictures:
         name = str(Path(picture.path).with_suffix(".png"))
         if name in named:
-            raise UserError(f"{str(named[name])!r} and {picture.path!r} would both be written as {name!r}; rename one")
+            other = str(named[name].relative_to(given))
+            raise UserError(f"{other!r} and {picture.path!r} would both be written as {name!r}; rename one")
         named[name] = given / picture.path
     return named
 
@@ -71,21 +72,37 @@ def translated(
     dataset = trained.config["dataset"]
     channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
     decoder, grey = Decoder(None, channels, background=dataset.get("background", 255)), Decoder(None, 1, background=0)
+    for name, mask_file in (masks or {}).items():
+        check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
         fields = {"source": to_float(read(decoder, file))[None].to(trained.device)}
         if masks is not None:
             mask = (read(grey, masks[name]) > 127)[None].float().to(trained.device)
-            if mask.shape[2:] != fields["source"].shape[2:]:
-                raise UserError(
-                    f"the mask {str(masks[name])!r} is {mask.shape[3]}x{mask.shape[2]} and its picture"
-                    f" {str(file)!r} {fields['source'].shape[3]}x{fields['source'].shape[2]}: they must be equal"
-                )
             fields["mask"] = mask
         seed_everything(seed, "translate", name)
         height, width = fields["source"].shape[2:]
         outwards = {key: reflected(value, game.multiple, game.smallest) for key, value in fields.items()}
         made = game.translate(trained.generators, outwards, direction)
         yield name, made[0, :, : height * game.scale, : width * game.scale].cpu()
+
+
+def check_mask(mask: Path, picture: Path) -> None:
+    """
+    Raises:
+        UserError: they differ in size, or one can't be read.
+    """
+    sizes = []
+    for file in (mask, picture):
+        verdict = look(file)
+        if "error" in verdict:
+            raise UserError(f"{str(file)!r} can't be read as an image ({verdict['error']})")
+        sizes.append((verdict["width"], verdict["height"]))
+    (width, height), (wanted_width, wanted_height) = sizes
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"the mask {str(mask)!r} is {width}x{height} and its picture {str(picture)!r}"
+            f" {wanted_width}x{wanted_height}: they must be equal"
+        )
 
 
 def translator(trained: Trained, direction: str, masked: bool) -> Translator:
@@ -108,14 +125,14 @@ def translator(trained: Trained, direction: str, masked: bool) -> Translator:
     return game
 
 
-def held_out_rows(trained: Trained, count: int, seed: int) -> tuple[dict[str, Tensor], int]:
+def held_out_rows(trained: Trained, count: int, seed: int, trust: Sequence[str] = ()) -> tuple[dict[str, Tensor], int]:
     """The rows of a grid from the run's held-out data, and its columns.
 
     Raises:
         UserError: the data set is not there any more.
     """
     try:
-        data = held_out(trained.config)
+        data = held_out(trained.config, trust)
     except UserError as error:
         raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
     count = min(count, len(data))

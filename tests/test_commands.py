@@ -747,6 +747,11 @@ TRANSLATE_REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     "a mask and no picture": ("inpainting", ["mask={mask}"], ["input="]),
     "an output that exists": ("srgan", ["input={new}", "output=taken"], ["taken", "overwrite=true"]),
     "labels": ("pix2pix", ["labels=[1]"], ["input=FOLDER_OR_IMAGE"]),
+    "a folder into one file": ("pix2pix", ["input={new}", "output=all.png"], ["a folder too"]),
+    "another ending": ("pix2pix", ["input={new}/one.jpg", "output=one.jpg"], ["written as .png"]),
+    "what is for noise": ("pix2pix", ["input={new}", "count=3"], ["count=", "leave it out"]),
+    "a form for noise": ("pix2pix", ["input={new}", "format=npz"], ["format=", "PNG"]),
+    "a direction without pictures": ("cyclegan", ["direction=b_to_a"], ["input="]),
 }
 
 

@@ -608,13 +608,13 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     looked: list[str] = []
-    real = folder_module._look
+    real = folder_module.look
 
     def look(path: Path) -> dict:
         looked.append(path.name)
         return real(path)
 
-    monkeypatch.setattr("gan_cli.data.folder._look", look)
+    monkeypatch.setattr("gan_cli.data.folder.look", look)
     return looked
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
 from gan_cli.errors import UserError
+from gan_cli.run_folder import flat
+from gan_cli.targets import targets_in
 
 
 def check_data(config: dict[str, Any]) -> None:
@@ -25,6 +27,37 @@ def check_data(config: dict[str, Any]) -> None:
     check_degradation(config["dataset"])
     check_perceptual(config)
     check_crop(config["dataset"])
+    check_least(config)
+    check_patches(config)
+
+
+LEAST = {  # values of these keys, wherever they are, below which nothing is trained or all crashes
+    "model": {"blocks": 1, "generator_updates": 1, "halvings": 0, "layers": 1, "pool_size": 0, "pretrain_images": 0}
+    | {"width": 1},
+    "dataset": {"background": 0, "memory_limit_mb": 0, "workers": 1},
+}
+
+
+def check_least(config: dict[str, Any]) -> None:
+    for part, rules in LEAST.items():
+        for key, value in flat({part: config[part]}).items():
+            least = rules.get(key.rpartition(".")[2])
+            if least is not None and isinstance(value, int) and value < least:
+                raise UserError(f"{key}={value} must be at least {least}")
+    if (config["dataset"].get("background") or 0) > 255:
+        raise UserError(f"dataset.background={config['dataset']['background']} must be a grey level from 0 to 255")
+
+
+def check_patches(config: dict[str, Any]) -> None:
+    """A PatchGAN halves the picture `layers` times and then cuts two pixels off."""
+    resolution = config["dataset"].get("resolution")
+    for path, node in targets_in(config["model"], "model"):
+        if str(node["_target_"]).endswith(".PatchGAN") and resolution and resolution >> node.get("layers", 3) < 4:
+            most = max(1, resolution.bit_length() - 3)
+            raise UserError(
+                f"{path}.layers={node.get('layers', 3)} leaves nothing of dataset.resolution={resolution};"
+                f" at most {most} would do"
+            )
 
 
 def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[str, Any]]]) -> None:
@@ -97,6 +130,11 @@ def check_sides(config: dict[str, Any]) -> None:
     """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
     dataset = config["dataset"]
     source, target = dataset.get("source_channels"), dataset.get("channels")
+    if "degradation" in dataset and source != target:
+        raise UserError(
+            f"dataset.source_channels={source} does not fit: the source is made from the picture, with its"
+            f" dataset.channels={target}"
+        )
     for key in config["model"].get("requires", {}).get("same_channels", []):
         value = reduce(lambda node, part: node[part], key.split("."), config["model"])
         if value and source != target:

@@ -9,6 +9,7 @@ from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli.command import run
 from gan_cli.cli.config import slug
 from gan_cli.cli.help import sample_help
+from gan_cli.data.folder import ENDINGS
 from gan_cli.errors import UserError
 from gan_cli.targets import make_importable
 
@@ -60,7 +61,13 @@ def sample(wanted: dict[str, Any]) -> None:
 def translate(wanted: dict[str, Any], where: Path) -> None:
     """`input=`: a picture or a folder of pictures through the generator; prints where the outputs are."""
     given = Path(wanted["input"]).expanduser()
-    form = "grid" if given.is_file() and str(wanted["output"] or "").lower().endswith(".png") else "png"
+    ending = Path(str(wanted["output"] or "")).suffix.lower()
+    if ending in ENDINGS and not Path(str(wanted["output"])).expanduser().is_dir():
+        if given.is_dir():
+            raise UserError(f"input={str(given)!r} is a folder: give output= a folder too, for one picture of each")
+        if ending != ".png":
+            raise UserError(f"output={wanted['output']} can't be written: pictures are written as .png")
+    form = "grid" if given.is_file() and ending == ".png" else "png"
     target = None
     if wanted["output"] is not None:
         target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
@@ -87,7 +94,8 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
     if wanted["format"] != "grid" or wanted["labels"] is not None:
         raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")
     count = wanted["count"] or trained.config["trainer"]["preview_samples"]
-    rows, columns = translation.held_out_rows(trained, count, trained.config["seed"] + wanted["seed"])
+    seed = trained.config["seed"] + wanted["seed"]
+    rows, columns = translation.held_out_rows(trained, count, seed, wanted["trust"])
     target = target or default_output(trained.path, trained.images, wanted)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_png(trained.medium.rows(rows, wanted["columns"] or columns), target)
@@ -108,6 +116,14 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"direction={wanted['direction']!r} is unknown; use {' or '.join(DIRECTIONS)}")
     if wanted["mask"] is not None and wanted["input"] is None:
         raise UserError("mask= says what is missing of a picture: give that picture with input=")
+    if wanted["direction"] != DIRECTIONS[0] and wanted["input"] is None:
+        raise UserError("direction= is the way that pictures are translated: give them with input=")
+    if wanted["input"] is not None:
+        for key in ("count", "columns", "labels"):
+            if wanted[key] is not None:
+                raise UserError(f"{key}= is for samples drawn from noise and for grids; with input= leave it out")
+        if wanted["format"] != "grid":
+            raise UserError("format= is for samples drawn from noise; with input= each picture is written as a PNG")
     for key in ("ema", "best", "overwrite"):
         if not isinstance(wanted[key], bool):
             raise UserError(f"{key}={wanted[key]!r} must be true or false")

@@ -20,6 +20,7 @@ from gan_cli.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
+SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 
 
@@ -113,7 +114,7 @@ def _find(folder: Path) -> list[str]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan2-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan3-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())
@@ -135,7 +136,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     if unseen:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for (name, stamp), verdict in zip(
-                unseen, pool.map(lambda item: _look(folder / item[0]), unseen), strict=True
+                unseen, pool.map(lambda item: look(folder / item[0]), unseen), strict=True
             ):
                 verdicts[name] = {"stamp": stamp, "bytes": stamp[0], **verdict}
         try:
@@ -148,7 +149,8 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     return verdicts
 
 
-def _look(path: Path) -> dict:
+def look(path: Path) -> dict:
+    """`mode`, upright `width` and `height` of a picture that can be read, else `error`."""
     from PIL import Image
 
     try:
@@ -156,6 +158,8 @@ def _look(path: Path) -> dict:
             warnings.simplefilter("ignore")  # PIL warns of odd metadata; here only the pixels count
             with Image.open(path) as image:
                 image.load()  # the whole file: a truncated one opens without complaint
+                if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
+                    return {"error": f"its pixels are neither 8 nor 16 bit, but PIL's mode {image.mode}"}
                 width, height = image.size
                 if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
                     width, height = height, width

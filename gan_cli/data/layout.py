@@ -158,6 +158,8 @@ def _require(folder: Path) -> None:
 def _from_folders(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
     found = [scan(base / letter, skip_corrupt) for letter in "AB"]
     named = [_by_name(each) for each in found]
+    corrupt = {str(Path(path).with_suffix("")) for each in found for path in each.corrupt}  # left out with partners
+    named = [{name: picture for name, picture in one.items() if name not in corrupt} for one in named]
     for here, there, one, other in [("A", "B", named[0], named[1]), ("B", "A", named[1], named[0])]:
         alone = [picture.path for name, picture in one.items() if name not in other]
         if alone:

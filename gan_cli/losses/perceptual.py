@@ -41,7 +41,7 @@ class Features(nn.Module):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.weights, self.layers, self.scale = weights, list(layers), scale
+        self.weights, self.layers, self.scale = weights, [str(name) for name in layers], scale
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(list(deviation)).view(1, -1, 1, 1), persistent=False)
         # beside the registered modules: its weights belong in no checkpoint and to no player

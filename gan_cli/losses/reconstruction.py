@@ -36,8 +36,9 @@ def feature_mse(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
 
 def gram(features: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, C): inner products of the channels over C * H * W (Johnson et al. 2016, eq. 3)."""
-    flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+    with torch.autocast(features.device.type, enabled=False):  # which would take the product in half precision
+        flat = features.float().flatten(2) / (features[0].numel() ** 0.5)
+        return flat @ flat.transpose(1, 2)
 
 
 def style(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:

@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 PEAK = 255.0
+MOST_DB = 100.0  # a mean over pictures would be infinite by one that is equal
 WINDOW = 11  # pixels, of SSIM
 
 
 def psnr(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = False) -> Tensor:
-    """Peak signal-to-noise ratio in dB, (N,), of rounded pixels; infinite for equal pictures.
+    """Peak signal-to-noise ratio in dB, (N,), of rounded pixels; 100 for equal pictures, for want of infinity.
 
     Args:
         made, wanted: (N, C, H, W).
@@ -19,7 +20,7 @@ def psnr(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = False) -
         on_luma: of the luma alone, as super-resolution is published; on RGB it is about 2 dB lower.
     """
     a, b = (prepared(picture, border, on_luma) for picture in (made, wanted))
-    return 10 * torch.log10(PEAK**2 / (a - b).square().flatten(1).mean(1))
+    return (10 * torch.log10(PEAK**2 / (a - b).square().flatten(1).mean(1))).clamp(max=MOST_DB)
 
 
 def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) -> Tensor:
@@ -66,7 +67,7 @@ def luma(rgb: Tensor) -> Tensor:
 
 def prepared(picture: Tensor, border: int, on_luma: bool) -> Tensor:
     """Rounded to pixels, the border cut off, its luma where that is asked for and there are colours."""
-    pixels = picture.detach().double().add(1).mul(127.5).round().clamp(0, PEAK)
+    pixels = picture.detach().cpu().double().add(1).mul(127.5).round().clamp(0, PEAK)
     if border:
         pixels = pixels[..., border:-border, border:-border]
     return luma(pixels) if on_luma and pixels.shape[1] == 3 else pixels

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from gan_cli.data.degrade import filled_smoothly
 from gan_cli.gan import Turn
@@ -84,13 +85,22 @@ class Inpainting(Translator):
 
 
 def hole_corner(mask: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 2): where the window of half the side around the hole's centre begins, inside the picture."""
+    """(N, 1, H, W) -> (N, 2): where the window of half the side begins that holds most of the hole.
+
+    Of several the one nearest to the hole's middle. A hole larger than the window sticks out of it.
+    """
     side = mask.shape[-1]
+    half = side // 2
     at = torch.arange(side, device=mask.device, dtype=torch.float32)
     weight = mask[:, 0].flatten(1).sum(1).clamp_min(1)
     row = (mask[:, 0].sum(2) * at).sum(1) / weight
     column = (mask[:, 0].sum(1) * at).sum(1) / weight
-    return (torch.stack([row, column], 1) - side // 4).round().long().clamp(0, side - side // 2)
+    held = avg_pool2d(mask.float(), half, 1)[:, 0] * half**2  # pixels of the hole, by the window's corner
+    steps = torch.arange(held.shape[-1], device=mask.device)
+    off_row, off_column = ((at[:, None] - half / 2 - steps).square() for at in (row, column))
+    off = off_row[:, :, None] + off_column[:, None, :]
+    best = (held - off / (4 * side**2)).flatten(1).argmax(1)  # less than a pixel for the distance
+    return torch.stack([best // len(steps), best % len(steps)], 1)
 
 
 def cut(images: Tensor, corner: Tensor, side: int) -> Tensor:

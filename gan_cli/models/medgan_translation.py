@@ -31,7 +31,7 @@ class MedGAN(Translator):
     trained network where `perceptual` is one, as published; without one, style in the critic's, and no content.
 
     Args:
-        generator_updates: of the generator for each of the critic's, each on a fresh batch.
+        generator_updates: of the generator for each of the critic's, each but the first on a fresh batch.
     """
 
     conditional = True

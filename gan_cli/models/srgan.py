@@ -2,7 +2,8 @@
 
 1,549,462 parameters in the generator (x4, 16 blocks) and 23,565,505 in the critic at 96 px, with a bias on every
 convolution; there is no official code, and leaving out those before a norm would be 1,547,350 and 23,563,649.
-Deviation: low-resolution pictures are in [-1, 1] like all others here and are mapped to the paper's [0, 1] inside.
+Deviations: low-resolution pictures are in [-1, 1] like all others here and are mapped to the paper's [0, 1] inside;
+the rate stays the same to the end (the paper's second 100,000 adversarial updates have a tenth of it).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class SRGAN(Translator):
     VGG54); without it this is the paper's SRGAN-MSE.
 
     Args:
-        scale: 2 or 4: how many times larger the output is.
+        scale: 2, 4 (published) or 8: how many times larger the output is.
         perceptual: features in which the adversarial stage compares; None: pixels.
     """
 
