@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel learning speed clean
+.PHONY: help setup demo test lint format wheel learning metrics speed clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,11 @@ wheel: setup  ## build the wheel in dist/
 
 learning: setup  ## train and judge the tables of results in the README (needs DATA=folder with the data sets; hours)
 	$(BIN)/python benchmarks/learning.py --data $(DATA)
+
+metrics: setup  ## time and memory of an FID beside other tools, and which score sees which fault
+	$(BIN)/python -m pip install --quiet torch-fidelity pytorch-fid
+	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/metric_faults.py
 
 speed: setup  ## start-up times and steps per second, side by side
 	$(BIN)/python benchmarks/speed.py

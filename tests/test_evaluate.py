@@ -352,8 +352,14 @@ REFUSED = {
     "unknown metric": (["checkpoint=run", "metric=[fidd]"], "metric=fidd does not exist; did you mean fid?"),
     "no features": (["checkpoint=run", "metric=[fid]"], "say features=classifier or inception or module"),
     "no classes in features": (
-        ["checkpoint=run", "metric=[inception_score]", "features=module", "features.weights=x", "features.layer=x"]
-        + ["features.network._target_=torch.nn.Flatten"],
+        [
+            "checkpoint=run",
+            "metric=[inception_score]",
+            "features=module",
+            "features.weights=x",
+            "features.layer=x",
+            "features.network._target_=torch.nn.Flatten",
+        ],
         "needs features with classes",
     ),
     "wrong features": (

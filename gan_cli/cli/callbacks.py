@@ -61,7 +61,8 @@ class CheckFirst(Callback):
         outcome.sweep_size = len(self.cells)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        outcome.summarise([(cell, read_json(cell / "run.json") or {}) for cell in self.cells])
+        if self.cells or outcome.runs:  # a search has summed up by itself
+            outcome.summarise([(cell, read_json(cell / "run.json") or {}) for cell in self.cells])
 
 
 class CheckEvaluate(Callback):
@@ -128,12 +129,13 @@ def grid(config: DictConfig) -> list[DictConfig]:
     if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
         return []
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    loader = GlobalHydra.instance().hydra.config_loader  # type: ignore[union-attr]
-    cells = []
-    for batch in BasicSweeper.split_arguments(overrides, None):
-        for number, arguments in enumerate(batch):
-            cell = loader.load_sweep_config(config, list(arguments))
-            with open_dict(cell):
-                cell.hydra.job.num = cell.hydra.job.id = number
-            cells.append(cell)
-    return cells
+    (batch,) = BasicSweeper.split_arguments(overrides, None)
+    return [composed(config, list(arguments), number) for number, arguments in enumerate(batch)]
+
+
+def composed(config: DictConfig, overrides: list[str], number: int = 0) -> DictConfig:
+    """One cell's config, of a sweep's."""
+    cell = GlobalHydra.instance().hydra.config_loader.load_sweep_config(config, overrides)  # type: ignore[union-attr]
+    with open_dict(cell):
+        cell.hydra.job.num = cell.hydra.job.id = number
+    return cell

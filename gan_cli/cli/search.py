@@ -1,0 +1,292 @@
+"""`gan-train -m hydra/sweeper=optuna`: a sweep that chooses its cells by the scores of those before them.
+
+A thin sweeper over Optuna; each trial is a cell of the sweep, and skipped, resumed and recorded as any other. The study
+is `study.db` in the sweep's folder: SQLite keeps it whole however the process ends, and Optuna's own tools read it.
+The folder's lock is held, so a trial that is still running in the study was cut.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import shlex
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_cli.cli import outcome
+from gan_cli.cli.callbacks import checked, composed, refuse
+from gan_cli.cli.check_metrics import stem
+from gan_cli.cli.search_space import Dimension, deciding, read
+from gan_cli.cli.sentences import meant, sentence
+from gan_cli.errors import UserError
+from gan_cli.run_folder import read_json, write_json
+from gan_cli.scoring import is_better, score_names
+
+STUDY, BEST = "study.db", "best.json"
+TARGET = "hydra_plugins.gan_cli.OptunaSweeper"  # Hydra takes plugins by a name in this package alone
+ENOUGH_REPEATS = 100  # proposals in a row that were all tried before
+
+
+class CheckSearch(Callback):
+    """For `gan-train -m hydra/sweeper=optuna`, before `CheckFirst` makes the sweep's folder."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        refuse(UserError("hydra/sweeper=optuna is a search over several runs: add -m"))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if kwargs.get("config_name") != "train":
+            return  # the other commands have a refusal of their own
+        try:
+            check_search(config)
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            refuse(error)
+        Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
+
+
+def check_search(config: DictConfig) -> None:
+    """The search's own keys, then every choice and both ends of every interval, each with the others' first.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'gan_cli[search]'")
+    how = config.hydra.sweeper
+    for key, least in (("trials", 1), ("seed", 0)):
+        if isinstance(how[key], bool) or not isinstance(how[key], int) or how[key] < least:
+            raise UserError(f"hydra.sweeper.{key}={how[key]} is not a whole number from {least} up")
+    space, fixed = read(list(config.hydra.overrides.task))
+    first = [dimension.corners()[0] for dimension in space]
+    cell = composed(config, [*fixed, *first])
+    better_end(cell, how.score)
+    checked(cell)
+    for number, dimension in enumerate(space):
+        for corner in dimension.corners()[1:]:
+            others = [*first[:number], corner, *first[number + 1 :]]
+            try:
+                checked(composed(config, [*fixed, *others]))
+            except UserError as error:
+                raise UserError(f"{error} (with {' '.join(others)})") from error
+
+
+def better_end(cell: DictConfig, score: Any) -> str:
+    """Which end of the score is better: "lower" or "higher".
+
+    Raises:
+        UserError: no such score with a better end.
+    """
+    nodes = {key: OmegaConf.to_container(cell[key], resolve=True) for key in ("metric", "features") if cell.get(key)}
+    if "metric" not in nodes:
+        raise UserError("a search needs a score: say metric=[fid] features=classifier, for one")
+    names = score_names(nodes["metric"], nodes.get("features"))  # type: ignore[arg-type]
+    fit = [name for name, better in names.items() if better]
+    better = names.get(stem(str(score)))
+    if better is None:
+        given = f"hydra.sweeper.score={score} is no score of these metrics with a better end{meant(str(score), fit)}"
+        wanted = "a search needs to know what to make better: hydra.sweeper.score=SCORE"
+        raise UserError(f"{wanted if score is None else given}; metric= gives {', '.join(fit) or 'none that has one'}")
+    return better
+
+
+class OptunaSweeper(Sweeper):
+    """One trial after the other, each through Hydra's launcher.
+
+    Args:
+        score: what to make better.
+        trials: of different parameters, in all; failed ones count.
+        seed: the same seed proposes the same trials, also when the search was cut in between.
+    """
+
+    def __init__(self, score: str, trials: int, seed: int) -> None:
+        self.score, self.trials, self.seed = score, trials, seed
+        self.failures: list[str] = []
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> dict[str, Any] | None:
+        """Search; returns what best.json holds, or None where no trial has a score."""
+        assert self.hydra_context is not None
+        self.space, self.fixed = read(arguments, self.hydra_context.config_loader)
+        first = composed(self.config, [*self.fixed, *(dimension.corners()[0] for dimension in self.space)])
+        self.better = better_end(first, self.score)
+        self.folder = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
+        self.study = opened(self.folder, self.score, self.better, self.space, self.fixed)
+        outcome.sweep_size = self.trials
+        print(f"search for the {self.better}er {self.score} in {self.folder}", flush=True)
+        while (trial := self.next()) is not None:
+            self.carry_out(trial)
+        return self.close()
+
+    def chosen(self, trial: Any) -> tuple[str, ...]:
+        """A trial's parameters as overrides."""
+        return tuple(dimension.override(trial.params[dimension.key]) for dimension in self.space)
+
+    def done(self) -> dict[tuple[str, ...], Any]:
+        """The trials that have ended, by what they tried, in their order."""
+        ended: dict[tuple[str, ...], Any] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state.is_finished() and len(trial.params) == len(self.space):
+                ended.setdefault(self.chosen(trial), trial)
+        return ended
+
+    def next(self) -> Any:
+        """The trial that was cut, else one of parameters that were not tried before; None when the search is over."""
+        for trial in self.study.get_trials(deepcopy=False):
+            if not trial.state.is_finished():
+                if len(trial.params) == len(self.space):
+                    return trial
+                self.tell(trial, None)  # cut while its parameters were written down
+        done = self.done()
+        for repeats in range(ENOUGH_REPEATS):
+            if len(done) >= min(self.trials, math.prod(dimension.size() for dimension in self.space)):
+                return None
+            trial = self.propose(repeats > 0)
+            before = done.get(self.chosen(trial))
+            if before is None:
+                return trial
+            self.tell(trial, before.value)
+        return None
+
+    def propose(self, at_random: bool) -> Any:
+        """Seeded by the trial's number: a search that was cut proposes what it would have proposed."""
+        import numpy
+        from optuna.samplers import RandomSampler, TPESampler
+
+        number = len(self.study.get_trials(deepcopy=False))
+        seed = int(numpy.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        self.study.sampler = (RandomSampler if at_random else TPESampler)(seed=seed)
+        return self.study.ask({dimension.key: dimension.distribution() for dimension in self.space})
+
+    def tell(self, trial: Any, value: float | None) -> None:
+        from optuna.trial import TrialState
+
+        self.study.tell(trial.number, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
+
+    def carry_out(self, trial: Any) -> None:
+        """Run a trial's cell, tell the study, say how it went."""
+        number, chosen = len(self.done()), self.chosen(trial)
+        value, why = self.result([*self.fixed, *chosen], number)
+        self.tell(trial, value)
+        best = self.best()
+        shown = why if value is None else f"{self.score} {value:.6g}"
+        told = f"trial {number + 1} of {self.trials}   {' '.join(chosen)}   {shown}"
+        if best is not None:
+            told += f"   best so far {best['value']:.6g}, trial {best['trial']}"
+            write_json(self.folder / BEST, best)
+        print(told, flush=True)
+
+    def result(self, overrides: list[str], number: int) -> tuple[float | None, str]:
+        """The score of a cell, or why there is none."""
+        try:
+            folder = checked(composed(self.config, overrides, number))
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            why = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
+            self.failures.append(f"refused: {why}")
+            return None, "refused"
+        assert self.launcher is not None
+        (job,) = self.launcher.launch([overrides], initial_job_idx=number)
+        status, record = job.return_value["status"], read_json(folder / "run.json") or {}
+        if status not in ("finished", "skipped"):
+            told = [text for path, _, text in outcome.runs if path.resolve() == folder.resolve()]
+            self.failures.append(f"{status}: {folder}: {told[-1] if told else record.get('error')}")
+            return None, status
+        value = (record.get("scores") or {}).get(self.score)
+        if value is None or not math.isfinite(value):
+            has = ", ".join(record.get("scores") or {}) or "none"
+            self.failures.append(f"no score: {folder}: it has no finite {self.score}; its scores: {has}")
+            return None, "no score"
+        return value, ""
+
+    def best(self) -> dict[str, Any] | None:
+        """What best.json holds."""
+        best, value, done = None, None, self.done()
+        for number, (chosen, trial) in enumerate(done.items()):
+            if trial.value is not None and is_better(trial.value, value, self.better):
+                best, value = (number, chosen), trial.value
+        if best is None:
+            return None
+        number, chosen = best
+        fixed = [text for text in self.fixed if not text.startswith("sweep=")]
+        own = [word for pair in pairwise(sys.argv) if pair[0] in ("--config-dir", "-cd") for word in pair]
+        parsed = OverridesParser.create().parse_overrides(list(chosen))
+        return {
+            "score": self.score,
+            "better": self.better,
+            "value": value,
+            "trial": number + 1,
+            "parameters": {override.key_or_group: override.value() for override in parsed},
+            "folder": str(checked(composed(self.config, [*self.fixed, *chosen], number))),
+            "command": shlex.join(["gan-train", *own, *fixed, *chosen]),
+            "finished": sum(trial.value is not None for trial in done.values()),
+            "failed": sum(trial.value is None for trial in done.values()),
+        }
+
+    def close(self) -> dict[str, Any] | None:
+        """The closing lines. A trial that failed is a finding; the exit code is 1 where none has a score."""
+        from gan_cli.machine import shown
+
+        best, done = self.best(), self.done()
+        failed = sum(trial.value is None for trial in done.values())
+        early = "" if len(done) >= self.trials else "; there is nothing else to try"
+        print(f"\nsearch: {len(done) - failed} finished, {failed} failed{early}")
+        for line in self.failures:
+            print(f"  {line}")
+        if best is not None:
+            print(f"best       {self.score} {best['value']:.6g}, trial {best['trial']}, in {best['folder']}")
+            print(f"again      {best['command']}")
+            print(f"next       gan-report sweep={shlex.quote(shown(self.folder))}", flush=True)
+        outcome.runs.clear()  # summed up here, not by CheckFirst
+        outcome.code = 0 if best is not None else 1
+        return best
+
+
+def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed: list[str]) -> Any:
+    """The study in a sweep's folder.
+
+    Raises:
+        UserError: it is of another search, or can't be read.
+    """
+    import optuna
+    from sqlalchemy import URL
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = folder / STUDY
+    if not file.exists() and any(folder.glob("*/run.json")):
+        raise UserError(f"{folder} holds runs of a sweep that was no search; choose another sweep=NAME")
+    try:
+        url = URL.create("sqlite", database=str(file.resolve())).render_as_string()
+        study = optuna.create_study(
+            storage=url,
+            study_name="search",
+            direction="minimize" if better == "lower" else "maximize",
+            load_if_exists=True,
+        )
+        before = study.user_attrs.get("search")
+    except Exception as error:
+        about = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"Optuna {optuna.__version__} can't read {file} ({about}); choose another sweep=NAME"
+        ) from error
+    ranges = {d.key: optuna.distributions.distribution_to_json(d.distribution()) for d in space}
+    now = json.loads(json.dumps({"score": score, "fixed": deciding(fixed), "ranges": ranges}))
+    if before is None:
+        study.set_user_attr("search", now)
+    elif changed := [f"{key}: {before[key]} -> {now[key]}" for key in now if before[key] != now[key]]:
+        raise UserError(f"{folder} holds another search ({changed[0]}); choose another sweep=NAME")
+    return study

@@ -1,0 +1,139 @@
+"""What a search may choose from: the ranges of a command line, in Hydra's grammar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from gan_cli.errors import UserError
+from gan_cli.run_folder import not_learned
+
+EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"
+SCORING = (
+    "metric",
+    "features",
+    "trainer.evaluate",
+    "trainer.keep_best",
+)  # not learned from, but the score depends on it
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One key with its choices, or with its numbers from `low` to `high`, both included.
+
+    Attributes:
+        key: as typed, with `+` where it was.
+        choices: the texts of its values, or None for numbers.
+        step: between whole numbers or of a range; None where any number in between may come.
+        log: whether orders of magnitude are equally likely.
+    """
+
+    key: str
+    choices: tuple[str, ...] | None = None
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+
+    def corners(self) -> list[str]:
+        """Overrides with every choice, or with both ends."""
+        if self.choices is not None:
+            return [f"{self.key}={text}" for text in self.choices]
+        return [self.override(self.low), self.override(self.high)]
+
+    def override(self, value: Any) -> str:
+        """A value as Optuna gave it, as an override; a number with four digits, so that it can be read and typed."""
+        if self.choices is not None or isinstance(value, int):
+            return f"{self.key}={value}"
+        digits = 4 if self.step is None else 12
+        return f"{self.key}={min(max(float(f'{value:.{digits}g}'), self.low), self.high)}"
+
+    def size(self) -> float:
+        """How many values there are."""
+        if self.choices is not None:
+            return len(self.choices)
+        return math.inf if self.step is None else round((self.high - self.low) / self.step) + 1
+
+    def distribution(self) -> Any:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices is not None:
+            return CategoricalDistribution(self.choices)
+        if isinstance(self.low, int):
+            return IntDistribution(self.low, int(self.high), log=self.log, step=int(self.step or 1))
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+
+def read(arguments: list[str], config_loader: Any = None) -> tuple[list[Dimension], list[str]]:
+    """The dimensions of a command line, and its fixed overrides; of a key given twice the last counts.
+
+    Raises:
+        UserError: no range, or one that can't be searched.
+    """
+    parser = OverridesParser.create(config_loader=config_loader)
+    last = {override.get_key_element(): override for override in parser.parse_overrides(arguments)}
+    space = [dimension(override) for override in last.values() if override.is_sweep_override()]
+    if not space:
+        raise UserError(f"nothing to search: give a key several values or an interval, as {EXAMPLE}")
+    fixed = [written(override) for override in last.values() if not override.is_sweep_override()]
+    return space, fixed
+
+
+def written(override: Override) -> str:
+    """A fixed override as Hydra's own sweeper writes it, so that cells get the same names."""
+    if override.is_delete():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
+
+
+def dimension(override: Override) -> Dimension:
+    """
+    Raises:
+        UserError: a key that is no hyper-parameter, or a range without room.
+    """
+    key, name, value = override.get_key_element(), override.key_or_group, override.value()
+    if name == "seed":
+        raise UserError("a search over seed would pick the luckiest; fix it, and repeat the best with -m seed=0,1,2")
+    if name.split(".")[0] == "dataset":
+        raise UserError(f"{name} has several values: scores against different data can't be compared; give it one")
+    if not_learned(name) or override.is_hydra_override():
+        raise UserError(f"{name} changes nothing that is learned, so there is nothing to search; give it one value")
+    tags = getattr(value, "tags", set())
+    if tags - {"log"} or (tags and not isinstance(value, IntervalSweep)):
+        raise UserError(f"{key}: the only tag is log, of an interval: tag(log,interval(1e-5,1e-3))")
+    if isinstance(value, IntervalSweep):
+        return interval(key, value, bool(tags))
+    if isinstance(value, RangeSweep):
+        numbers = sorted(n if isinstance(n, int) else float(f"{n:.12g}") for n in override.sweep_iterator())
+        if not numbers:
+            raise UserError(f"{key}: its range is empty")
+        return Dimension(key, None, numbers[0], numbers[-1], abs(value.step))  # type: ignore[arg-type]
+    choices = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    if not choices:
+        raise UserError(f"{key}: there is nothing to choose from")
+    return Dimension(key, choices)
+
+
+def interval(key: str, value: IntervalSweep, log: bool) -> Dimension:
+    low, high = value.start, value.end
+    assert low is not None
+    assert high is not None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UserError(f"{key}: interval({low},{high}) has no room; the lower end comes first")
+    if log and low <= 0:
+        raise UserError(f"{key}: a log scale starts above 0, not at {low}")
+    return Dimension(key, None, low, high, 1 if isinstance(low, int) else None, log)
+
+
+def deciding(fixed: list[str]) -> list[str]:
+    """Those fixed overrides on which the scores depend: with others it would be another search."""
+    kept = []
+    for text in fixed:
+        key = text.lstrip("+~").partition("=")[0]
+        if not not_learned(key) or key.startswith(SCORING):
+            kept.append(text)
+    return sorted(kept)
