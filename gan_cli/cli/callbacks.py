@@ -129,6 +129,11 @@ def grid(config: DictConfig) -> list[DictConfig]:
     if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
         return []
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line}: a grid has no cells for an interval; hydra/sweeper=optuna searches it"
+            )
     (batch,) = BasicSweeper.split_arguments(overrides, None)
     return [composed(config, list(arguments), number) for number, arguments in enumerate(batch)]
 

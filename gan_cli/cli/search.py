@@ -8,7 +8,6 @@ The folder's lock is held, so a trial that is still running in the study was cut
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import shlex
 import sys
@@ -28,13 +27,13 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.cli import outcome
 from gan_cli.cli.callbacks import checked, composed, refuse
 from gan_cli.cli.check_metrics import stem
-from gan_cli.cli.search_space import Dimension, deciding, read
+from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import meant, sentence
 from gan_cli.errors import UserError
 from gan_cli.run_folder import read_json, write_json
 from gan_cli.scoring import is_better, score_names
 
-STUDY, BEST = "study.db", "best.json"
+BEST = "best.json"
 TARGET = "hydra_plugins.gan_cli.OptunaSweeper"  # Hydra takes plugins by a name in this package alone
 ENOUGH_REPEATS = 100  # proposals in a row that were all tried before
 
@@ -69,16 +68,21 @@ def check_search(config: DictConfig) -> None:
             raise UserError(f"hydra.sweeper.{key}={how[key]} is not a whole number from {least} up")
     space, fixed = read(list(config.hydra.overrides.task))
     first = [dimension.corners()[0] for dimension in space]
-    cell = composed(config, [*fixed, *first])
-    better_end(cell, how.score)
-    checked(cell)
+    better_end(composed(config, [*fixed, *first]), how.score)
+    check_with(config, fixed, first, space)
     for number, dimension in enumerate(space):
         for corner in dimension.corners()[1:]:
-            others = [*first[:number], corner, *first[number + 1 :]]
-            try:
-                checked(composed(config, [*fixed, *others]))
-            except UserError as error:
-                raise UserError(f"{error} (with {' '.join(others)})") from error
+            check_with(config, fixed, [*first[:number], corner, *first[number + 1 :]], space)
+
+
+def check_with(config: DictConfig, fixed: list[str], chosen: list[str], space: list[Dimension]) -> None:
+    try:
+        checked(composed(config, [*fixed, *chosen]))
+    except UserError as error:
+        text = f"{error} (with {' '.join(chosen)})"
+        if "whole number" in text and (key := next((d.key for d in space if text.startswith(f"{d.key}=")), None)):
+            text += f"; {key}=int(interval(...)) gives whole numbers"
+        raise UserError(text) from error
 
 
 def better_end(cell: DictConfig, score: Any) -> str:
@@ -109,6 +113,8 @@ class OptunaSweeper(Sweeper):
         seed: the same seed proposes the same trials, also when the search was cut in between.
     """
 
+    config: DictConfig
+
     def __init__(self, score: str, trials: int, seed: int) -> None:
         self.score, self.trials, self.seed = score, trials, seed
         self.failures: list[str] = []
@@ -128,7 +134,7 @@ class OptunaSweeper(Sweeper):
         self.folder = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
         self.study = opened(self.folder, self.score, self.better, self.space, self.fixed)
         outcome.sweep_size = self.trials
-        print(f"search for the {self.better}er {self.score} in {self.folder}", flush=True)
+        print(f"search of {self.trials} trials for the {self.better[:-2]}est {self.score} in {self.folder}", flush=True)
         while (trial := self.next()) is not None:
             self.carry_out(trial)
         return self.close()
@@ -254,39 +260,3 @@ class OptunaSweeper(Sweeper):
         outcome.runs.clear()  # summed up here, not by CheckFirst
         outcome.code = 0 if best is not None else 1
         return best
-
-
-def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed: list[str]) -> Any:
-    """The study in a sweep's folder.
-
-    Raises:
-        UserError: it is of another search, or can't be read.
-    """
-    import optuna
-    from sqlalchemy import URL
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = folder / STUDY
-    if not file.exists() and any(folder.glob("*/run.json")):
-        raise UserError(f"{folder} holds runs of a sweep that was no search; choose another sweep=NAME")
-    try:
-        url = URL.create("sqlite", database=str(file.resolve())).render_as_string()
-        study = optuna.create_study(
-            storage=url,
-            study_name="search",
-            direction="minimize" if better == "lower" else "maximize",
-            load_if_exists=True,
-        )
-        before = study.user_attrs.get("search")
-    except Exception as error:
-        about = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"Optuna {optuna.__version__} can't read {file} ({about}); choose another sweep=NAME"
-        ) from error
-    ranges = {d.key: optuna.distributions.distribution_to_json(d.distribution()) for d in space}
-    now = json.loads(json.dumps({"score": score, "fixed": deciding(fixed), "ranges": ranges}))
-    if before is None:
-        study.set_user_attr("search", now)
-    elif changed := [f"{key}: {before[key]} -> {now[key]}" for key in now if before[key] != now[key]]:
-        raise UserError(f"{folder} holds another search ({changed[0]}); choose another sweep=NAME")
-    return study

@@ -1,9 +1,11 @@
-"""What a search may choose from: the ranges of a command line, in Hydra's grammar."""
+"""What a search may choose from, the ranges of a command line in Hydra's grammar, and the study that remembers it."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,6 +14,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from gan_cli.errors import UserError
 from gan_cli.run_folder import not_learned
 
+STUDY = "study.db"
 EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"
 SCORING = (
     "metric",
@@ -102,7 +105,7 @@ def dimension(override: Override) -> Dimension:
         raise UserError(f"{name} has several values: scores against different data can't be compared; give it one")
     if not_learned(name) or override.is_hydra_override():
         raise UserError(f"{name} changes nothing that is learned, so there is nothing to search; give it one value")
-    tags = getattr(value, "tags", set())
+    tags: set[str] = getattr(value, "tags", set())
     if tags - {"log"} or (tags and not isinstance(value, IntervalSweep)):
         raise UserError(f"{key}: the only tag is log, of an interval: tag(log,interval(1e-5,1e-3))")
     if isinstance(value, IntervalSweep):
@@ -137,3 +140,39 @@ def deciding(fixed: list[str]) -> list[str]:
         if not not_learned(key) or key.startswith(SCORING):
             kept.append(text)
     return sorted(kept)
+
+
+def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed: list[str]) -> Any:
+    """The study in a sweep's folder.
+
+    Raises:
+        UserError: it is of another search, or can't be read.
+    """
+    import optuna
+    from sqlalchemy import URL
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = folder / STUDY
+    if not file.exists() and any(folder.glob("*/run.json")):
+        raise UserError(f"{folder} holds runs of a sweep that was no search; choose another sweep=NAME")
+    try:
+        url = URL.create("sqlite", database=str(file.resolve())).render_as_string()
+        study = optuna.create_study(
+            storage=url,
+            study_name="search",
+            direction="minimize" if better == "lower" else "maximize",
+            load_if_exists=True,
+        )
+        before = study.user_attrs.get("search")
+    except Exception as error:
+        about = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"Optuna {optuna.__version__} can't read {file} ({about}); choose another sweep=NAME"
+        ) from error
+    ranges = {d.key: optuna.distributions.distribution_to_json(d.distribution()) for d in space}
+    now = json.loads(json.dumps({"score": score, "fixed": deciding(fixed), "ranges": ranges}))
+    if before is None:
+        study.set_user_attr("search", now)
+    elif changed := [f"{key}: {before[key]} -> {now[key]}" for key in now if before[key] != now[key]]:
+        raise UserError(f"{folder} holds another search ({changed[0]}); choose another sweep=NAME")
+    return study
