@@ -16,6 +16,7 @@ Examples:
   gan-train model=cyclegan dataset=unpaired dataset.root=DIR loss=lsgan
   gan-train model=srgan dataset=degraded dataset.root=DIR model.scale=4
   gan-train -m model=gan,dcgan loss=nonsaturating,hinge,wgan_gp seed=0,1 trainer.total_images=20_000
+  gan-train -m hydra/sweeper=optuna hydra.sweeper.score=fid_classifier metric=[fid] features=classifier loss=wgan,hinge
   gan-train resume=outputs/RUN                              go on exactly where it stopped
   gan-train resume=outputs/RUN trainer.total_images=500_000 go on for longer
   gan-train init_from=outputs/RUN dataset=...               a new run from trained weights
