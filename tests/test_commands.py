@@ -273,7 +273,7 @@ def test_help_lists_every_group_option_and_key(run_command: Run, no_torch: str, 
     assert files_below(tmp_path) == set()
 
 
-@pytest.mark.parametrize("name", ["gan-train", "gan-sample"])
+@pytest.mark.parametrize("name", ["gan-train", "gan-sample", "gan-evaluate", "gan-report"])
 def test_version_is_one_line(name: str, run_command: Run, no_torch: str) -> None:
     assert re.fullmatch(r"gan_cli \d+\.\d+\.\d+\S*\n", finished(run_command(name, "--version", PYTHONPATH=no_torch)))
 

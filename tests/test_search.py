@@ -13,19 +13,24 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import QUICK
+from omegaconf import OmegaConf
 
+from gan_cli.cli import outcome, search
+from gan_cli.cli.config import cell_name
 from gan_cli.cli.search_space import Dimension, deciding, read
 from gan_cli.errors import UserError
+from gan_cli.run_folder import write_json
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'gan_cli[search]'")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 TOY = ["model=toy", "dataset=gaussians", "dataset.count=500", "model.generator.width=8", "model.discriminator.width=8"]
-SMALL = [*TOY, *QUICK[1:], "trainer.total_images=64", "trainer.evaluate_count=64", "trainer.device=cpu"]
+SMALL = [*TOY, *QUICK, "trainer.total_images=64", "trainer.evaluate_count=64", "trainer.device=cpu"]
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.score=high_quality_share", "metric=[modes]", *SMALL]
 RATE = "optimizer.learning_rate=tag(log,interval(1e-5,1e-2))"
 
@@ -80,7 +85,7 @@ def test_a_number_is_written_with_four_digits_within_its_ends() -> None:
     rate = Dimension("r", None, 1e-5, 0.12345)
     assert rate.override(3.14159e-4) == "r=0.0003142"
     assert rate.override(0.123449) == "r=0.1234"
-    assert rate.override(0.12345) == "r=0.1235".replace("0.1235", "0.1235" if 0.1235 <= rate.high else "0.12345")
+    assert rate.override(0.12345) == "r=0.12345", "0.1235 would be above the end"
     assert Dimension("r", None, 0.1, 0.9, 0.2).override(0.1 + 0.2) == "r=0.3"
     assert Dimension("r", None, 10000, 20000, 1).override(12345) == "r=12345"
 
@@ -121,17 +126,14 @@ def test_what_can_not_be_searched_is_refused(typed: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ([*SEARCH], "nothing to search"),
         ([*SEARCH, RATE, "hydra.sweeper.score=mode"], "did you mean modes?; metric= gives modes, high_quality_share"),
         ([*SEARCH, RATE, "hydra.sweeper.score=null"], "metric= gives modes, high_quality_share"),
         ([*SEARCH, RATE, "metric=[]"], "say metric=[fid] features=classifier"),
         ([*SEARCH, RATE, "hydra.sweeper.trials=0"], "hydra.sweeper.trials=0 is not a whole number from 1 up"),
-        ([*SEARCH, RATE, "hydra.sweeper.seed=a"], "hydra.sweeper.seed=a is not a whole number from 0 up"),
         ([*SEARCH, RATE, "hydra.sweeper.trails=3"], "hydra.sweeper.trails is not an option"),
         ([*SEARCH, RATE, "loss=hinge,hinges"], "loss=hinges does not exist; did you mean hinge?"),
         ([*SEARCH, "model.generator.widht=interval(8,16)"], "model.generator.widht is not an option"),
         ([*SEARCH, "trainer.batch_size=interval(8,16)"], "trainer.batch_size=int(interval(...)) gives whole numbers"),
-        ([*SEARCH, "optimizer.learning_rate=interval(0.1,-1)"], "no room"),
         ([*SEARCH, "loss=hinge,lsgan", "optimizer.learning_rate=interval(-1,1)"], "(with loss=hinge"),
         (["hydra/sweeper=optuna"], "add -m"),
         (["-m", RATE], "hydra/sweeper=optuna searches it"),
@@ -169,10 +171,10 @@ def test_the_help_names_the_search_and_no_command_imports_optuna_at_its_start(ru
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A search of three trials that was not cut: its folder, and what it said."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder / "outputs" / "sweeps" / "lr", finished(search(folder, *LONG))
+    return folder / "outputs" / "sweeps" / "lr", finished(ended(folder, *LONG))
 
 
-def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ended(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     process = begun(folder, *arguments)
     out, err = process.communicate(timeout=240)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -187,7 +189,7 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 LONG = [
     *SEARCH, RATE, "loss=nonsaturating,hinge", "hydra.sweeper.trials=3", "hydra.sweeper.seed=5", "sweep=lr",
-    "trainer.total_images=60_000", "trainer.batch_size=16", "trainer.checkpoint_every_images=1_000",
+    "trainer.total_images=12_000", "trainer.checkpoint_every_images=1_000", "trainer.log_every_images=500",
 ]  # fmt: skip
 
 
@@ -240,7 +242,7 @@ def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tu
     assert "going on from" in first
     assert [trial.state.name for trial in trials(folder)] == ["COMPLETE", "RUNNING"]
 
-    second = finished(search(tmp_path, *LONG))
+    second = finished(ended(tmp_path, *LONG))
     assert second.count("going on from") == 1
     assert told(first) + told(second) == told(whole[1])
     assert [(t.state.name, t.params, t.value) for t in trials(folder)] == [
@@ -248,56 +250,31 @@ def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tu
     ]
     assert (folder / "best.json").read_text() == (whole[0] / "best.json").read_text()
 
-    third = finished(search(tmp_path, *LONG))  # nothing left to do
+    third = finished(ended(tmp_path, *LONG))  # nothing left to do
     assert told(third) == []
     assert "search: 3 finished, 0 failed" in third
-    fourth = finished(search(tmp_path, *LONG, "hydra.sweeper.trials=4", "notes=more", "trainer.total_images=60_000"))
+    fourth = finished(ended(tmp_path, *LONG, "hydra.sweeper.trials=4", "notes=more"))
     assert len(told(fourth)) == 1
-    other = search(tmp_path, *LONG, "trainer.evaluate_count=32")
+    other = ended(tmp_path, *LONG, "trainer.evaluate_count=32")
     assert other.returncode == 2
     assert "holds another search (fixed: " in other.stderr
     assert "choose another sweep=NAME" in other.stderr
 
 
-def test_the_same_seed_tries_the_same_and_another_does_not(run_command: Run) -> None:
-    def tried(seed: int, sweep: str) -> list[str]:
-        more = [f"hydra.sweeper.seed={seed}", f"sweep={sweep}", "hydra.sweeper.trials=2"]
-        return [chosen for chosen, _ in told(finished(run_command("gan-train", *SEARCH, RATE, *more)))]
-
-    assert tried(0, "a") == tried(0, "b") != tried(1, "c")
-
-
-def test_a_trial_that_diverges_or_is_refused_has_failed_and_the_search_goes_on(
-    run_command: Run, tmp_path: Path
-) -> None:
-    """Also: four combinations are four trials, however many are asked for."""
-    choices = ["optimizer.learning_rate=1e-4,1e30", "loss=nonsaturating,wgan_gp"]
-    done = run_command("gan-train", *SEARCH, *choices, "hydra.sweeper.trials=20", "sweep=bad")
-    text = finished_but_for_noise(done)
-    ends = dict(told(text))
-    assert len(ends) == 4
-    for chosen, end in ends.items():
-        assert end.startswith("diverged" if "1e+30" in chosen else "high_quality_share"), text
-    assert "search: 2 finished, 2 failed; there is nothing else to try" in text
-    assert text.count("  diverged: outputs/sweeps/bad/") == 2
-    folder = tmp_path / "outputs" / "sweeps" / "bad"
-    states = {tuple(trial.params.items()): trial.state.name for trial in trials(folder)}
-    assert sorted(states.values()) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
-    assert json.loads((folder / "best.json").read_text())["failed"] == 2
-
-
-def finished_but_for_noise(done: subprocess.CompletedProcess[str]) -> str:
+def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(run_command: Run, tmp_path: Path) -> None:
+    """Also: two values are two trials, however many are asked for."""
+    done = run_command("gan-train", *SEARCH, "optimizer.learning_rate=1e-4,1e30", "sweep=bad")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def test_a_search_without_a_score_ends_with_1(run_command: Run, tmp_path: Path) -> None:
-    done = run_command("gan-train", *SEARCH, "optimizer.learning_rate=1e30,2e30", "sweep=none")
-    assert done.returncode == 1
-    assert "search: 0 finished, 2 failed" in done.stdout
-    assert not (tmp_path / "outputs" / "sweeps" / "none" / "best.json").exists()
-    other = run_command("gan-train", *SEARCH, RATE, "sweep=none")
+    ends = dict(told(done.stdout))
+    assert ends["optimizer.learning_rate=1e+30"] == "diverged"
+    assert ends["optimizer.learning_rate=0.0001"].startswith("high_quality_share ")
+    assert "search: 1 finished, 1 failed; there is nothing else to try" in done.stdout
+    assert "  diverged: outputs/sweeps/bad/" in done.stdout
+    folder = tmp_path / "outputs" / "sweeps" / "bad"
+    states = {trial.params["optimizer.learning_rate"]: trial.state.name for trial in trials(folder)}
+    assert states == {"1e+30": "FAIL", "0.0001": "COMPLETE"}
+    other = run_command("gan-train", *SEARCH, RATE, "sweep=bad")
     assert other.returncode == 2
     assert "holds another search (ranges: " in other.stderr
 
@@ -311,3 +288,97 @@ def test_the_folder_of_a_grid_and_a_broken_study_are_refused(run_command: Run, t
     (folder / "study.db").write_text("no data base")
     done = run_command("gan-train", *SEARCH, RATE, "sweep=used")
     assert (done.returncode, "can't read" in done.stderr, len(done.stderr.splitlines())) == (2, True, 1), done.stderr
+
+
+# ---- the sweeper, with runs that take no time ----
+
+Score = Callable[[dict[str, str]], float | str]
+
+
+@pytest.fixture
+def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any] | None]:
+    """Search with a function in place of runs; it gives a score or the status of a run that failed."""
+    monkeypatch.setattr(search, "composed", lambda config, overrides, number=0: overrides)
+    monkeypatch.setattr(outcome, "runs", [])
+    monkeypatch.setattr(outcome, "code", 0)
+
+    def run(
+        score: Score, *arguments: str, trials: int = 5, seed: int = 0, better: str = "lower", folder: str = "s"
+    ) -> dict[str, Any] | None:
+        def launch(jobs: list[list[str]], initial_job_idx: int) -> list[Any]:
+            (overrides,) = jobs
+            value = score(dict(text.split("=", 1) for text in overrides))  # type: ignore[misc]
+            cell = home / cell_name(overrides)
+            status = value if isinstance(value, str) else "finished"
+            write_json(cell / "run.json", {"status": status, "scores": {"fid_classifier": value}})
+            return [SimpleNamespace(return_value={"status": status})]
+
+        home = tmp_path / folder
+        home.mkdir(exist_ok=True)
+        monkeypatch.setattr(search, "checked", lambda overrides: home / cell_name(overrides))
+        monkeypatch.setattr(search, "better_end", lambda cell, score: better)
+        sweeper = search.OptunaSweeper("fid_classifier", trials, seed)
+        sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(home)}}})
+        sweeper.hydra_context = SimpleNamespace(config_loader=None)  # type: ignore[assignment]
+        sweeper.launcher = SimpleNamespace(launch=launch)  # type: ignore[assignment]
+        return sweeper.sweep(list(arguments))
+
+    return run
+
+
+def bowl(values: dict[str, str]) -> float:
+    """0 at a rate of 1e-3 with hinge."""
+    return math.log10(float(values["r"]) / 1e-3) ** 2 + (values["loss"] != "hinge")
+
+
+BOWL = ["r=tag(log,interval(1e-6,1))", "loss=hinge,wgan,lsgan"]
+
+
+def test_it_comes_near_the_best_at_either_end(searched: Callable[..., Any]) -> None:
+    best = searched(bowl, *BOWL, trials=40)
+    assert best["parameters"]["loss"] == "hinge"
+    assert 2e-4 < best["parameters"]["r"] < 5e-3
+    assert best["value"] < 0.5
+    mirrored = searched(lambda values: -bowl(values), *BOWL, trials=40, better="higher", folder="h")
+    assert mirrored["value"] == -best["value"]
+    assert {**mirrored, "value": 0, "folder": 0, "better": 0} == {**best, "value": 0, "folder": 0, "better": 0}
+
+
+def test_the_same_seed_tries_the_same_and_another_does_not(
+    searched: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tried(**more: Any) -> list[tuple[str, str]]:
+        searched(bowl, *BOWL, **more)
+        return told(capsys.readouterr().out)
+
+    once = tried(trials=14, folder="a")
+    assert len(once) == 14
+    assert tried(trials=14, folder="b") == once
+    assert tried(trials=14, folder="c", seed=1) != once
+    assert tried(trials=12, folder="d") + tried(trials=14, folder="d") == once, "asked for more later"
+
+
+def test_failed_trials_count_and_nothing_is_tried_twice(
+    searched: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = []
+
+    def score(values: dict[str, str]) -> float | str:
+        tried.append((values["n"], values["loss"]))
+        return "diverged" if values["loss"] == "wgan" else float("nan") if values["n"] == "3" else int(values["n"])
+
+    best = searched(score, "n=range(1,4)", "loss=hinge,wgan", trials=50)
+    assert len(tried) == len(set(tried)) == 6
+    assert (best["value"], best["parameters"]) == (1, {"n": 1, "loss": "hinge"})
+    assert (best["finished"], best["failed"]) == (2, 4)
+    out = capsys.readouterr().out
+    assert out.count("\n  diverged: ") == 3
+    assert out.count("it has no finite fid_classifier; its scores: fid_classifier") == 1
+    assert searched(score, "n=range(1,4)", "loss=hinge,wgan", trials=50) == best
+    assert len(tried) == 6, "a failed trial is not tried again"
+
+
+def test_a_search_without_any_score_ends_with_1(searched: Callable[..., Any], tmp_path: Path) -> None:
+    assert searched(lambda values: "failed", "n=1,2") is None
+    assert outcome.code == 1
+    assert not (tmp_path / "s" / "best.json").exists()

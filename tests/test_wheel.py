@@ -80,7 +80,8 @@ def test_the_wheel_holds_every_source_config_and_data_file_and_nothing_else(site
     (scripts,) = [name for name in about if name.endswith("entry_points.txt")]
     text = (site / scripts).read_text()
     assert "gan-train = gan_cli.cli.train:main" in text
-    assert "gan-sample = gan_cli.cli.sample:main" in text
+    for name in ("sample", "evaluate", "report"):
+        assert f"gan-{name} = gan_cli.cli.{name}:main" in text
     assert any(name.endswith("LICENSE") for name in about)
 
 
