@@ -234,7 +234,8 @@ def test_facts_of_a_model_leave_out_what_is_for_the_check() -> None:
     config = {
         "model": {
             "_target_": "x.GAN",
-            "generator": {"width": 8, "norm": None},
+            "generator": {"_target_": "x.MLP", "width": 8, "norm": None},
+            "l1": {"weight": 100},
             "requires": {"fields": ["image"]},
             "provides": {"a": 1},
             "brings": {"b": 2},
@@ -243,6 +244,7 @@ def test_facts_of_a_model_leave_out_what_is_for_the_check() -> None:
     }
     assert checkpoint.model_facts(config) == {
         "model._target_": "x.GAN",
+        "model.generator._target_": "x.MLP",
         "model.generator.width": 8,
         "model.generator.norm": None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,18 @@ def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed:
     now = json.loads(json.dumps({"score": score, "fixed": deciding(fixed), "ranges": ranges}))
     if before is None:
         study.set_user_attr("search", now)
-    elif changed := [f"{key}: {before[key]} -> {now[key]}" for key in now if before[key] != now[key]]:
-        raise UserError(f"{folder} holds another search ({changed[0]}); choose another sweep=NAME")
+    elif before != now:
+        raise UserError(f"{folder} holds another search ({difference(before, now)}); choose another sweep=NAME")
     return study
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What makes two searches two, the first of it."""
+    if before["score"] != now["score"]:
+        return f"hydra.sweeper.score={before['score']}, not {now['score']}"
+    old, new = before["ranges"], now["ranges"]
+    keys = [key for key in [*old, *new] if old.get(key) != new.get(key)]
+    if keys:
+        return f"the range of {keys[0]} is another"
+    gone, come = ([text for text in a if text not in b] for a, b in permutations((before["fixed"], now["fixed"])))
+    return f"{' '.join(gone) or 'the default'}, not {' '.join(come) or 'the default'}"
