@@ -359,6 +359,11 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "misspelled option": (["model=dcgann"], ["model=dcgann", "did you mean dcgan", "cdcgan"]),
     "misspelled experiment": (["experiment=ringg"], ["did you mean ring"]),
     "misspelled key": (["trainer.batchsize=3"], ["did you mean trainer.batch_size"]),
+    "misspelled key of a chosen model": (["model=pix2pix", "model.l1_wieght=3"], ["did you mean model.l1_weight"]),
+    "misspelled key of the second metric": (
+        ["metric=[fid,kid]", "metric.kid.subsest=3"],
+        ["did you mean metric.kid.sub"],
+    ),
     "misspelled key of a network": (["model.generator.base_channel=3"], ["did you mean model.generator.base_channels"]),
     "a word for a number": (["trainer.total_images=abc"], ["trainer.total_images=abc", "whole number"]),
     "a fraction of a count": (["trainer.batch_size=2.5"], ["trainer.batch_size=2.5", "whole number"]),

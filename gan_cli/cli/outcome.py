@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ _held = ExitStack()
 
 
 def names(root: str = "train") -> list[str]:
-    """All keys of the composed defaults, and the groups: what a misspelled key may have meant."""
+    """All keys of what the typed groups compose to, and the groups: what a misspelled key may have meant."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
@@ -25,10 +26,21 @@ def names(root: str = "train") -> list[str]:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        content = OmegaConf.to_container(compose(root), resolve=False)
+        content = OmegaConf.to_container(compose(root, typed_groups(config_folder())), resolve=False)
     assert isinstance(content, dict)
     plain = {str(key): value for key, value in content.items()}
-    return [*flat(plain), *plain]
+    return [*(key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))), *plain]
+
+
+def typed_groups(conf: Path) -> list[str]:
+    """The `group=option` and `group=[option,option]` among the command's words; of a sweep's options the first."""
+    chosen = []
+    for word in sys.argv[1:]:
+        group, _, typed = word.partition("=")
+        options = typed.strip("[]").split(",")
+        if all((conf / group / f"{option}.yaml").is_file() for option in options):
+            chosen.append(f"{group}={typed if typed.startswith('[') else options[0]}")
+    return chosen
 
 
 def hold_sweep(folder: Path) -> None:
