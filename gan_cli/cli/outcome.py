@@ -19,6 +19,7 @@ def names(root: str = "train") -> list[str]:
     """All keys of what the typed groups compose to, and the groups: what a misspelled key may have meant."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
     from gan_cli.cli.folder import config_folder
@@ -26,7 +27,11 @@ def names(root: str = "train") -> list[str]:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        content = OmegaConf.to_container(compose(root, typed_groups(config_folder())), resolve=False)
+        try:
+            config = compose(root, typed_groups(config_folder()))
+        except HydraException:  # of the groups together: what is told about is the mistake that was met first
+            config = compose(root)
+    content = OmegaConf.to_container(config, resolve=False)
     assert isinstance(content, dict)
     plain = {str(key): value for key, value in content.items()}
     return [*(key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))), *plain]
