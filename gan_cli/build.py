@@ -20,10 +20,10 @@ from gan_cli.data.order import Data
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN
 from gan_cli.randomness import seed_everything
-from gan_cli.schedule import Schedule
+from gan_cli.schedule import Course, Schedule
 from gan_cli.targets import META_KEYS, check_allowed, is_allowed
 
-OPTIMIZER_KEYS = ("_target_", "learning_rate", "rates", "schedule", *META_KEYS)  # ours; the rest is torch's
+OPTIMIZER_KEYS = ("_target_", "learning_rate", "rates", "schedule", "final_beta2", *META_KEYS)  # ours; the rest is torch's
 
 
 def locate(target: str, trust: Sequence[str] = ()) -> type:
@@ -87,14 +87,15 @@ def build_medium(config: dict[str, Any], trust: Sequence[str] = ()) -> Medium:
 
 def optimizer_factory(
     config: dict[str, Any], trust: Sequence[str] = ()
-) -> Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]:
-    """What `GAN.phases` asks for: an optimizer for a player's networks, and its rate by images seen."""
+) -> Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]:
+    """What `GAN.phases` asks for: an optimizer for a player's networks, and its options by images seen."""
     node = config["optimizer"]
     made = locate(node["_target_"], trust)
     schedule = Schedule(**(node.get("schedule") or {}))
     options = {key: value for key, value in node.items() if key not in OPTIMIZER_KEYS}
+    final_beta2 = node.get("final_beta2")
 
-    def make(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Callable[[int], float]]:
+    def make(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
         rate = (node.get("rates") or {}).get(player)
         base = float(node["learning_rate"] if rate is None else rate)
         parameters = [parameter for network in networks for parameter in network.parameters()]
@@ -102,7 +103,7 @@ def optimizer_factory(
             optimizer = made(parameters, lr=base, **options)
         except (TypeError, ValueError) as error:
             raise UserError(f"optimizer {node['_target_']} can't be built: {error}") from error
-        return optimizer, lambda images: base * schedule(images)
+        return optimizer, Course(base, schedule, optimizer.defaults.get("betas"), final_beta2)
 
     return make
 

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from gan_cli.schedule import pass_on_progress
+
 
 class EMA:
     """Averaged copies of networks, for sampling.
@@ -31,6 +33,7 @@ class EMA:
     def update(self, images: int) -> None:
         """Follow the trained networks; `images` is the run's count of images seen."""
         passed, self.images = images - self.images, images
+        pass_on_progress(self.networks.values(), images)
         halflife = min(self.halflife_images, images * self.ramp_up)
         decay = 0.5 ** (passed / halflife) if halflife > 0 else 0.0
         for name, average in self.networks.items():
@@ -51,3 +54,4 @@ class EMA:
         for name, network in self.networks.items():
             network.load_state_dict(state[name])
         self.images = images
+        pass_on_progress(self.networks.values(), images)

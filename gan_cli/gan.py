@@ -20,6 +20,7 @@ from gan_cli.latent import Gaussian, Uniform
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.schedule import Course, pass_on_progress
 from gan_cli.types import Batch, Match, Noise, State
 
 
@@ -32,20 +33,22 @@ class Phase:
         player: "generator", "discriminator", ...; groups curves in the log.
         networks: what this phase moves.
         optimizer: over the parameters of `networks`.
-        learning_rate: maps images seen to the rate.
+        course: the optimizer's options by images seen.
         penalties: by name, due or not.
         repeat: updates in a row, each repetition on a fresh batch (n_critic).
         every: the phase is due on every k-th step.
         starts_at, stops_at: its span, in images seen.
         constraint: called after each update with the moved parameters.
         batch_size: where it differs from the run's.
+        regularizes: it minimises its penalties alone, all of them (a lazy regularizer's step of its own).
+        curve: the name of its loss and gradient norm in the log; phases that follow each other may share one.
     """
 
     name: str
     player: str
     networks: list[nn.Module]
     optimizer: Optimizer
-    learning_rate: Callable[[int], float]
+    course: Course
     penalties: dict[str, Penalty] = field(default_factory=dict)
     repeat: int = 1
     every: int = 1
@@ -53,14 +56,29 @@ class Phase:
     stops_at: int | None = None
     constraint: Callable[[list[nn.Parameter]], None] | None = None
     batch_size: int | None = None
+    regularizes: bool = False
+    curve: str = ""
+
+    def __post_init__(self) -> None:
+        self.curve = self.curve or self.name
 
     @cached_property
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for network in self.networks for parameter in network.parameters()]
 
+    def moves(self, networks: Mapping[str, nn.Module]) -> bool:
+        """Whether it moves anything of them."""
+        theirs = {id(parameter) for network in networks.values() for parameter in network.parameters()}
+        return any(id(parameter) in theirs for parameter in self.parameters)
+
     def due(self, state: State) -> bool:
-        begun = state.images >= self.starts_at and (self.stops_at is None or state.images < self.stops_at)
-        return begun and state.step % self.every == 0
+        return self.on(state.images) and state.step % self.every == 0
+
+    def on(self, images: int) -> bool:
+        """Whether `images` seen lie in its span. Past its end it lets go of the optimizer's state."""
+        if self.stops_at is not None and images >= self.stops_at:
+            self.optimizer.state.clear()
+        return images >= self.starts_at and (self.stops_at is None or images < self.stops_at)
 
 
 class GAN(nn.Module):
@@ -115,9 +133,9 @@ class GAN(nn.Module):
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
+        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
     ) -> list[Phase]:
-        """Who moves when. `optimizers(player, networks)` gives an optimizer and its rate's schedule."""
+        """Who moves when. `optimizers(player, networks)` gives an optimizer and its options by images seen."""
         plan = [
             ("discriminator", self.critics, self.loss.n_critic, self.loss.constrain),
             ("generator", list(self.generators.values()), 1, None),
@@ -141,7 +159,11 @@ class GAN(nn.Module):
         return {name: penalty for name, penalty in both if isinstance(penalty, Penalty) and penalty.player == player}
 
     def set_progress(self, images: int) -> None:
-        """Told before each step how many images were seen: fades and ramps are functions of it."""
+        """Told before each step how many images were seen: fades and ramps are functions of it.
+
+        Passed on to every part that has a method of this name.
+        """
+        pass_on_progress(self.children(), images)
 
     # ---- what they play ----
 
@@ -208,7 +230,7 @@ class Turn:
         A discriminator's turn may draw them with the graph and keep it for the generator's turn of
         the same step (`keep`); otherwise that turn draws them again, from the same latents.
         """
-        moves = any(network in self.gan.generators.values() for network in self.phase.networks)
+        moves = self.phase.moves(self.gan.generators)
         if moves and self.batch.fakes is not None:
             drawn, self.batch.fakes = self.batch.fakes, None
         else:

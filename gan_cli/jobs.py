@@ -64,7 +64,8 @@ class LogPoint(Job):
         self.meter.check()
         values = self.meter.read()
         for phase in self.phases:
-            values[f"learning_rate/{phase.name}"] = phase.optimizer.param_groups[0]["lr"]
+            if phase.on(state.images) and not phase.regularizes:
+                values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
         now = time.monotonic()
         values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
         self.clock, self.counted = now, state.images

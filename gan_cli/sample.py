@@ -54,6 +54,7 @@ def load_trained(
     config, on = content["config"], pick_device(device)
     gan = build_game(config, trust)
     gan.load_state_dict(content["gan"])
+    gan.set_progress(content["progress"]["images"])
     gan.to(on).eval()
     generators = gan.generators
     if ema:

@@ -1,8 +1,13 @@
-"""Learning-rate schedules: a factor on the base rate, a pure function of images seen."""
+"""Schedules: pure functions of images seen."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+from torch.optim import Optimizer
 
 
 class Schedule:
@@ -34,8 +39,57 @@ class Schedule:
 
     def __call__(self, images: int) -> float:
         warmup = min(1.0, images / self.warmup_images) if self.warmup_images else 1.0
+        return warmup * (1.0 + (self.final_factor - 1.0) * self.done(images))
+
+    def done(self, images: int) -> float:
+        """How much of the change is behind: 0 until its start, 1 from its end on; a constant schedule has none."""
         if self.kind == "constant" or self.end_images is None:
-            return warmup
-        done = min(max((images - self.start_images) / (self.end_images - self.start_images), 0.0), 1.0)
-        fallen = done if self.kind == "linear" else (1 - math.cos(math.pi * done)) / 2
-        return warmup * (1.0 + (self.final_factor - 1.0) * fallen)
+            return 0.0
+        passed = min(max((images - self.start_images) / (self.end_images - self.start_images), 0.0), 1.0)
+        return passed if self.kind == "linear" else (1 - math.cos(math.pi * passed)) / 2
+
+
+@dataclass(frozen=True)
+class Course:
+    """What an optimizer's options are, by images seen; called, it gives the learning rate.
+
+    Attributes:
+        base: learning rate before the schedule.
+        schedule: the factor on it.
+        betas: Adam's, where the optimizer has them.
+        final_beta2: what the second of them becomes as `schedule` runs its span; None: it stays.
+        slower: lazy regularization takes more steps: the rate is multiplied by this, and the betas are raised to it
+            (Karras et al. 2020, appendix B).
+        faster: where a stage has a rate of its own: a factor.
+    """
+
+    base: float
+    schedule: Schedule = field(default_factory=Schedule)
+    betas: tuple[float, float] | None = None
+    final_beta2: float | None = None
+    slower: float = 1.0
+    faster: float = 1.0
+
+    def __call__(self, images: int) -> float:
+        return self.base * self.faster * self.slower * self.schedule(images)
+
+    def set(self, optimizer: Optimizer, images: int) -> None:
+        """A restored optimizer brings its old options, so they are set anew before every step."""
+        for group in optimizer.param_groups:
+            group["lr"] = self(images)
+            if self.betas is not None:
+                first, second = self.betas
+                if self.final_beta2 is not None:
+                    second += (self.final_beta2 - second) * self.schedule.done(images)
+                group["betas"] = (first**self.slower, second**self.slower)
+
+    def changed(self, **options: float) -> Course:
+        return replace(self, **options)
+
+
+def pass_on_progress(modules: Iterable[nn.Module], images: int) -> None:
+    """Tell every part that has a method `set_progress` how many images were seen."""
+    for module in modules:
+        for part in module.modules():
+            if callable(told := getattr(part, "set_progress", None)):
+                told(images)

@@ -31,7 +31,7 @@ def snapshot(
         "progress": state.to_dict(),
         "gan": gan.state_dict(),
         "ema": ema.state_dict(),
-        "optimizers": {phase.name: phase.optimizer.state_dict() for phase in phases},
+        "optimizers": {phase.name: phase.optimizer.state_dict() for phase in phases if not phase.regularizes},
         "scaler": update.scaler.state_dict(),
         "meter": meter.state_dict(),
         "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
@@ -65,6 +65,8 @@ def restore(
     gan.load_state_dict(content["gan"])
     ema.load_state_dict(content["ema"], state.images)
     for phase in phases:
+        if phase.regularizes:  # by another phase's optimizer
+            continue
         phase.optimizer.load_state_dict(content["optimizers"][phase.name])
     if update.scaler.is_enabled():
         update.scaler.load_state_dict(content["scaler"])

@@ -22,6 +22,7 @@ ALLOWED = (
     "gan_cli.models.",
     "gan_cli.penalties.",
     "gan_cli.settings.",
+    "gan_cli.style.",
     "torch.nn.",
     "torch.optim.",
     "torchvision.models.",

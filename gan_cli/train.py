@@ -128,7 +128,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
         console(f"done       {state.images:,} images{why}; samples in {shown(newest)}")
         console(f"next       gan-sample checkpoint={shlex.quote(run)}")
-        if any(phase.learning_rate(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
+        if any(phase.course(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
             console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
         console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
     return result

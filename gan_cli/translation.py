@@ -15,6 +15,7 @@ from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.metrics.pictures import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.schedule import Course
 from gan_cli.types import Match
 
 
@@ -61,7 +62,7 @@ class Translator(GAN):
         self.adversarial_weight, self.pretrain_images = adversarial_weight, pretrain_images
 
     def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
+        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
     ) -> list[Phase]:
         phases = super().phases(optimizers)
         if self.adversarial_weight == 0 and not self.critic_features:  # nothing asks the critics
@@ -71,8 +72,8 @@ class Translator(GAN):
         for phase in phases:
             phase.starts_at = self.pretrain_images
         alone = list(self.generators.values())
-        optimizer, rate = optimizers("generator", alone)
-        return [Phase("pretraining", "generator", alone, optimizer, rate, stops_at=self.pretrain_images), *phases]
+        optimizer, course = optimizers("generator", alone)
+        return [Phase("pretraining", "generator", alone, optimizer, course, stops_at=self.pretrain_images), *phases]
 
     # ---- what they play ----
 

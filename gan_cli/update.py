@@ -36,8 +36,8 @@ class Updater:
     def __call__(self, phase: Phase, batch: Batch, state: State, keep: bool = False) -> None:
         """Move `phase`'s networks once; with `keep`, leave the fakes' graph for a later phase of this step."""
         updates = state.updates.get(phase.name, 0)
-        due = {name: penalty for name, penalty in phase.penalties.items() if updates % penalty.every == 0}
-        set_rate(phase, state.images)
+        due = {n: p for n, p in phase.penalties.items() if phase.regularizes or updates % p.every == 0}
+        phase.course.set(phase.optimizer, state.images)
         phase.optimizer.zero_grad(set_to_none=True)
         seen: list[dict[str, Tensor]] = []
         with frozen_but(self.gan, phase):
@@ -72,7 +72,7 @@ class Updater:
             {name: torch.stack([part[name] for part in seen]).mean() for name in seen[0]} if len(seen) > 1 else seen[0]
         )
         if not self.scaler.is_enabled():  # float16: the scaler meets overflow by skipping the step
-            means[f"gradient_norm/{phase.name}"] = norm
+            means[f"gradient_norm/{phase.curve}"] = norm
         self.meter.add(state.step, means)
 
     def _autocast(self) -> AbstractContextManager:
@@ -82,7 +82,7 @@ class Updater:
 
     def _scalars(self, turn: Turn, terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
         scalars = {f"{turn.player}/{name}": term.detach().float().mean() for name, term in terms.items()}
-        scalars[f"loss/{turn.phase.name}"] = total.detach()
+        scalars[f"loss/{turn.phase.curve}"] = total.detach()
         if turn.player == "discriminator":
             for match in turn.matches:
                 scalars.update({f"logits/{name}": logits.mean() for name, logits in match.seen().items()})
@@ -95,13 +95,12 @@ def terms_of(turn: Turn) -> dict[str, Tensor]:
     Raises:
         ValueError: two terms of one name; one would silently replace the other.
     """
-    terms = dict(turn.gan.losses(turn))
+    terms = {} if turn.phase.regularizes else dict(turn.gan.losses(turn))
     for name, penalty in turn.penalties.items():
-        for match in turn.matches:
-            label = name + match.suffix
+        for label, term in penalty.terms(name, turn).items():
             if label in terms:
                 raise ValueError(f"two terms of the {turn.player} are called {label!r}")
-            terms[label] = penalty.of(match) * penalty.every
+            terms[label] = term * penalty.every
     return terms
 
 
@@ -110,13 +109,6 @@ def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
     for module in owner.modules():
         if not getattr(module, "agreed", False):
             yield from (buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point())
-
-
-def set_rate(phase: Phase, images: int) -> None:
-    """A restored optimizer brings its old rate, so it is set anew before every step."""
-    rate = phase.learning_rate(images)
-    for group in phase.optimizer.param_groups:
-        group["lr"] = rate
 
 
 @contextmanager
@@ -142,10 +134,5 @@ def keeps_graph(gan: GAN, due: Sequence[Phase], now: int) -> bool:
 
     True if such a phase comes later in this step and draws no batch of its own.
     """
-    generators = list(map(id, gan.generators.values()))
-
-    def moves(phase: Phase) -> bool:
-        return any(id(network) in generators for network in phase.networks)
-
-    later = next((phase for phase in due[now + 1 :] if moves(phase)), None)
-    return not moves(due[now]) and later is not None and later.repeat == 1
+    later = next((phase for phase in due[now + 1 :] if phase.moves(gan.generators)), None)
+    return not due[now].moves(gan.generators) and later is not None and later.repeat == 1

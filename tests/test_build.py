@@ -335,7 +335,7 @@ def test_each_player_has_its_rate_and_its_parameters() -> None:
         (group,) = phase.optimizer.param_groups
         assert (group["lr"], tuple(group["betas"])) == (rate, (0.5, 0.9))
         assert list(map(id, group["params"])) == list(map(id, gan.networks[player].parameters()))
-        assert [phase.learning_rate(images) for images in (0, 25, 100)] == pytest.approx([rate, 0.75 * rate, 0])
+        assert [phase.course(images) for images in (0, 25, 100)] == pytest.approx([rate, 0.75 * rate, 0])
     assert phases["discriminator"].repeat == 5
     assert phases["generator"].repeat == 1
     assert list(phases["discriminator"].penalties) == ["gradient_penalty", "r1"]

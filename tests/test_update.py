@@ -21,7 +21,7 @@ from gan_cli.losses.adversarial import AdversarialLoss, Hinge, NonSaturating, Wa
 from gan_cli.machine import StopSignals
 from gan_cli.models import cdcgan, dcgan, gan_maxout, toy
 from gan_cli.penalties.gradient import DRAGAN, R1, R2, GradientPenalty, Penalty
-from gan_cli.schedule import Schedule
+from gan_cli.schedule import Course, Schedule
 from gan_cli.train import Session, loop
 from gan_cli.types import Batch, Match, State
 from gan_cli.update import Updater, keeps_graph
@@ -371,7 +371,7 @@ def test_another_seed_draws_other_latents() -> None:
 
 def phase_of(networks: list[nn.Module], repeat: int = 1) -> Phase:
     optimizer = torch.optim.SGD([p for network in networks for p in network.parameters()], lr=0.1)
-    return Phase("any", "any", networks, optimizer, lambda images: 0.1, repeat=repeat)
+    return Phase("any", "any", networks, optimizer, Course(0.1), repeat=repeat)
 
 
 @pytest.mark.parametrize(

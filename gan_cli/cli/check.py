@@ -101,11 +101,27 @@ def check_terms(config: dict[str, Any]) -> None:
                 raise UserError(f"{key}.{name}.every={penalty['every']} must be at least 1")
             if penalty.get("weight", 0) < 0:
                 raise UserError(f"{key}.{name}.weight={penalty['weight']} must not be negative")
+            if penalty.get("final_weight") is not None and not penalty.get("ramp_images"):
+                raise UserError(f"{key}.{name}.final_weight needs {key}.{name}.ramp_images, where it is reached")
+    for name, node in added.items():
+        check_needed(config, name, (node.get("requires") or {}).get("model") or [])
     for name in added:
         if name in (config["loss"].get("penalties") or {}):
             raise UserError(
                 f"loss={chosen(config, 'loss')} brings the penalty {name} itself: leave out penalty={name},"
                 f" and set loss.penalties.{name}.weight to change its weight"
+            )
+
+
+def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> None:
+    """What a penalty needs of the model: a part of it, or something that it provides."""
+    model = config["model"]
+    for name in needed:
+        if name not in [key for key, value in model.items() if value is not None] + list(model.get("provides") or []):
+            words = {"latent": "draws from latents", "styles": "has a mapping and a synthesis network"}
+            raise UserError(
+                f"penalty={penalty} needs a model that {words.get(name, f'has {name}')};"
+                f" model={chosen(config, 'model')} does not"
             )
 
 

@@ -30,6 +30,7 @@ def register_resolvers() -> None:
         "half": lambda number: None if number is None else int(number) // 2,
         "sum": lambda *numbers: None if None in numbers else sum(numbers),  # None: the files are not looked at yet
         "n_critic": n_critic,
+        "r1_weight": lambda side, batch: None if side is None else 2e-4 * side**2 / batch,  # StyleGAN2-ADA's rule
         "recommended": recommended,
         "run_name": run_name,
         "cell_name": lambda overrides: cell_name(list(overrides)),

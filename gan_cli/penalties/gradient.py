@@ -7,12 +7,13 @@ critic would couple the samples, so every one of these asks for a critic without
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_cli.distributed import global_mean
+from gan_cli.schedule import Schedule
 from gan_cli.types import Match
 
 TINY = 1e-12  # under the square root: its derivative at exactly 0 is infinite
@@ -25,14 +26,27 @@ class Penalty(nn.Module):
         weight: factor on the term (or gamma, where the paper's term is gamma/2 of something).
         every: lazy regularization: the term is added on every k-th update of its player only, k
             times as strong.
+        final_weight: what the weight becomes by `ramp_images`, falling (or rising) as a cosine; None: it stays.
     """
 
     player: str = "discriminator"
     differentiates: ClassVar[frozenset[str]] = frozenset()  # sides of the match that it takes input gradients of
 
-    def __init__(self, weight: float, every: int = 1) -> None:
+    def __init__(
+        self, weight: float, every: int = 1, final_weight: float | None = None, ramp_images: int | None = None
+    ) -> None:
         super().__init__()
         self.weight, self.every = weight, every
+        self.span = (weight, weight if final_weight is None else final_weight)
+        self.ramp = Schedule("constant") if final_weight is None else Schedule("cosine", 0, ramp_images)
+
+    def set_progress(self, images: int) -> None:
+        first, last = self.span
+        self.weight = first + (last - first) * self.ramp.done(images)
+
+    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
+        """What is added to a `Turn` of the player: a term for each match; one that is no question to a critic differs."""
+        return {name + match.suffix: self.of(match) for match in turn.matches}
 
     def of(self, match: Match) -> Tensor:
         """The weighted term, (N,)."""

@@ -1,0 +1,68 @@
+"""Terms that a generator pays for how its samples depend on the latent."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_cli.penalties.gradient import Penalty
+
+
+class PathLength(Penalty):
+    """weight (|J^T y| - a)^2: a step in w moves the picture equally far everywhere (Karras et al. 2020, sec. 3.2).
+
+    J is the derivative of the pictures by the styles, y standard normal over sqrt(H W), and a the running mean of the
+    lengths. For games whose generator has a mapping and a synthesis network.
+
+    Args:
+        decay: how fast the running mean moves.
+        shrink: it is taken on a share 1 / shrink of the batch: the term is (M,), M < N.
+    """
+
+    player = "generator"
+    mean: Tensor
+
+    def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, shrink: int = 2) -> None:
+        super().__init__(weight, every)
+        self.decay, self.shrink = decay, shrink
+        self.register_buffer("mean", torch.zeros([]))
+
+    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
+        gan, batch = turn.gan, turn.batch
+        count = max(1, len(batch) // self.shrink)
+        styles = gan.styles(turn, "path_length")[:count]
+        with torch.autocast(batch.real.device.type, enabled=False):
+            images = gan.generator.synthesis(styles.float())
+            direction = turn.noise.normal("path_direction", *images.shape[1:])[:count] / math.sqrt(images[0, 0].numel())
+            (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
+            lengths = gradient.square().sum(2).mean(1).add(1e-12).sqrt()
+            with torch.no_grad():
+                self.mean.lerp_(lengths.mean(), self.decay)
+            return {name: self.weight * (lengths - self.mean).square()}
+
+
+class ModeSeeking(Penalty):
+    """weight / (|G(z2) - G(z1)| / |z2 - z1| + 1e-5), means over the batch (Mao et al. 2019, eq. 3 and 4).
+
+    A ratio of batch means, as in the authors' code, not a mean of ratios. The second pictures, of other latents and the
+    same labels, are judged as the first are: the generator's adversarial loss counts both.
+    """
+
+    player = "generator"
+
+    def __init__(self, weight: float = 1.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
+        gan, batch = turn.gan, turn.batch
+        label = gan.condition(batch.label)
+        first = gan.latents(batch, turn.noise.key)
+        second = gan.latents(batch, [*turn.noise.key, name])
+        other = gan.generator(second, label).float()
+        (match,) = turn.matches
+        moved = (match.fake - other).abs().mean() / (first - second).abs().mean()
+        told = gan.loss.generator(turn.match(match.critic, match.real, other, match.suffix))
+        return {name: self.weight / (moved + 1e-5).expand(len(batch)), f"{name}_adversarial": told / self.every}
