@@ -174,7 +174,11 @@ class GAN(nn.Module):
 
     def matches(self, turn: Turn) -> list[Match]:
         label = self.condition(turn.batch.label)
-        return [turn.match(partial(self.judge, label=label), turn.batch.real, turn.fakes["fake"])]
+        return [turn.match(partial(self.judge, label=label), self.real(turn), turn.fakes["fake"])]
+
+    def real(self, turn: Turn) -> Tensor:
+        """What the critic is shown as real."""
+        return turn.batch.real
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """The terms that the turn's player minimises, by name, each (N,): the equation of the paper."""

@@ -15,6 +15,7 @@ ALLOWED = (
     "gan_cli.augment.",
     "gan_cli.data.",
     "gan_cli.gan.",
+    "gan_cli.growing.",
     "gan_cli.latent.",
     "gan_cli.layers.",
     "gan_cli.losses.",

@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
     1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data", "scoring"),
     2: ("losses", "penalties", "metrics"),
-    3: ("gan", "translation", "lazy", "style"),
+    3: ("gan", "translation", "lazy", "style", "growing"),
     4: ("models", "update", "build", "snapshot"),
     5: ("train", "sample", "translate", "preview", "jobs", "launch", "start", "report", "evaluation"),
     6: ("cli",),

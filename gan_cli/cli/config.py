@@ -61,14 +61,15 @@ def critic_norm(own: str, *, _root_: DictConfig) -> str:
 
 
 def n_critic(own: int, *, _root_: DictConfig) -> int:
-    """The optimizer's critic updates for each generator update (TTUR: one), else the loss's own."""
-    brought = OmegaConf.select(_root_, "optimizer.brings.n_critic")
-    return own if brought is None else brought
+    """Critic updates for each generator update: the optimizer's (TTUR: one) or the model's, else the loss's own."""
+    brought = (OmegaConf.select(_root_, f"{part}.brings.n_critic") for part in ("optimizer", "model"))
+    return next((number for number in brought if number is not None), own)
 
 
 def brought(key: str, default: Any, *, _root_: DictConfig) -> Any:
-    """What the loss brings, else what the model brings, else the default."""
-    values = (OmegaConf.select(_root_, f"{part}.brings.{key}") for part in ("loss", "model"))
+    """What the loss brings, else what the model brings, else the default; the model first where it `insists`."""
+    parts = ("model", "loss") if OmegaConf.select(_root_, "model.brings.insists") else ("loss", "model")
+    values = (OmegaConf.select(_root_, f"{part}.brings.{key}") for part in parts)
     found = next((value for value in values if value is not None), default)
     return OmegaConf.create(found) if isinstance(found, list) else found  # else `--resolve` can't print it
 

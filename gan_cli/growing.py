@@ -1,0 +1,87 @@
+"""The game of growing networks: a pair of phases for each level, with optimizers and a batch size of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.optim import Optimizer
+
+from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.latent import Gaussian
+from gan_cli.layers.growing import Growth, Grown, shrunk
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.penalties.gradient import Penalty
+from gan_cli.schedule import Course
+
+
+class GrowingGame(GAN):
+    """Both networks are `Grown`, of one growth. Reals are shrunk to the level's resolution and fade as fakes do.
+
+    A sample is enlarged to the last resolution, so that grids and scores of all levels have one size.
+
+    Args:
+        growth: when which level comes.
+        batch_sizes: by the level's side; the run's where it says nothing.
+        rates: factors on the learning rate, by the level's side.
+    """
+
+    generator: Grown
+    discriminator: Grown
+
+    def __init__(
+        self,
+        generator: Grown,
+        discriminator: Grown,
+        latent: Gaussian,
+        loss: AdversarialLoss,
+        growth: Growth,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        num_classes: int | None = None,
+        batch_sizes: Mapping[int, int] | None = None,
+        rates: Mapping[int, float] | None = None,
+    ) -> None:
+        super().__init__(generator, discriminator, latent, loss, penalties, augment, num_classes)
+        self.growth = growth
+        self.batch_sizes = {int(side): size for side, size in (batch_sizes or {}).items()}
+        self.rates = {int(side): factor for side, factor in (rates or {}).items()}
+        self.set_progress(0)
+
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
+        """Those of the default game, once for each level: a new level starts with fresh optimizers."""
+        return [phase for level in self.growth.levels for phase in self.phases_at(level, optimizers)]
+
+    def phases_at(
+        self, level: int, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
+    ) -> list[Phase]:
+        side, (begin, end) = 4 << level, self.growth.span(level)
+
+        def optimizer_of(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
+            optimizer, course = optimizers(player, parts_of(networks, level))
+            return optimizer, course.changed(faster=self.rates.get(side, 1.0))
+
+        phases = super().phases(optimizer_of)
+        for phase in phases:
+            phase.networks = parts_of(phase.networks, level)
+            phase.name = f"{phase.name}_{side}"
+            phase.starts_at, phase.stops_at, phase.batch_size = begin, end, self.batch_sizes.get(side)
+        return phases
+
+    def real(self, turn: Turn) -> Tensor:
+        return shrunk(turn.batch.real, self.generator.level, self.generator.faded)
+
+    @torch.no_grad()
+    def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:
+        made = super().sample(generators, latent, label)
+        return interpolate(made, size=self.growth.resolution, mode="nearest")
+
+
+def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:
+    """What a level uses of growing networks; all of those that don't grow."""
+    found: list[nn.Module] = []
+    for network in networks:
+        found += network.parts(level) if isinstance(network, Grown) else [network]
+    return found

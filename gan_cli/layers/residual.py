@@ -1,0 +1,132 @@
+"""Residual blocks of the ResNet GANs: SNGAN, SAGAN, BigGAN. Norms in generators may be told a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, relu
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_cli.layers.resample import double
+
+Wrap = Callable[[nn.Module], nn.Module]  # what is done to each layer with weights
+
+
+def spectral(layer: nn.Module) -> nn.Module:
+    """The layer with its weights divided by their largest singular value, by one power iteration at each use."""
+    return spectral_norm(layer, n_power_iterations=1)
+
+
+def plain(layer: nn.Module) -> nn.Module:
+    return layer
+
+
+class ConditionalNorm(nn.Module):
+    """Batch norm whose gain is 1 + A c and whose bias is B c, for a condition c (N, S); without one, its own.
+
+    Args:
+        size: S; 0: plain batch norm, with a gain and a bias.
+        wrap: for A and B, which have no biases and start at 0 where they are not `spectral`.
+    """
+
+    def __init__(self, channels: int, size: int, wrap: Wrap = plain) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=size == 0)
+        self.gain = self.bias = None
+        if size:
+            gain, bias = nn.Linear(size, channels, bias=False), nn.Linear(size, channels, bias=False)
+            if wrap is plain:
+                nn.init.zeros_(gain.weight)
+                nn.init.zeros_(bias.weight)
+            self.gain, self.bias = wrap(gain), wrap(bias)
+
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        x = self.norm(x)
+        if self.gain is None or self.bias is None:
+            return x
+        return x * (1 + self.gain(condition))[:, :, None, None] + self.bias(condition)[:, :, None, None]
+
+
+class UpBlock(nn.Module):
+    """(N, I, H, W) -> (N, O, 2H, 2W): norm, ReLU, doubling, 3x3, norm, ReLU, 3x3; beside it a doubled 1x1.
+
+    Args:
+        condition: length of the condition that the norms are told; 0: none.
+        wrap: `spectral`, or `plain`; of the norms' layers too.
+    """
+
+    def __init__(self, inputs: int, outputs: int, condition: int = 0, wrap: Wrap = plain) -> None:
+        super().__init__()
+        self.norm1 = ConditionalNorm(inputs, condition, wrap)
+        self.norm2 = ConditionalNorm(outputs, condition, wrap)
+        self.first = wrap(nn.Conv2d(inputs, outputs, 3, 1, 1))
+        self.second = wrap(nn.Conv2d(outputs, outputs, 3, 1, 1))
+        self.skip = wrap(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        y = self.first(double(relu(self.norm1(x, condition))))
+        y = self.second(relu(self.norm2(y, condition)))
+        return y + self.skip(double(x))
+
+
+class DownBlock(nn.Module):
+    """(N, I, H, W) -> (N, O, H/2, W/2): ReLU, 3x3, ReLU, 3x3, means of 2x2; beside it a 1x1 and the same means.
+
+    Args:
+        down: halve; else the size stays.
+        first: the network's first block: no ReLU before it, and its 1x1 sees the halved picture.
+        hidden: channels in between; None: O.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, down: bool, first: bool = False, hidden: int | None = None, wrap: Wrap = plain
+    ) -> None:
+        super().__init__()
+        hidden = hidden or outputs
+        self.down, self.early = down, first
+        self.first = wrap(nn.Conv2d(inputs, hidden, 3, 1, 1))
+        self.second = wrap(nn.Conv2d(hidden, outputs, 3, 1, 1))
+        self.skip = wrap(nn.Conv2d(inputs, outputs, 1)) if down or inputs != outputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.halved(self.second(relu(self.first(x if self.early else relu(x)))))
+        if self.skip is None:
+            return x + y
+        return y + (self.skip(self.halved(x)) if self.early else self.halved(self.skip(x)))
+
+    def halved(self, x: Tensor) -> Tensor:
+        return avg_pool2d(x, 2) if self.down else x
+
+
+class SelfAttention(nn.Module):
+    """x + gamma * attention(x) over all places (Zhang et al. 2019); gamma starts at 0.
+
+    Queries and keys have an eighth of the channels, values half; keys and values are max-pooled by 2.
+    """
+
+    def __init__(self, channels: int, wrap: Wrap = spectral) -> None:
+        super().__init__()
+        self.query = wrap(nn.Conv2d(channels, channels // 8, 1, bias=False))
+        self.key = wrap(nn.Conv2d(channels, channels // 8, 1, bias=False))
+        self.value = wrap(nn.Conv2d(channels, channels // 2, 1, bias=False))
+        self.out = wrap(nn.Conv2d(channels // 2, channels, 1, bias=False))
+        self.gamma = nn.Parameter(torch.zeros([]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pool = nn.functional.max_pool2d
+        query = self.query(x).flatten(2)
+        key, value = pool(self.key(x), 2).flatten(2), pool(self.value(x), 2).flatten(2)
+        weights = torch.softmax(query.transpose(1, 2) @ key, 2)  # (N, HW, HW / 4), each row sums to 1
+        seen = (value @ weights.transpose(1, 2)).view(len(x), -1, *x.shape[2:])
+        return x + self.gamma * self.out(seen)
+
+
+def xavier_init(network: nn.Module, gain: float = 2**0.5) -> None:
+    """Xavier uniform, with `gain` in 3x3 convolutions and 1 elsewhere; biases 0 (Miyato et al. 2018, appendix)."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(layer.weight, gain if getattr(layer, "kernel_size", (1, 1)) != (1, 1) else 1.0)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
