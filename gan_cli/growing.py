@@ -11,14 +11,14 @@ from torch.optim import Optimizer
 
 from gan_cli.gan import GAN, Phase, Turn
 from gan_cli.latent import Gaussian
-from gan_cli.layers.growing import Growth, Grown, shrunk
+from gan_cli.layers.growing import Growth, shrunk
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.schedule import Course
 
 
 class GrowingGame(GAN):
-    """Both networks are `Grown`, of one growth. Reals are shrunk to the level's resolution and fade as fakes do.
+    """Both networks grow and have `parts(level)`. Reals are shrunk to the level's resolution and fade as fakes do.
 
     A sample is enlarged to the last resolution, so that grids and scores of all levels have one size.
 
@@ -28,13 +28,10 @@ class GrowingGame(GAN):
         rates: factors on the learning rate, by the level's side.
     """
 
-    generator: Grown
-    discriminator: Grown
-
     def __init__(
         self,
-        generator: Grown,
-        discriminator: Grown,
+        generator: nn.Module,
+        discriminator: nn.Module,
         latent: Gaussian,
         loss: AdversarialLoss,
         growth: Growth,
@@ -45,6 +42,11 @@ class GrowingGame(GAN):
         rates: Mapping[int, float] | None = None,
     ) -> None:
         super().__init__(generator, discriminator, latent, loss, penalties, augment, num_classes)
+        self.grow(growth, batch_sizes, rates)
+
+    def grow(
+        self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None
+    ) -> None:
         self.growth = growth
         self.batch_sizes = {int(side): size for side, size in (batch_sizes or {}).items()}
         self.rates = {int(side): factor for side, factor in (rates or {}).items()}
@@ -83,5 +85,5 @@ def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:
     """What a level uses of growing networks; all of those that don't grow."""
     found: list[nn.Module] = []
     for network in networks:
-        found += network.parts(level) if isinstance(network, Grown) else [network]
+        found += network.parts(level) if hasattr(network, "parts") else [network]
     return found

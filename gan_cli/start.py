@@ -74,7 +74,8 @@ def start_block(
 ) -> dict[str, str]:
     """What came out of all choices, a line for each topic."""
     choices = config.get("choices") or {}
-    rates = ", ".join(f"{phase.name} {phase.optimizer.defaults['lr']:g}" for phase in phases)
+    shown_once = list({phase.curve: phase for phase in phases}.values())  # levels of growing networks share a curve
+    rates = ", ".join(f"{p.curve} {p.optimizer.defaults['lr']:g}" for p in shown_once if not p.regularizes)
     options = {
         k: v for k, v in config["optimizer"].items() if k in ("betas", "momentum", "weight_decay", "alpha") and v
     }
@@ -83,7 +84,7 @@ def start_block(
         *(f"{name} {p.weight:g}" for name, p in _penalties(gan).items()),
     ]
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(gan).items())
-    steps = " + ".join(f"{phase.repeat} {phase.name}" for phase in phases)
+    steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
     about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
     return {
         "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",

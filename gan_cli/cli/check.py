@@ -141,6 +141,9 @@ def check_optimizer(optimizer: dict[str, Any]) -> None:
         or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas)
     ):
         raise UserError(f"optimizer.betas={betas!r} must be two numbers from 0 to below 1, as [0.5,0.999]")
+    final = optimizer.get("final_beta2")
+    if final is not None and (not isinstance(final, (int, float)) or not 0 <= final < 1):
+        raise UserError(f"optimizer.final_beta2={final!r} must be a number from 0 to below 1")
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
     if kind not in ("constant", "linear", "cosine"):
@@ -149,6 +152,8 @@ def check_optimizer(optimizer: dict[str, Any]) -> None:
         value = schedule.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
             raise UserError(f"optimizer.schedule.{key}={value!r} is not a number from 0 up")
+    if final is not None and kind == "constant":
+        raise UserError("optimizer.final_beta2 follows the schedule: set optimizer.schedule.kind to linear or cosine")
     if kind != "constant" and (end is None or end <= begin):
         raise UserError(
             f"optimizer.schedule.kind={kind} needs optimizer.schedule.end_images above start_images={begin}, not {end}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,38 +26,70 @@ class Filter(nn.Module):
         super().__init__()
         self.register_buffer("kernel", binomial(taps), persistent=False)
 
-    def depthwise(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """The kernel for each channel of `x`, (C, 1, T, T)."""
-        return (self.kernel * gain).to(x.dtype).expand(x.shape[1], 1, -1, -1)
-
     def blur(self, x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-        return conv2d(x, self.depthwise(x, gain), stride=stride, padding=padding, groups=x.shape[1])
+        """(N, C, H, W) -> every `stride`-th place of the filtered picture."""
+        size = [(side + 2 * padding - len(self.kernel)) // stride + 1 for side in x.shape[2:]]
+        return filtered(x, self.kernel * gain, stride, padding, size, transposed=False)
 
 
 class Blur(Filter):
     """(N, C, H, W) -> the same size; an odd number of taps."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blur(x, self.kernel.shape[0] // 2)
+        return self.blur(x, len(self.kernel) // 2)
 
 
 class Upsample(Filter):
     """(N, C, H, W) -> (N, C, 2H, 2W): zeros between the pixels, then the filter, its gain 4."""
 
     def forward(self, x: Tensor) -> Tensor:
-        taps = self.kernel.shape[0]
-        odd = taps % 2
-        kernel = self.depthwise(x, 4.0)
-        return conv_transpose2d(
-            x, kernel, stride=2, padding=taps // 2 - 1 + odd, output_padding=odd, groups=x.shape[1]
-        )
+        padding = (len(self.kernel) - 1) // 2
+        return filtered(x, self.kernel * 4.0, 2, padding, [2 * side for side in x.shape[2:]], transposed=True)
 
 
 class Downsample(Filter):
     """(N, C, 2H, 2W) -> (N, C, H, W): the filter, then every second pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blur(x, (self.kernel.shape[0] - 1) // 2, stride=2)
+        return self.blur(x, (len(self.kernel) - 1) // 2, stride=2)
+
+
+def filtered(x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[int], transposed: bool) -> Tensor:
+    """A depthwise convolution with one kernel, or its transpose, to a given size."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return Filtered.apply(x, kernel, stride, padding, size, transposed)
+    return depthwise(x, kernel, stride, padding, size, transposed)
+
+
+def depthwise(x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[int], transposed: bool) -> Tensor:
+    channels = x.shape[1]
+    weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
+    if not transposed:
+        return conv2d(x, weight, stride=stride, padding=padding, groups=channels)
+    least = (x.shape[2] - 1) * stride - 2 * padding + len(kernel)
+    return conv_transpose2d(
+        x, weight, stride=stride, padding=padding, output_padding=size[0] - least, groups=channels
+    )
+
+
+class Filtered(torch.autograd.Function):
+    """`depthwise` with a derivative of its own, which is its transpose, and so on to any order.
+
+    torch's second derivative of a depthwise convolution goes channel by channel, several times as slow.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[int], transposed: bool
+    ) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.given = (stride, padding, list(x.shape[2:]), not transposed)
+        return depthwise(x, kernel, stride, padding, size, transposed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (kernel,) = ctx.saved_tensors
+        return filtered(gradient, kernel, *ctx.given), None, None, None, None, None
 
 
 def double(x: Tensor) -> Tensor:

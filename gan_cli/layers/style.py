@@ -21,7 +21,7 @@ def activate(x: Tensor) -> Tensor:
     return leaky_relu(x, 0.2) * math.sqrt(2)
 
 
-class Mapping(nn.Module):
+class MappingNetwork(nn.Module):
     """Latent (N, Z), label (N,) or None -> w (N, W): `layers` dense layers that learn a hundredth as fast.
 
     The latent is scaled to unit mean square; a class's vector of length W, scaled alike, stands beside it. The mean of

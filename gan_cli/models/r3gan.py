@@ -1,14 +1,13 @@
 """R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!"): a modern baseline without norms or tricks.
 
 Grouped residual blocks, no normalisation, FixUp-like initialisation, resampling with [1,2,1]; trained by the
-relativistic pairing loss with R1 and R2. 20,781,952 and 21,280,512 parameters for 10 classes at 32 px (four stages
-of 768 channels); 22,429,824 and 22,381,440 at 64 px without labels (768 x 4, 384).
+relativistic pairing loss with R1 and R2. 20,781,952 and 21,280,512 parameters for 10 classes at 32 px (four levels
+of 768 channels); 22,429,824 and 22,381,440 at 64 px without labels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +20,12 @@ TAPS = (1, 2, 1)
 
 
 class Generator(nn.Module):
-    """Latent (N, Z), label (N,) or None -> images (N, C, R, R), R = 4 * 2 ** (stages - 1); not squashed.
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R), not squashed.
 
     Args:
-        widths: channels of each stage, from 4x4 to the finest.
-        blocks: residual blocks of each stage.
-        group: channels in each group of the 3x3 convolutions, which are twice as wide as the stage.
+        width: channels of the levels up to `full_until` pixels a side; halved at each finer one.
+        blocks: residual blocks of each level.
+        group: channels in each group of the 3x3 convolutions, which are twice as wide as the level.
         num_classes: K; None: without labels.
         embedding: length of a class's vector, which joins the latent.
     """
@@ -36,14 +35,15 @@ class Generator(nn.Module):
         latent_size: int,
         channels: int,
         resolution: int,
-        widths: Sequence[int] = (768, 768, 768, 768),
+        width: int = 768,
+        full_until: int = 32,
         blocks: int = 2,
         group: int = 16,
         num_classes: int | None = None,
         embedding: int = 64,
     ) -> None:
         super().__init__()
-        check_stages(resolution, widths)
+        widths = widths_of(resolution, width, full_until)
         self.num_classes = num_classes
         self.embed = plain_linear(num_classes, embedding) if num_classes else None
         self.start = plain_linear(latent_size + (embedding if num_classes else 0), widths[0])
@@ -73,14 +73,15 @@ class Discriminator(nn.Module):
         self,
         channels: int,
         resolution: int,
-        widths: Sequence[int] = (768, 768, 768, 768),
+        width: int = 768,
+        full_until: int = 32,
         blocks: int = 2,
         group: int = 16,
         num_classes: int | None = None,
         embedding: int | None = None,
     ) -> None:
         super().__init__()
-        check_stages(resolution, widths)
+        widths = widths_of(resolution, width, full_until)
         self.num_classes = num_classes
         size = (embedding or widths[0]) if num_classes else 1
         fine_to_coarse, total = list(widths)[::-1], blocks * len(widths)
@@ -151,6 +152,8 @@ def classes(label: Tensor, num_classes: int | None, like: Tensor) -> Tensor:
     return one_hot(label, num_classes or 0).to(like.dtype)
 
 
-def check_stages(resolution: int, widths: Sequence[int]) -> None:
-    if resolution != 4 << (len(widths) - 1):
-        raise ValueError(f"{len(widths)} widths make a resolution of {4 << (len(widths) - 1)}, not {resolution}")
+def widths_of(resolution: int, width: int, full_until: int) -> list[int]:
+    """Channels by level, from 4x4 on."""
+    if resolution < 8 or resolution & (resolution - 1):
+        raise ValueError(f"r3gan makes resolutions that are powers of two from 8 up, not {resolution}")
+    return [min(width, width * full_until // (4 << level)) for level in range(resolution.bit_length() - 2)]

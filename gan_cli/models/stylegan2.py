@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Downsample, Filter, Upsample
-from gan_cli.layers.style import TAPS, LayerNoise, Mapping, ModulatedConv2d, activate, spread
+from gan_cli.layers.style import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
 
 
 def widths(resolution: int, base: int, most: int) -> dict[int, int]:
@@ -103,7 +103,7 @@ class Generator(nn.Module):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.mapping = Mapping(latent_size, style_size, mapping_layers, num_classes)
+        self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes)
         self.synthesis = Synthesis(channels, resolution, style_size, channel_base, channel_max)
 
     def forward(self, latent: Tensor, label: Tensor | None = None, truncation_psi: float = 1.0) -> Tensor:
@@ -167,7 +167,7 @@ class Discriminator(nn.Module):
         self.last = EqualizedConv2d(wide[4] + bool(group), wide[4], 3)
         self.dense = EqualizedLinear(wide[4] * 16, wide[4])
         self.answer = EqualizedLinear(wide[4], wide[4] if num_classes else 1)
-        self.label = Mapping(0, wide[4], 8, num_classes) if num_classes else None
+        self.label = MappingNetwork(0, wide[4], 8, num_classes) if num_classes else None
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         x = self.deviation(self.blocks(activate(self.from_image(image))))

@@ -1,0 +1,101 @@
+"""SAGAN (Zhang et al. 2019): residual blocks with spectral norm in both networks, and self-attention.
+
+At 128 px as in the paper: channels from 1024 at 4x4 to 64, attention at 32x32. At other sizes they double alike from
+the finest level; attention stays at `attention_at`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, relu
+
+from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
+
+
+def widths(resolution: int, width: int) -> dict[int, int]:
+    """Channels by side, from 4 up: `width` at the finest, doubled at each coarser one, at most 16 times it."""
+    if resolution < 16 or resolution & (resolution - 1):
+        raise ValueError(f"sagan makes resolutions that are powers of two from 16 up, not {resolution}")
+    sides = [4 << level for level in range(resolution.bit_length() - 2)]
+    return {side: min(resolution // side, 16) * width for side in sides}
+
+
+def orthogonal(network: nn.Module) -> None:
+    """Orthogonal weights and no biases, before the layers are wrapped."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.orthogonal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def wrapped(layer: nn.Module) -> nn.Module:
+    orthogonal(layer)
+    return spectral(layer)
+
+
+class Generator(nn.Module):
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; with labels, the norms are told the class."""
+
+    def __init__(
+        self,
+        latent_size: int,
+        channels: int,
+        resolution: int,
+        width: int = 64,
+        attention_at: int = 32,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        wide, self.num_classes = widths(resolution, width), num_classes
+        self.dense = wrapped(nn.Linear(latent_size, wide[4] * 16))
+        self.blocks, self.attention = nn.ModuleList(), nn.ModuleDict()
+        for coarse, fine in pairwise(wide):
+            self.blocks.append(UpBlock(wide[coarse], wide[fine], num_classes or 0, wrapped))
+            if fine == attention_at:
+                self.attention[str(len(self.blocks) - 1)] = SelfAttention(wide[fine], wrapped)
+        self.norm = ConditionalNorm(wide[resolution], 0)
+        self.to_image = wrapped(nn.Conv2d(wide[resolution], channels, 3, 1, 1))
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
+        x = self.dense(latent).view(len(latent), -1, 4, 4)
+        for number, block in enumerate(self.blocks):
+            x = block(x, told)
+            if str(number) in self.attention:
+                x = self.attention[str(number)](x)
+        return torch.tanh(self.to_image(relu(self.norm(x, None))))
+
+
+class Discriminator(nn.Module):
+    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, a projection."""
+
+    def __init__(
+        self,
+        channels: int,
+        resolution: int,
+        width: int = 64,
+        attention_at: int = 32,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        wide, self.num_classes = widths(resolution, width), num_classes
+        layers: list[nn.Module] = []
+        before, sides = channels, sorted(wide, reverse=True)
+        for number, side in enumerate(sides):  # each block halves, the last leaves 4x4 as it is
+            layers.append(DownBlock(before, wide[side], side > 4, first=number == 0, wrap=wrapped))
+            before = wide[side]
+            if side // 2 == attention_at:
+                layers.append(SelfAttention(before, wrapped))
+        self.blocks, self.answer = nn.Sequential(*layers), wrapped(nn.Linear(before, 1))
+        self.embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes else None
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        x = relu(self.blocks(image)).sum([2, 3])
+        answer = self.answer(x).squeeze(1)
+        if self.embed is None or label is None:
+            return answer
+        return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)
