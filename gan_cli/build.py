@@ -23,7 +23,14 @@ from gan_cli.randomness import seed_everything
 from gan_cli.schedule import Course, Schedule
 from gan_cli.targets import META_KEYS, check_allowed, is_allowed
 
-OPTIMIZER_KEYS = ("_target_", "learning_rate", "rates", "schedule", "final_beta2", *META_KEYS)  # ours; the rest is torch's
+OPTIMIZER_KEYS = (
+    "_target_",
+    "learning_rate",
+    "rates",
+    "schedule",
+    "final_beta2",
+    *META_KEYS,
+)  # ours; the rest is torch's
 
 
 def locate(target: str, trust: Sequence[str] = ()) -> type:

@@ -132,9 +132,7 @@ class GAN(nn.Module):
         """All networks by name, for parameter counts."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
-    def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
-    ) -> list[Phase]:
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
         """Who moves when. `optimizers(player, networks)` gives an optimizer and its options by images seen."""
         plan = [
             ("discriminator", self.critics, self.loss.n_critic, self.loss.constrain),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +45,7 @@ class GrowingGame(GAN):
         super().__init__(generator, discriminator, latent, loss, penalties, augment, num_classes)
         self.grow(growth, batch_sizes, rates)
 
-    def grow(
-        self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None
-    ) -> None:
+    def grow(self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None) -> None:
         self.growth = growth
         self.batch_sizes = {int(side): size for side, size in (batch_sizes or {}).items()}
         self.rates = {int(side): factor for side, factor in (rates or {}).items()}
@@ -72,8 +71,12 @@ class GrowingGame(GAN):
             phase.starts_at, phase.stops_at, phase.batch_size = begin, end, self.batch_sizes.get(side)
         return phases
 
+    def set_progress(self, images: int) -> None:
+        self.level, self.faded = self.growth.at(images)
+        super().set_progress(images)
+
     def real(self, turn: Turn) -> Tensor:
-        return shrunk(turn.batch.real, self.generator.level, self.generator.faded)
+        return shrunk(turn.batch.real, self.level, self.faded)
 
     @torch.no_grad()
     def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:
@@ -85,5 +88,6 @@ def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:
     """What a level uses of growing networks; all of those that don't grow."""
     found: list[nn.Module] = []
     for network in networks:
-        found += network.parts(level) if hasattr(network, "parts") else [network]
+        parts: Any = getattr(network, "parts", None)
+        found += [network] if parts is None else parts(level)
     return found

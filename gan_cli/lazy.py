@@ -22,6 +22,6 @@ def lazy_phases(phases: list[Phase]) -> list[Phase]:
         found.append(main)
         for name, penalty in lazy.items():
             own = f"{phase.curve}_{name}"
-            options = {"every": penalty.every, "repeat": 1, "regularizes": True}
-            found.append(replace(main, name=f"{phase.name}_{name}", curve=own, penalties={name: penalty}, **options))
+            turn = replace(main, every=penalty.every, repeat=1, regularizes=True)
+            found.append(replace(turn, name=f"{phase.name}_{name}", curve=own, penalties={name: penalty}))
     return found

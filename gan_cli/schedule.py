@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -83,7 +84,7 @@ class Course:
                     second += (self.final_beta2 - second) * self.schedule.done(images)
                 group["betas"] = (first**self.slower, second**self.slower)
 
-    def changed(self, **options: float) -> Course:
+    def changed(self, **options: Any) -> Course:
         return replace(self, **options)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -42,13 +42,14 @@ class StyleGame(GAN):
         return lazy_phases(super().phases(optimizers))
 
     def draw(self, turn: Turn) -> dict[str, Tensor]:
-        return {"fake": self.generator.synthesis(self.styles(turn))}
+        generator: Any = self.generator
+        return {"fake": generator.synthesis(self.styles(turn))}
 
     def styles(self, turn: Turn, name: str = "") -> Tensor:
         """Styles of a turn for each layer, (N, L, W); a `name` gives others than those of its fakes."""
         key = [*turn.noise.key, name] if name else turn.noise.key
-        label, mapping = self.condition(turn.batch.label), self.generator.mapping
-        layers = self.generator.synthesis.layers
+        generator: Any = self.generator
+        label, mapping, layers = self.condition(turn.batch.label), generator.mapping, generator.synthesis.layers
         w = mapping(self.latents(turn.batch, key), label, track=not name)
         if self.mixing == 0:
             return spread(w, layers)

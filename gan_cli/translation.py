@@ -61,9 +61,7 @@ class Translator(GAN):
         super().__init__(generator, discriminator, None, loss, penalties, augment)
         self.adversarial_weight, self.pretrain_images = adversarial_weight, pretrain_images
 
-    def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
-    ) -> list[Phase]:
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
         phases = super().phases(optimizers)
         if self.adversarial_weight == 0 and not self.critic_features:  # nothing asks the critics
             phases = [phase for phase in phases if phase.player != "discriminator"]

@@ -29,6 +29,25 @@ TINY = {
     "dcgan": ["model.generator.base_channels=4", "model.discriminator.base_channels=4"],
     "cgan": [],
     "cdcgan": ["model.generator.width=4", "model.discriminator.width=4"],
+    "progan": [
+        *("model.growth.start=8", "model.latent.size=8"),
+        *("model.generator.channel_base=64", "model.generator.channel_max=8"),
+    ],
+    "stylegan": [
+        *("model.growth.start=8", "model.latent.size=8", "model.generator.style_size=8"),
+        *("model.generator.mapping_layers=2", "model.generator.channel_base=64", "model.generator.channel_max=8"),
+    ],
+    "stylegan2": [
+        *("model.latent.size=8", "model.generator.style_size=8", "model.generator.mapping_layers=2"),
+        *("model.generator.channel_base=64", "model.generator.channel_max=8"),
+    ],
+    "sngan": ["model.generator.width=4", "model.discriminator.width=4"],
+    "sagan": ["model.generator.width=4", "model.generator.attention_at=8"],
+    "biggan": [
+        *("dataset.resolution=32", "model.latent.size=8"),
+        *("model.generator.width=2", "model.generator.shared=4", "model.generator.attention_at=16"),
+    ],
+    "r3gan": ["model.latent.size=8", "model.generator.width=8", "model.generator.blocks=1"],
     "toy": ["dataset=gaussians", "dataset.count=500", "model.generator.width=8", "model.discriminator.width=8"],
     "pix2pix": ["dataset=pairs", "model.generator.width=4", "model.discriminator.width=4"],
     "cyclegan": ["dataset=unpaired", "model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.discriminator_b.width=4"],

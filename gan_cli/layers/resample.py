@@ -67,9 +67,7 @@ def depthwise(x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[i
     if not transposed:
         return conv2d(x, weight, stride=stride, padding=padding, groups=channels)
     least = (x.shape[2] - 1) * stride - 2 * padding + len(kernel)
-    return conv_transpose2d(
-        x, weight, stride=stride, padding=padding, output_padding=size[0] - least, groups=channels
-    )
+    return conv_transpose2d(x, weight, stride=stride, padding=padding, output_padding=size[0] - least, groups=channels)
 
 
 class Filtered(torch.autograd.Function):

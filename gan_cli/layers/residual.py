@@ -108,10 +108,10 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, wrap: Wrap = spectral) -> None:
         super().__init__()
-        self.query = wrap(nn.Conv2d(channels, channels // 8, 1, bias=False))
-        self.key = wrap(nn.Conv2d(channels, channels // 8, 1, bias=False))
-        self.value = wrap(nn.Conv2d(channels, channels // 2, 1, bias=False))
-        self.out = wrap(nn.Conv2d(channels // 2, channels, 1, bias=False))
+        self.query = wrap(nn.Conv2d(channels, max(channels // 8, 1), 1, bias=False))
+        self.key = wrap(nn.Conv2d(channels, max(channels // 8, 1), 1, bias=False))
+        self.value = wrap(nn.Conv2d(channels, max(channels // 2, 1), 1, bias=False))
+        self.out = wrap(nn.Conv2d(max(channels // 2, 1), channels, 1, bias=False))
         self.gamma = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What style-based generators share: the mapping network, styles from several latents, noise, modulated convolutions."""
+"""What style-based generators share: the mapping network, mixed styles, noise, modulated convolutions."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class LayerNoise(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """A convolution whose input channels a style scales, and whose outputs are scaled back (Karras et al. 2020, sec. 2.2).
+    """A convolution whose input channels a style scales, and whose outputs are scaled back (Karras et al. 2020).
 
     x (N, I, H, W), w (N, W) -> (N, O, H, W), or twice the size with `up`. The scales are put on the activations before
     and after one convolution for the whole batch; it is the same as weights for each sample, and cheaper.

@@ -1,7 +1,7 @@
 """BigGAN (Brock et al. 2019): a shared class vector and a piece of the latent told to every norm; projection critic.
 
-70,433,988 and 87,982,370 parameters at 128 px for 1,000 classes (width 96, latent 120); 4,668,163 and 4,207,361 at 32 px
-for 10 classes (width 64, latent 128, not hierarchical, no attention).
+70,433,988 and 87,982,370 parameters at 128 px for 1,000 classes (width 96, latent 120); 4,668,163 and 4,207,361 at
+32 px for 10 classes (width 64, latent 128, not hierarchical, no attention).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.schedule import Course
 from gan_cli.translation import Translator
 
 
@@ -56,9 +57,7 @@ class MedGAN(Translator):
         self.generator_updates, self.perceptual = generator_updates, perceptual
         self.discriminator: PatchGAN
 
-    def phases(
-        self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Callable[[int], float]]]
-    ) -> list[Phase]:
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
         critic, generator = super().phases(optimizers)
         generator.repeat = self.generator_updates
         return [critic, generator]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
-from gan_cli.layers.growing import Growth, GrowingCritic, Grown
+from gan_cli.layers.growing import GrowingCritic, Grown, Growth
 from gan_cli.layers.resample import double
 
 HE = math.sqrt(2)

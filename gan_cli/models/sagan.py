@@ -38,7 +38,7 @@ def wrapped(layer: nn.Module) -> nn.Module:
 
 
 class Generator(nn.Module):
-    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; with labels, the norms are told the class."""
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; labels are told to the norms."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ which two halve. Finer: channels double from the finest to the coarsest level, f
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ def widths(resolution: int, width: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; with labels, the norms are told the class."""
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; labels are told to the norms."""
 
     def __init__(
         self, latent_size: int, channels: int, resolution: int, width: int = 256, num_classes: int | None = None
@@ -37,7 +37,7 @@ class Generator(nn.Module):
         self.dense = nn.Linear(latent_size, wide[0] * 16)
         self.blocks = nn.ModuleList(UpBlock(coarse, fine, num_classes or 0) for coarse, fine in pairwise(wide))
         self.norm, self.to_image = ConditionalNorm(wide[-1], 0), nn.Conv2d(wide[-1], channels, 3, 1, 1)
-        layers = [self.dense, self.to_image, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
+        layers: list[Any] = [self.dense, self.to_image, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
         xavier_init(nn.ModuleList(layers))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from gan_cli.gan import GAN
 from gan_cli.growing import GrowingGame
 from gan_cli.latent import Gaussian
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
-from gan_cli.layers.growing import Growth, GrowingCritic, Grown
+from gan_cli.layers.growing import GrowingCritic, Grown, Growth
 from gan_cli.layers.resample import Blur, double
 from gan_cli.layers.style import LayerNoise, MappingNetwork, spread
 from gan_cli.losses.adversarial import AdversarialLoss

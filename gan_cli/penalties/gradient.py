@@ -45,7 +45,7 @@ class Penalty(nn.Module):
         self.weight = first + (last - first) * self.ramp.done(images)
 
     def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
-        """What is added to a `Turn` of the player: a term for each match; one that is no question to a critic differs."""
+        """What is added to a `Turn` of the player: a term for each match, unless it is no question to a critic."""
         return {name + match.suffix: self.of(match) for match in turn.matches}
 
     def of(self, match: Match) -> Tensor:
