@@ -22,6 +22,7 @@ from gan_cli.penalties.gradient import Penalty
 from gan_cli.randomness import generator_for, seed_everything
 from gan_cli.schedule import Course, pass_on_progress
 from gan_cli.types import Batch, Match, Noise, State
+from gan_cli.unrolled import unrolled
 
 
 @dataclass
@@ -95,6 +96,7 @@ class GAN(nn.Module):
         penalties: further terms by name; those of the loss are added.
         augment: applied to whatever a discriminator sees, real and fake, in every turn.
         num_classes: K for a conditional game; None passes no labels on.
+        pack: samples that the discriminator judges together, side by side in their channels (PacGAN, Lin et al. 2018).
     """
 
     translates: ClassVar[bool] = False
@@ -108,12 +110,14 @@ class GAN(nn.Module):
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
         num_classes: int | None = None,
+        pack: int = 1,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
-        self.latent, self.loss, self.num_classes = latent, loss, num_classes
+        self.latent, self.loss, self.num_classes, self.pack = latent, loss, num_classes, pack
         self.augment = augment if augment is not None else nn.Identity()
         self.penalties = nn.ModuleDict(dict(penalties or {}))
+        self.plan: list[Phase] = []  # the run's phases, once there are any
 
     # ---- who plays ----
 
@@ -181,10 +185,16 @@ class GAN(nn.Module):
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """The terms that the turn's player minimises, by name, each (N,): the equation of the paper."""
         side = self.loss.discriminator if turn.player == "discriminator" else self.loss.generator
+        if turn.player == "discriminator" and callable(told := getattr(self.augment, "observe", None)):
+            for match in turn.matches:
+                told(match.real_logits.detach(), len(turn.batch))
         return {f"adversarial{match.suffix}": side(match) for match in turn.matches}
 
     def judge(self, samples: Tensor, label: Tensor | None) -> Tensor:
-        return self.discriminator(self.augment(samples), label)
+        seen = self.augment(samples)
+        if self.pack > 1:
+            seen = seen.reshape(len(seen) // self.pack, self.pack * seen.shape[1], *seen.shape[2:])
+        return self.discriminator(seen, label)
 
     def condition(self, label: Tensor | None) -> Tensor | None:
         """The label where the game is conditional, else None: labelled data serve any game."""
@@ -252,7 +262,16 @@ class Turn:
 
     @cached_property
     def matches(self) -> list[Match]:
-        return self.gan.matches(self)
+        matches, steps = self.gan.matches(self), self.gan.loss.unroll_steps
+        return unrolled(self.gan, self.opponent(), matches, steps) if self.player == "generator" and steps else matches
+
+    def opponent(self) -> Phase:
+        """The phase that moves the critics at this point of the run."""
+        return next(
+            phase
+            for phase in self.gan.plan
+            if phase.player == "discriminator" and not phase.regularizes and phase.on(self.batch.first)
+        )
 
     def match(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, suffix: str = "") -> Match:
         """A match prepared for the penalties that are due."""

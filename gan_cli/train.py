@@ -154,7 +154,7 @@ def prepare(
     load_features(gan)
     if device.type != "mps":
         gan.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
-    phases = gan.phases(optimizer_factory(config, trust))
+    phases = gan.plan = gan.phases(optimizer_factory(config, trust))
     ema = EMA(gan.generators, settings.ema_halflife_images)
     state, meter = State(seed=config["seed"]), Meter(device)
     update = Updater(gan, device, settings.accumulate, settings.precision, meter)

@@ -33,7 +33,8 @@ def check(config: dict[str, Any]) -> None:
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_allowed(node["_target_"], trust)
         check_arguments(path, node)
-    check_trainer(config["trainer"])
+    check_trainer(config["trainer"], max(config["model"].get("pack", 1), 1))
+    check_augment(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)
@@ -54,7 +55,7 @@ def check_root(config: dict[str, Any]) -> None:
         raise UserError("trust takes a list of packages: trust=[my_package]")
 
 
-def check_trainer(trainer: dict[str, Any]) -> None:
+def check_trainer(trainer: dict[str, Any], pack: int = 1) -> None:
     for key in ("total_images", "batch_size", "accumulate", "processes", "keep_checkpoints", "preview_samples"):
         if trainer[key] < 1:
             raise UserError(f"trainer.{key}={trainer[key]} must be at least 1")
@@ -67,16 +68,28 @@ def check_trainer(trainer: dict[str, Any]) -> None:
     ):
         if trainer[key] < 0:
             raise UserError(f"trainer.{key}={trainer[key]} must not be negative")
-    parts, batch = trainer["accumulate"] * trainer["processes"], trainer["batch_size"]
+    parts, batch = trainer["accumulate"] * trainer["processes"] * pack, trainer["batch_size"]
     if batch % parts:
         near = max(parts, batch - batch % parts)
         raise UserError(
             f"trainer.batch_size={batch} can't be cut into {parts} equal parts"
-            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']});"
+            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']}"
+            f"{f' x model.pack={pack}' if pack > 1 else ''});"
             f" {near} or {near + parts} would do"
         )
     if trainer["device"].split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
         raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
+
+
+def check_augment(config: dict[str, Any]) -> None:
+    """Pictures can be augmented; points can't, nor can a picture beside its source."""
+    needs = ((config.get("augment") or {}).get("requires") or {}).get("fields") or []
+    missing = [field for field in needs if field not in config["model"].get("requires", {}).get("fields", [])]
+    if missing:
+        raise UserError(
+            f"augment={chosen(config, 'augment')} changes pictures of a model that draws them;"
+            f" model={chosen(config, 'model')} is no such model, leave it at augment=none"
+        )
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:
@@ -95,6 +108,8 @@ def check_terms(config: dict[str, Any]) -> None:
     loss, added = config["loss"], config.get("penalty") or {}
     if loss.get("n_critic", 1) < 1:
         raise UserError(f"loss.n_critic={loss['n_critic']} must be at least 1")
+    if loss.get("unroll_steps", 0) < 0:
+        raise UserError(f"loss.unroll_steps={loss['unroll_steps']} must not be negative")
     for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
         for name, penalty in node.items():
             if penalty.get("every", 1) < 1:

@@ -33,7 +33,7 @@ def check_data(config: dict[str, Any]) -> None:
 
 LEAST = {  # values of these keys, wherever they are, below which nothing is trained or all crashes
     "model": {"blocks": 1, "generator_updates": 1, "halvings": 0, "layers": 1, "pool_size": 0, "pretrain_images": 0}
-    | {"width": 1},
+    | {"width": 1, "pack": 1},
     "dataset": {"background": 0, "memory_limit_mb": 0, "workers": 1},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import time
@@ -28,6 +29,7 @@ def register_resolvers() -> None:
         "brought": brought,
         "critic_norm": critic_norm,
         "half": lambda number: None if number is None else int(number) // 2,
+        "times": lambda *numbers: None if None in numbers else math.prod(numbers),
         "sum": lambda *numbers: None if None in numbers else sum(numbers),  # None: the files are not looked at yet
         "n_critic": n_critic,
         "r1_weight": lambda side, batch: None if side is None else 2e-4 * side**2 / batch,  # StyleGAN2-ADA's rule

@@ -23,11 +23,14 @@ class AdversarialLoss(nn.Module):
     Args:
         n_critic: discriminator updates for each generator update, each on a fresh batch.
         penalties: terms that belong to this loss by definition (WGAN-GP's gradient penalty), by name.
+        unroll_steps: critic updates that the generator looks ahead (`unrolled`); 0: none.
     """
 
-    def __init__(self, n_critic: int = 1, penalties: Mapping[str, nn.Module] | None = None) -> None:
+    def __init__(
+        self, n_critic: int = 1, penalties: Mapping[str, nn.Module] | None = None, unroll_steps: int = 0
+    ) -> None:
         super().__init__()
-        self.n_critic = n_critic
+        self.n_critic, self.unroll_steps = n_critic, unroll_steps
         self.penalties = nn.ModuleDict(dict(penalties or {}))
 
     def discriminator(self, match: Match) -> Tensor:
@@ -99,8 +102,9 @@ class Wasserstein(AdversarialLoss):
         n_critic: int = 5,
         penalties: Mapping[str, nn.Module] | None = None,
         clip: float | None = None,
+        unroll_steps: int = 0,
     ) -> None:
-        super().__init__(n_critic, penalties)
+        super().__init__(n_critic, penalties, unroll_steps)
         self.clip = clip
 
     def discriminator(self, match: Match) -> Tensor:

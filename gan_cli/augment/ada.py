@@ -1,0 +1,186 @@
+"""Adaptive discriminator augmentation (Karras et al. 2020, "Training GANs with limited data").
+
+The pixel blitting, geometric and colour changes of the paper, each with probability p; p rises while the critic tells
+reals by sign too often, so that a small data set is not learned by heart. Deviation: geometric changes are sampled by
+bilinear interpolation with reflection, without the paper's wavelet filters around them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import affine_grid, grid_sample
+
+
+class Ada(nn.Module):
+    """Images (N, C, H, W) -> images; `p` is a buffer, part of the checkpoint.
+
+    Args:
+        p: probability at the start.
+        target: of the mean sign of the critic's answers to reals; 0.6 as published.
+        ada_images: images in which p goes from 0 to 1 at most.
+        interval: the critic's updates between two steps of p.
+        fixed: p stays as it is.
+    """
+
+    p: Tensor
+    signs: Tensor
+
+    def __init__(
+        self,
+        p: float = 0.0,
+        target: float = 0.6,
+        ada_images: int = 500_000,
+        interval: int = 4,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= p <= 1 or not 0 < target < 1 or ada_images < 1 or interval < 1:
+            raise ValueError("p must be from 0 to 1, target between 0 and 1, ada_images and interval at least 1")
+        self.target, self.ada_images, self.interval, self.fixed = target, ada_images, interval, fixed
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("signs", torch.zeros(3))  # sum of signs, answers, updates since the last step
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Told of the critic's answers to reals in each of its updates, on a batch of `images`; moves p.
+
+        All of it stays on the device.
+        """
+        if self.fixed:
+            return
+        with torch.no_grad():
+            self.signs += torch.stack(
+                [real_logits.sign().mean() * images, real_logits.new_tensor(images), real_logits.new_tensor(1)]
+            )
+            total, counted, updates = self.signs.unbind()
+            due = updates >= self.interval
+            step = (total / counted - self.target).sign() * counted / self.ada_images
+            self.p.copy_(torch.where(due, (self.p + step).clamp(0, 1), self.p))
+            self.signs.mul_(~due)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.recolored(Sampled.apply(x, self.grid(x)))
+
+    def grid(self, x: Tensor) -> Tensor:
+        """Where each pixel of the outcome comes from, (N, H, W, 2)."""
+        count, _, height, width = x.shape
+        draw = Draw(self.p, count, x.device)
+        turn = torch.eye(3, device=x.device).expand(count, 3, 3)
+        # blitting: mirror, quarter turns, whole pixels up to an eighth
+        turn = turn @ scaled(1 - 2 * draw.chance(draw.half(), 0.0), 1.0, count, x.device)
+        turn = turn @ rotated(draw.chance(draw.whole(4) * (math.pi / 2), 0.0))
+        turn = turn @ moved(*(draw.chance((draw.sides(side) * 2) / side, 0.0) for side in (width, height)))
+        # geometry: scale, turn, stretch, turn, shift
+        size = draw.chance((0.2 * draw.normal() * math.log(2)).exp(), 1.0)
+        turn = turn @ scaled(1 / size, 1 / size, count, x.device)
+        rare = 1 - (1 - self.p).clamp(min=0).sqrt()  # two turns, together with probability p
+        turn = turn @ rotated(draw.chance(draw.angle(), 0.0, rare))
+        stretch = draw.chance((0.2 * draw.normal() * math.log(2)).exp(), 1.0)
+        turn = turn @ scaled(1 / stretch, stretch, count, x.device)
+        turn = turn @ rotated(draw.chance(draw.angle(), 0.0, rare))
+        turn = turn @ moved(*(draw.chance(0.125 * 2 * draw.normal(), 0.0) for _ in range(2)))
+        return affine_grid(turn[:, :2].to(x.dtype), list(x.shape), align_corners=False)
+
+    def recolored(self, x: Tensor) -> Tensor:
+        """Brightness, contrast, and for colour pictures luma mirror, hue and saturation."""
+        count, channels = x.shape[:2]
+        draw = Draw(self.p, count, x.device)
+
+        def amounts(values: Tensor) -> Tensor:
+            return values.to(x.dtype)[:, None, None, None]
+
+        x = x + amounts(draw.chance(0.2 * draw.normal(), 0.0))
+        x = x * amounts(draw.chance((0.5 * draw.normal() * math.log(2)).exp(), 1.0))
+        if channels != 3:
+            return x
+        axis = torch.full((3, 1), 1 / math.sqrt(3), device=x.device)
+        grey, rest = axis @ axis.t(), torch.eye(3, device=x.device) - axis @ axis.t()
+        mirror = draw.chance(draw.half(), 0.0)[:, None, None]
+        change = torch.eye(3, device=x.device) - 2 * grey * mirror
+        angle = draw.chance(draw.angle(), 0.0)[:, None, None]
+        cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=x.device) / math.sqrt(3)
+        change = (grey + rest * angle.cos() + cross * angle.sin()) @ change  # Rodrigues' turn around grey
+        saturation = draw.chance((draw.normal() * math.log(2)).exp(), 1.0)[:, None, None]
+        change = (grey + rest * saturation) @ change
+        return torch.einsum("nij,njhw->nihw", change.to(x.dtype), x)
+
+
+class Draw:
+    """Random amounts for each of N samples, and which samples get them."""
+
+    def __init__(self, p: Tensor, count: int, device: torch.device) -> None:
+        self.p, self.count, self.device = p, count, device
+
+    def chance(self, values: Tensor, otherwise: float, p: Tensor | None = None) -> Tensor:
+        """`values` with probability p, else `otherwise`; (N,)."""
+        got = torch.rand(self.count, device=self.device) < (self.p if p is None else p)
+        return torch.where(got, values, torch.full_like(values, otherwise))
+
+    def normal(self) -> Tensor:
+        return torch.randn(self.count, device=self.device)
+
+    def half(self) -> Tensor:
+        return self.whole(2)
+
+    def whole(self, below: int) -> Tensor:
+        return torch.randint(0, below, (self.count,), device=self.device).float()
+
+    def angle(self) -> Tensor:
+        return (torch.rand(self.count, device=self.device) * 2 - 1) * math.pi
+
+    def sides(self, side: int) -> Tensor:
+        """Whole pixels, up to an eighth of the side either way."""
+        return ((torch.rand(self.count, device=self.device) * 2 - 1) * 0.125 * side).round()
+
+
+def rotated(angle: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    rows = [angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero, zero, zero, one]
+    return torch.stack(rows, 1).view(-1, 3, 3)
+
+
+def scaled(x: Tensor, y: Tensor | float, count: int, device: torch.device) -> Tensor:
+    y = y if isinstance(y, Tensor) else torch.full((count,), y, device=device)
+    return torch.diag_embed(torch.stack([x, y, torch.ones_like(x)], 1))
+
+
+def moved(x: Tensor, y: Tensor) -> Tensor:
+    matrix = torch.eye(3, device=x.device).repeat(len(x), 1, 1)
+    matrix[:, 0, 2], matrix[:, 1, 2] = x, y
+    return matrix
+
+
+class Sampled(torch.autograd.Function):
+    """Bilinear sampling at fixed places, differentiable twice by the picture.
+
+    torch has no second derivative of it. By the picture it is linear: the derivative of its backward pass is itself.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, grid: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+        ctx.save_for_backward(grid)
+        ctx.like = (x.shape, x.dtype)
+        return grid_sample(x, grid, "bilinear", "reflection", align_corners=False)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def,override]
+        (grid,) = ctx.saved_tensors
+        return Gathered.apply(gradient, grid, *ctx.like), None
+
+
+class Gathered(torch.autograd.Function):
+    """The backward pass of `Sampled` by the picture."""
+
+    @staticmethod
+    def forward(ctx, gradient: Tensor, grid: Tensor, shape, dtype) -> Tensor:  # type: ignore[no-untyped-def,override]
+        ctx.save_for_backward(grid)
+        empty = torch.zeros(shape, dtype=dtype, device=gradient.device)
+        made, _ = torch.ops.aten.grid_sampler_2d_backward(gradient, empty, grid, 0, 2, False, [True, False])
+        return made
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def,override]
+        (grid,) = ctx.saved_tensors
+        return Sampled.apply(gradient, grid), None, None, None

@@ -1,0 +1,72 @@
+"""DiffAugment (Zhao et al. 2020): the same kinds of change to reals and fakes, in both players' turns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+class DiffAugment(nn.Module):
+    """Images (N, C, H, W) -> images, each changed by random amounts of its own; differentiable.
+
+    Args:
+        color: strength of brightness (up to 1/2 either way), saturation and contrast (0 or 1/2 to twice or 3/2); 1 as
+            published, 0: none.
+        translation: greatest shift, as a share of the side; 1/8 as published. Zeros come in.
+        cutout: side of the square of zeros, as a share of the picture's; 1/2 as published.
+    """
+
+    def __init__(self, color: float = 1.0, translation: float = 0.125, cutout: float = 0.5) -> None:
+        super().__init__()
+        for name, value in [("color", color), ("translation", translation), ("cutout", cutout)]:
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value} must be from 0 to 1")
+        self.color, self.translation, self.cutout = color, translation, cutout
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.color > 0:
+            x = self.recolored(x)
+        if self.translation > 0:
+            x = self.translated(x)
+        return self.cut(x) if self.cutout > 0 else x
+
+    def recolored(self, x: Tensor) -> Tensor:
+        brightness, saturation, contrast = (uniform(x) for _ in range(3))
+        x = x + self.color * (brightness - 0.5)
+        grey = x.mean(1, keepdim=True)
+        x = grey + (x - grey) * (1 + self.color * (2 * saturation - 1))
+        mean = x.mean([1, 2, 3], keepdim=True)
+        return mean + (x - mean) * (1 + self.color * (contrast - 0.5))
+
+    def translated(self, x: Tensor) -> Tensor:
+        count, _, height, width = x.shape
+        most = [round(side * self.translation) for side in (height, width)]
+        down, right = (shifts(count, reach, x.device) for reach in most)
+        rows = torch.arange(height, device=x.device)[None] + down[:, None] + most[0]
+        columns = torch.arange(width, device=x.device)[None] + right[:, None] + most[1]
+        padded = pad(x, (most[1], most[1], most[0], most[0])).permute(0, 2, 3, 1)
+        which = torch.arange(count, device=x.device)[:, None, None]
+        return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The square's centre lies anywhere in the picture; what sticks out is lost."""
+        count, _, height, width = x.shape
+        inside = []
+        for axis, side in ((2, height), (3, width)):
+            size = round(side * self.cutout)
+            first = torch.randint(0, side + (1 - size % 2), (count,), device=x.device) - size // 2
+            place = torch.arange(side, device=x.device)[None]
+            line = (place >= first[:, None]) & (place < first[:, None] + size)
+            inside.append(line[:, None, :, None] if axis == 2 else line[:, None, None, :])
+        return x * ~(inside[0] & inside[1])
+
+
+def uniform(x: Tensor) -> Tensor:
+    """(N, 1, 1, 1) in [0, 1)"""
+    return torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
+
+
+def shifts(count: int, reach: int, device: torch.device) -> Tensor:
+    """(count,) whole numbers from -reach to reach."""
+    return torch.randint(-reach, reach + 1, (count,), device=device)

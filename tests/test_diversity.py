@@ -1,0 +1,291 @@
+"""Against collapse: unrolling, packing, mode seeking, augmentation of what critics see."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import QUICK, TINY, compose_checked
+from torch import Tensor, nn
+
+from gan_cli.augment.ada import Ada, Sampled
+from gan_cli.augment.diffaugment import DiffAugment
+from gan_cli.build import build_game, optimizer_factory
+from gan_cli.checkpoint import load
+from gan_cli.errors import UserError
+from gan_cli.gan import GAN, Turn
+from gan_cli.latent import Gaussian
+from gan_cli.log import Meter
+from gan_cli.losses.adversarial import AdversarialLoss, Minimax, NonSaturating
+from gan_cli.schedule import Course
+from gan_cli.train import train
+from gan_cli.types import Batch, Noise, State
+from gan_cli.unrolled import unrolled
+from gan_cli.update import Updater
+
+# ---- unrolling ----
+
+
+class Scale(nn.Module):
+    """One parameter: x -> a x (a generator), or x -> a x (a critic's logit)."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(value, dtype=torch.double))
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        return (self.a * x).tanh().sum(1) + (self.a * x).square().sum(1) * 0.1 if x.shape[1] == 1 else self.a * x[:, :1]
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "adam": lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.5, 0.9), eps=1e-4),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.05),
+}
+
+
+def small_game(loss: AdversarialLoss, make: Any) -> tuple[GAN, list[Any], Batch]:
+    gan = GAN(Scale(0.7), Scale(0.4), Gaussian(2), loss)
+
+    def factory(player: str, networks: list[nn.Module]) -> tuple[Any, Course]:
+        optimizer = make([parameter for network in networks for parameter in network.parameters()])
+        return optimizer, Course(optimizer.defaults["lr"])
+
+    gan.plan = gan.phases(factory)
+    point = torch.linspace(-1, 2, 6, dtype=torch.double)[:, None]
+    return gan, gan.plan, Batch({"point": point}, 0, 6)
+
+
+def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) -> Tensor:
+    """The generator's loss against a copy of the critic that really was trained `steps` more times."""
+    rival, critic = copy.deepcopy(gan), None
+    optimizer = type(phase.optimizer)(rival.discriminator.parameters(), **phase.optimizer.defaults)
+    optimizer.load_state_dict(copy.deepcopy(phase.optimizer.state_dict()))
+    critic = rival.discriminator
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = rival.loss.discriminator(match_of(critic, real, fake)).mean()
+        loss.backward()
+        optimizer.step()
+    return rival.loss.generator(match_of(critic, real, fake)).mean().detach()
+
+
+def match_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Any:
+    class Plain:
+        real_logits, fake_logits = critic(real), critic(fake)
+
+    return Plain
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: str, steps: int) -> None:
+    gan, (critics, generators), batch = small_game(loss(unroll_steps=steps), OPTIMIZERS[kind])
+    latent = torch.randn(6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):  # moments that are not 0
+        critics.optimizer.zero_grad()
+        gan.loss.discriminator(match_of(gan.discriminator, batch.real, latent[:, :1] * 0.7)).mean().backward()
+        critics.optimizer.step()
+    before = copy.deepcopy((gan.state_dict(), critics.optimizer.state_dict()))
+    match = Turn(gan, generators, batch, Noise(torch.device("cpu"), batch, 0), {}, False).match(
+        lambda x: gan.discriminator(x, None), batch.real, gan.generator(latent)
+    )
+    match.judge = lambda samples: match.critic(samples)  # type: ignore[method-assign]
+    (ahead,) = unrolled(gan, critics, [match], steps)
+    ahead.judge = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
+    value = gan.loss.generator(ahead).mean()
+    (slope,) = torch.autograd.grad(value, [gan.generator.a], retain_graph=True)  # type: ignore[list-item]
+    sides = []
+    for sign in (1, -1):
+        fake = ((gan.generator.a + sign * 1e-5) * latent[:, :1]).detach()
+        sides.append(value_after(gan, critics, batch.real, fake, steps))
+    assert value.item() == pytest.approx((sides[0] + sides[1]).item() / 2, rel=1e-5)
+    assert slope.item() == pytest.approx((sides[0] - sides[1]).item() / 2e-5, rel=1e-4)
+    plain = torch.autograd.grad(gan.loss.generator(match).mean(), [gan.generator.a])[0]  # type: ignore[list-item]
+    assert abs(slope.item() - plain.item()) > 1e-3, "the plain game's gradient is another"
+    after = (gan.state_dict(), critics.optimizer.state_dict())
+    assert str(after) == str(before), "the critic and its optimizer are where they were"
+
+
+def trained(folder: Path, *more: str) -> dict[str, Any]:
+    config = compose_checked("model=toy", *TINY["toy"], *QUICK, "trainer.total_images=64", "trainer.device=cpu", *more)
+    train(config, folder)
+    return load(folder, print)[1]
+
+
+def test_no_steps_are_the_plain_game_bit_for_bit_and_some_are_not(tmp_path: Path) -> None:
+    plain = trained(tmp_path / "plain")
+    none = trained(tmp_path / "none", "loss.unroll_steps=0")
+    some = trained(tmp_path / "some", "loss.unroll_steps=2")
+    same = [torch.equal(plain["gan"][name], none["gan"][name]) for name in plain["gan"]]
+    assert all(same)
+    assert not torch.equal(plain["gan"]["generator.layers.0.weight"], some["gan"]["generator.layers.0.weight"])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["loss=wgan_gp", "optimizer=adam"],
+        ["optimizer=rmsprop"],
+        ["optimizer=adamw", "penalty=[r1]"],
+        ["model=dcgan", *TINY["dcgan"], "dataset=digits"],
+        ["model=pix2pix", *TINY["pix2pix"]],
+        ["model=cyclegan", *TINY["cyclegan"]],
+        ["model=progan", *TINY["progan"], "dataset=digits"],
+    ],
+    ids=lambda more: more[0],
+)
+def test_any_game_and_optimizer_unrolls(more: list[str], tmp_path: Path) -> None:
+    start = [] if any(word.startswith("model=") for word in more) else ["model=toy", *TINY["toy"]]
+    config = compose_checked(*start, *more, *QUICK, "loss.unroll_steps=2", "trainer.total_images=40")
+    assert train(config, tmp_path / "run")["status"] == "finished"
+
+
+# ---- packing and mode seeking ----
+
+
+def test_packed_samples_are_judged_together(tmp_path: Path) -> None:
+    config = compose_checked("model=dcgan", "model.pack=2", *TINY["dcgan"], *QUICK)
+    gan = build_game(config)
+    first = gan.discriminator.layers[0]  # type: ignore[index,union-attr]
+    assert first.weight.shape[1] == 2
+    image = torch.randn(8, 1, 16, 16)
+    gan.eval()
+    logits = gan.judge(image, None)
+    assert logits.shape == (4,)
+    other = image.clone()
+    other[1] += 1
+    moved = gan.judge(other, None) != logits
+    assert moved.tolist() == [True, False, False, False], "a pack is two neighbours"
+    with pytest.raises(UserError, match=r"x model\.pack=3\); 6 or 9 would do"):
+        compose_checked("model=dcgan", "model.pack=3", *TINY["dcgan"], *QUICK)
+
+
+def test_mode_seeking_by_hand() -> None:
+    config = compose_checked(
+        "model=toy", *TINY["toy"], *QUICK, "penalty=[mode_seeking]", "penalty.mode_seeking.weight=3"
+    )
+    gan = build_game(config)
+    gan.generator = Scale(2.0).float()  # moves half as many coordinates of the latent, twice as far
+    state, noise_batch = State(), Batch({"point": torch.randn(16, 2)}, 0, 16)
+    gan.plan = gan.phases(optimizer_factory(config))
+    noise = Noise(torch.device("cpu"), noise_batch, state.seed)
+    gan.discriminator = nn.Identity()
+    gan.judge = lambda samples, label: samples.sum(1)  # type: ignore[method-assign]
+    turn = Turn(gan, gan.plan[1], noise_batch, noise, gan.plan[1].penalties, False)
+    terms = gan.penalties["mode_seeking"].terms("mode_seeking", turn)
+    a = gan.latents(noise_batch, noise.key)
+    b = gan.latents(noise_batch, [*noise.key, "mode_seeking"])
+    ratio = (2 * (a[:, :1] - b[:, :1])).abs().mean() / (a - b).abs().mean()
+    assert torch.allclose(terms["mode_seeking"], 3 / (ratio + 1e-5).expand(16))
+    told = torch.nn.functional.softplus(-(2 * b[:, :1]).sum(1))
+    assert torch.allclose(terms["mode_seeking_adversarial"], told, atol=1e-6)
+
+
+# ---- augmentation ----
+
+
+def test_augmentation_at_strength_0_is_the_identity_and_all_of_it_is_differentiable() -> None:
+    x = torch.rand(4, 3, 8, 8, dtype=torch.double) * 2 - 1
+    assert torch.equal(DiffAugment(0, 0, 0)(x), x)
+    assert (Ada(0.0)(x.float()) - x.float()).abs().max() < 1e-5
+    for part in (DiffAugment(1, 0, 0), DiffAugment(0, 0.25, 0), DiffAugment(0, 0, 0.5), Ada(1.0)):
+        part.double()
+
+        def seeded(value: Tensor, part: nn.Module = part) -> Tensor:
+            torch.manual_seed(3)
+            return part(value)
+
+        value = x[:2, :, :6, :6].clone().requires_grad_()
+        assert not torch.equal(seeded(value), value), part
+        assert torch.autograd.gradcheck(seeded, value, eps=1e-5, atol=1e-4)
+        assert torch.autograd.gradgradcheck(lambda v, f=seeded: f(v).pow(2), value, eps=1e-5, atol=1e-3)
+
+
+def test_sampling_at_fixed_places_is_torchs_own() -> None:
+    grid = torch.rand(2, 5, 5, 2, dtype=torch.double) * 2.4 - 1.2
+    x = torch.randn(2, 3, 7, 7, dtype=torch.double, requires_grad=True)
+    own = Sampled.apply(x, grid)
+    theirs = nn.functional.grid_sample(x, grid, "bilinear", "reflection", align_corners=False)
+    assert torch.equal(own, theirs)
+    weights = torch.randn_like(own)
+    ours, wanted = (torch.autograd.grad((made * weights).sum(), x)[0] for made in (own, theirs))
+    assert torch.allclose(ours, wanted)
+
+
+def test_cutout_and_shift_by_hand() -> None:
+    torch.manual_seed(0)
+    ones = torch.ones(2000, 1, 8, 8)
+    cut = DiffAugment(0, 0, 0.5)(ones)
+    zeros = (cut == 0).flatten(1).sum(1)
+    assert zeros.max() == 16
+    assert zeros.min() >= 4, "centres lie inside"
+    ramp = torch.arange(64.0).view(1, 1, 8, 8).expand(2000, 1, 8, 8) + 1
+    moved = DiffAugment(0, 0.125, 0)(ramp)
+    corners = set(moved[:, 0, 0, 0].int().tolist())
+    assert corners == {0, 1, 2, 9, 10}, "zeros come in, or a row or column goes out"
+
+
+def test_p_follows_the_signs_of_the_answers_to_reals() -> None:
+    ada = Ada(ada_images=1000, interval=4)
+    for _ in range(3):
+        ada.observe(torch.ones(50), 50)
+    assert ada.p.item() == 0, "not yet"
+    ada.observe(torch.ones(50), 50)
+    assert ada.p.item() == pytest.approx(0.2), "200 of 1000 images, towards 1"
+    for _ in range(4):
+        ada.observe(torch.cat([torch.ones(39), -torch.ones(11)]), 50)  # mean sign 0.56, below 0.6
+    assert ada.p.item() == pytest.approx(0.0)
+    for _ in range(60):
+        ada.observe(torch.ones(50), 50)
+    assert ada.p.item() == 1
+    fixed = Ada(0.3, fixed=True)
+    for _ in range(8):
+        fixed.observe(torch.ones(50), 50)
+    assert fixed.p.item() == pytest.approx(0.3)
+
+
+def test_the_critic_sees_augmented_reals_and_fakes_in_both_turns() -> None:
+    config = compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "augment=diffaugment", "penalty=[r1]")
+    gan = build_game(config)
+    seen: list[int] = []
+    whole = gan.augment.forward
+    gan.augment.forward = lambda x: seen.append(len(x)) or whole(x)  # type: ignore
+    gan.plan = gan.phases(optimizer_factory(config))
+    update = Updater(gan, torch.device("cpu"), 1, "float32", Meter(torch.device("cpu")))
+    state, batch = State(), Batch({"image": torch.randn(8, 1, 16, 16)}, 0, 8)
+    update(gan.plan[0], batch, state)
+    assert seen == [8, 8], "reals and fakes; R1 shares the reals'"
+    update(gan.plan[1], batch, state)
+    assert seen == [8, 8, 8]
+
+
+ADA = [
+    *("model=dcgan", *TINY["dcgan"], *QUICK, "augment=ada", "augment.ada_images=200", "augment.interval=2"),
+    *("trainer.device=cpu", "penalty=[r1]", "optimizer.learning_rate=0.01"),
+]
+
+
+def test_p_is_in_the_checkpoint_and_a_resume_is_exact(tmp_path: Path) -> None:
+    config = compose_checked(*ADA, "trainer.total_images=160")
+    train(config, tmp_path / "whole")
+    short = {**config, "trainer": {**config["trainer"], "total_images": 72}}
+    train(short, tmp_path / "cut")
+    before = load(tmp_path / "cut", print)[1]["gan"]["augment.p"]
+    train(config, tmp_path / "cut")
+    whole, cut = (load(tmp_path / name, print)[1]["gan"] for name in ("whole", "cut"))
+    assert before > 0
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_points_and_pairs_are_not_augmented() -> None:
+    with pytest.raises(
+        UserError, match="augment=ada changes pictures of a model that draws them; model=toy is no such"
+    ):
+        compose_checked("model=toy", *TINY["toy"], "augment=ada")
+    with pytest.raises(UserError, match="model=pix2pix is no such model"):
+        compose_checked("model=pix2pix", *TINY["pix2pix"], "augment=diffaugment")
