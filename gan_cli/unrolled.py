@@ -37,6 +37,10 @@ def unrolled(gan: Any, phase: Any, matches: list[Match], steps: int) -> list[Mat
     Args:
         phase: that which moves the critics: their optimizer, and the penalties that are due with each step.
     """
+    if (
+        phase.optimizer.param_groups[0]["lr"] == 0
+    ):  # a schedule's end: no update moves anything (and Adam would divide by 0)
+        return matches
     mine = {id(parameter) for parameter in phase.parameters}
     weights = {
         name: parameter.detach().clone().requires_grad_()
