@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_cli.errors import UserError
 from gan_cli.latent import Gaussian, Uniform
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
@@ -220,9 +221,19 @@ class GAN(nn.Module):
         return {}
 
     @torch.no_grad()
-    def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:
-        """Samples from given generators (the trained ones or their averages), (N, ...)."""
-        return generators["generator"](latent, label)
+    def sample(
+        self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None, truncation_psi: float = 1.0
+    ) -> Tensor:
+        """Samples from given generators (the trained ones or their averages), (N, ...).
+
+        Raises:
+            UserError: a truncation asked of a generator without a mapping.
+        """
+        if truncation_psi == 1:
+            return generators["generator"](latent, label)
+        if not hasattr(generators["generator"], "mapping"):
+            raise UserError("truncation_psi needs a model with a mapping network, as stylegan and stylegan2")
+        return generators["generator"](latent, label, truncation_psi)
 
 
 class Turn:

@@ -79,8 +79,10 @@ class GrowingGame(GAN):
         return shrunk(turn.batch.real, self.level, self.faded)
 
     @torch.no_grad()
-    def sample(self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None) -> Tensor:
-        made = super().sample(generators, latent, label)
+    def sample(
+        self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None, truncation_psi: float = 1.0
+    ) -> Tensor:
+        made = super().sample(generators, latent, label, truncation_psi)
         return interpolate(made, size=self.growth.resolution, mode="nearest")
 
 

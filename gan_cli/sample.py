@@ -34,6 +34,7 @@ class Trained:
     path: Path
     images: int
     device: torch.device
+    truncation_psi: float = 1.0
 
 
 def load_trained(
@@ -105,7 +106,8 @@ def draw(trained: Trained, latent: Tensor, label: Tensor | None, batch_size: int
     for start in range(0, len(latent), batch_size):
         rows = slice(start, start + batch_size)
         some = None if label is None else label[rows].to(trained.device)
-        yield trained.gan.sample(trained.generators, latent[rows].to(trained.device), some).float().cpu()
+        at = latent[rows].to(trained.device)
+        yield trained.gan.sample(trained.generators, at, some, trained.truncation_psi).float().cpu()
 
 
 def write_grid(

@@ -169,3 +169,14 @@ def reflected(images: Tensor, multiple: int, smallest: int = 1) -> Tensor:
             at = torch.arange(wanted, device=images.device) % period
             images = images.index_select(dimension, torch.minimum(at, period - at).clamp_max(size - 1))
     return images
+
+
+def picture_for(trained: Trained, file: Path) -> Tensor:
+    """A picture as the model would make it: (1, C, R, R) in [-1, 1], cut to a square and resized.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    dataset = trained.config["dataset"]
+    decoder = Decoder(dataset["resolution"], dataset["channels"], background=dataset.get("background", 255))
+    return to_float(read(decoder, file))[None]

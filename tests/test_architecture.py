@@ -21,7 +21,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     2: ("losses", "penalties", "metrics"),
     3: ("gan", "translation", "lazy", "style", "growing", "unrolled"),
     4: ("models", "update", "build", "snapshot"),
-    5: ("train", "sample", "translate", "preview", "jobs", "launch", "start", "report", "evaluation"),
+    5: ("train", "sample", "modes", "translate", "preview", "jobs", "launch", "start", "report", "evaluation"),
     6: ("cli",),
 }
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines
@@ -130,9 +130,10 @@ def calls_of(tree: ast.AST, name: str) -> list[int]:
 
 @pytest.mark.parametrize("call", ["backward", "step"])
 def test_update_alone_goes_backward_and_steps(call: str) -> None:
-    """The players' optimizers, that is; the classifier that judges them is no player, and unrolling steps copies."""
+    """The players' optimizers, that is; the classifier that judges them is no player, unrolling steps copies,
+    and the search for a picture's latent moves that alone."""
     where = {module_of(file) for file in FILES if calls_of(tree_of(file), call)}
-    assert where - {"metrics.classifier", "unrolled"} == {"update"}
+    assert where - {"metrics.classifier", "unrolled", "modes.project"} == {"update"}
     assert len(calls_of(tree_of(PACKAGE / "update.py"), call)) == 1
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.cli import sample_modes
 from gan_cli.cli.command import run
-from gan_cli.cli.config import slug
+from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.cli.help import sample_help
 from gan_cli.data.folder import ENDINGS
 from gan_cli.errors import UserError
@@ -34,6 +35,8 @@ def sample(wanted: dict[str, Any]) -> None:
     where, output = Path(wanted["checkpoint"]).expanduser(), wanted["output"]
     where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
+    if wanted["mode"] != "grid":
+        return sample_modes.run(wanted, where)
     if wanted["input"] is not None:
         return translate(wanted, where)
     target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
@@ -46,8 +49,10 @@ def sample(wanted: dict[str, Any]) -> None:
     count = wanted["count"] or 64
     labels = sampler.class_numbers(wanted["labels"], trained)
     latent, label = sampler.plan(trained, count, wanted["seed"], labels)
+    trained.truncation_psi = wanted["truncation_psi"]
     target = target or default_output(trained.path, trained.images, wanted)
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
+    about |= {"truncation_psi": wanted["truncation_psi"]}
     if wanted["format"] == "grid":
         columns = wanted["columns"] or (-(-count // len(labels)) if labels else max(1, round(count**0.5)))
         sampler.write_grid(trained, target, latent, label, columns, wanted["batch_size"])
@@ -110,6 +115,7 @@ def check(wanted: dict[str, Any]) -> None:
     columns = wanted["columns"]
     if columns is not None and (isinstance(columns, bool) or not isinstance(columns, int) or columns < 1):
         raise UserError(f"columns={columns!r} must be a whole number from 1 up")
+    sample_modes.check(wanted)
     if wanted["format"] not in FORMATS:
         raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
     if wanted["direction"] not in DIRECTIONS:
@@ -134,30 +140,3 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"labels={labels!r} must be a list of classes, as [0,1,2]")
     if not isinstance(wanted["trust"], list):
         raise UserError("trust takes a list of packages: trust=[my_package]")
-
-
-def output_path(output: Path, form: str, overwrite: bool) -> Path:
-    """The file or folder to write, from what the user typed.
-
-    Raises:
-        UserError: something is there already, and not `overwrite`.
-    """
-    ending = {"grid": ".png", "npz": ".npz", "png": ""}[form]
-    if form != "png" and output.suffix.lower() != ending:
-        output = output / ("grid.png" if form == "grid" else "samples.npz")
-    taken = any(output.iterdir()) if output.is_dir() else output.exists()
-    if taken and not overwrite:
-        raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
-    return output
-
-
-def default_output(checkpoint: Path, images: int, wanted: dict[str, Any], of: str = "seed") -> Path:
-    """A name of its own in the samples/ folder of the run that the checkpoint belongs to."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    stem = f"sample-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else slug(of))
-    ending = {"grid": ".png", "npz": ".npz", "png": ""}[wanted["format"]]
-    number, path = 1, run / "samples" / f"{stem}{ending}"
-    while path.exists():
-        number += 1
-        path = run / "samples" / f"{stem}-{number}{ending}"
-    return path

@@ -120,6 +120,7 @@ class Measure(Job):
         self.copy.gan.load_state_dict(self.gan.state_dict())
         for name, weights in self.ema.state_dict().items():
             self.copy.generators[name].load_state_dict(weights)
+        self.copy.gan.set_progress(images)
         self.copy.images = images
         return self.copy
 

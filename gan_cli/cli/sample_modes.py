@@ -1,0 +1,167 @@
+"""The modes of `gan-sample` besides a grid: walks, mixed styles, projections, directions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gan_cli.cli.outputs import default_output, output_path
+from gan_cli.errors import UserError
+
+MODES = ("grid", "interpolation", "style_mixing", "project", "directions")
+OWN = {  # keys that one mode alone has, with their defaults
+    "frames": ("interpolation", 240),
+    "rows": ("style_mixing", 5),
+    "layers": ("style_mixing", None),
+    "steps": ("project", 500),
+    "top": ("directions", 8),
+    "reach": ("directions", 3.0),
+}
+FRAMES_A_SECOND = 30
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: a mode that does not exist, a value that can't work, or a key of another mode.
+    """
+    mode, psi = wanted["mode"], wanted["truncation_psi"]
+    if mode not in MODES:
+        raise UserError(f"mode={mode!r} is unknown; use {', '.join(MODES)}")
+    if isinstance(psi, bool) or not isinstance(psi, (int, float)) or not -2 <= psi <= 2:
+        raise UserError(f"truncation_psi={psi!r} must be a number from -2 to 2; 1 is no truncation")
+    if wanted["space"] not in (None, "z", "w"):
+        raise UserError(f"space={wanted['space']!r} is unknown; use z or w")
+    for key in ("frames", "rows", "steps", "top"):
+        if isinstance(wanted[key], bool) or not isinstance(wanted[key], int) or wanted[key] < 1:
+            raise UserError(f"{key}={wanted[key]!r} must be a whole number from 1 up")
+    for key, (of, default) in OWN.items():
+        if mode != of and wanted[key] != default:
+            raise UserError(f"{key}= is for mode={of}")
+    if mode == "project" and wanted["input"] is None:
+        raise UserError("mode=project searches the latent behind a picture: say which with input=IMAGE")
+    if mode not in ("grid", "project") and wanted["input"] is not None:
+        raise UserError(f"input= is for models that are given pictures and for mode=project, not for mode={mode}")
+    if mode != "grid" and wanted["format"] != "grid":
+        raise UserError("format= is for mode=grid")
+    if not isinstance(wanted["reach"], (int, float)) or wanted["reach"] <= 0:
+        raise UserError(f"reach={wanted['reach']!r} must be a number above 0")
+    if wanted["layers"] is not None and not isinstance(wanted["layers"], list):
+        raise UserError(f"layers={wanted['layers']!r} must be a list of layers, as [0,1,2]")
+
+
+def run(wanted: dict[str, Any], where: Path) -> None:
+    """Carry out a mode; prints where what it made is."""
+    mode, output = wanted["mode"], wanted["output"]
+    target = None if output is None else Path(output).expanduser()
+    if mode == "interpolation":
+        from gan_cli.modes.interpolation import check_ending
+
+        check_ending(target if target is not None else Path("walk.mp4"))
+        if target is not None:
+            taken(target, wanted["overwrite"])
+    elif target is not None:
+        target = output_path(target, "png" if mode == "project" else "grid", wanted["overwrite"])
+    given = picture_file(wanted["input"]) if mode == "project" else None
+
+    from gan_cli import sample as sampler
+    from gan_cli.modes.space import Space
+
+    trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    space = Space(trained, wanted["space"], wanted["truncation_psi"])
+    form = {"interpolation": "walk", "project": "folder"}.get(mode, "grid")
+    target = target or default_output(trained.path, trained.images, {**wanted, "format": form}, kind=mode)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    carried_out = {
+        "interpolation": interpolation,
+        "style_mixing": style_mixing,
+        "project": project,
+        "directions": directions,
+    }
+    carried_out[mode](wanted, space, target, given)
+    print(f"mode={mode} of {trained.path} in {target}")
+
+
+def taken(path: Path, overwrite: bool) -> None:
+    if (any(path.iterdir()) if path.is_dir() else path.exists()) and not overwrite:
+        raise UserError(f"output {str(path)!r} exists already; choose another or say overwrite=true")
+
+
+def picture_file(text: Any) -> Path:
+    path = Path(str(text)).expanduser()
+    if not path.is_file():
+        raise UserError(f"input={str(text)!r} is no picture: mode=project takes one file")
+    return path
+
+
+def plan(wanted: dict[str, Any], space: Any, count: int) -> tuple[Any, Any]:
+    from gan_cli import sample as sampler
+
+    labels = sampler.class_numbers(wanted["labels"], space.trained)
+    return sampler.plan(space.trained, count, wanted["seed"], labels)
+
+
+def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
+    """A closed walk past `count` latents."""
+    from gan_cli.modes.interpolation import walk, write_frames
+
+    latent, label = plan(wanted, space, wanted["count"] or 8)
+    frames = walk(space, latent, label, wanted["frames"], wanted["batch_size"])
+    write_frames(bar(frames, wanted["frames"], "frames"), target, space.trained.medium, FRAMES_A_SECOND)
+
+
+def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
+    from gan_cli.data.medium import write_png
+    from gan_cli.modes.style_mixing import mixed_grid
+
+    columns = wanted["columns"] or 8
+    latent, label = plan(wanted, space, wanted["rows"] + columns)
+    pictures = mixed_grid(space, latent, label, wanted["rows"], columns, wanted["layers"])
+    write_png(space.trained.medium.preview(pictures, columns + 1), target)
+
+
+def directions(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
+    from gan_cli.data.medium import write_png
+    from gan_cli.modes.directions import directions as found_in
+    from gan_cli.modes.directions import strips
+
+    columns = wanted["columns"] or 7
+    found, strength = found_in(space, wanted["top"])
+    latent, label = plan(wanted, space, 1)
+    pictures = strips(space, space.codes(latent, label), label, found, wanted["reach"], columns)
+    write_png(space.trained.medium.preview(pictures, columns), target)
+    for number, value in enumerate(strength.tolist()):
+        print(f"row {number + 1}   strength {value:.4g}")
+
+
+def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> None:
+    """Writes target.png (wanted beside found), latent.npz, distance.csv."""
+    import torch
+
+    from gan_cli.data.medium import write_png
+    from gan_cli.modes.project import project as search
+    from gan_cli.run_folder import write_atomically
+    from gan_cli.sample import write_npz
+    from gan_cli.translate import picture_for
+
+    label = plan(wanted, space, 1)[1]
+    picture = picture_for(space.trained, given)
+    with bar(None, wanted["steps"], "steps") as counter:
+        found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
+    target.mkdir(parents=True, exist_ok=True)
+    write_png(space.trained.medium.preview(torch.cat([picture, found.picture]), 2), target / "wanted_and_found.png")
+    space.trained.medium.save(found.picture[0], target / "found.png")
+    about = {"checkpoint": str(space.trained.path), "input": str(given), "space": space.name, "steps": wanted["steps"]}
+    write_npz(target / "latent.npz", {"code": found.code, "label": label}, about)
+    lines = ["step,distance", *(f"{step},{value:.8g}" for step, value in enumerate(found.curve))]
+    write_atomically(target / "distance.csv", ("\n".join(lines) + "\n").encode())
+    write_atomically(target / "about.json", json.dumps({**about, "distance": found.curve[-1]}).encode())
+    print(f"distance {found.curve[0]:.4g} at the start, {found.curve[-1]:.4g} at the end")
+
+
+def bar(items: Any, total: int, unit: str) -> Any:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit=f" {unit}", disable=None, leave=False)
