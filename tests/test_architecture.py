@@ -21,7 +21,19 @@ LAYERS: dict[int, tuple[str, ...]] = {
     2: ("losses", "penalties", "metrics"),
     3: ("gan", "translation", "lazy", "style", "growing", "unrolled"),
     4: ("models", "update", "build", "snapshot"),
-    5: ("train", "sample", "modes", "translate", "preview", "jobs", "launch", "start", "report", "evaluation"),
+    5: (
+        "train",
+        "sample",
+        "modes",
+        "translate",
+        "preview",
+        "jobs",
+        "launch",
+        "start",
+        "report",
+        "evaluation",
+        "export",
+    ),
     6: ("cli",),
 }
 MAX_FILE, MAX_FUNCTION = 300, 60  # lines

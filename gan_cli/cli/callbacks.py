@@ -79,6 +79,13 @@ class CheckSample(Callback):
         refuse(UserError("gan-sample has no sweeps: call it once for each checkpoint"))
 
 
+class CheckExport(Callback):
+    """For `gan-export`."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        refuse(UserError("gan-export has no sweeps: call it once for each checkpoint"))
+
+
 class CheckReport(Callback):
     """For `gan-report`."""
 

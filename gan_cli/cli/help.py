@@ -32,6 +32,11 @@ Examples:
   gan-sample checkpoint=outputs/RUN labels=[0,1,2] count=30            rows by class, for a conditional model
   gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
   gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files
+  gan-sample checkpoint=outputs/RUN truncation_psi=0.7                 better and less varied, for style models
+  gan-sample checkpoint=outputs/RUN mode=interpolation frames=240 output=walk.mp4
+  gan-sample checkpoint=outputs/RUN mode=style_mixing rows=5 columns=8
+  gan-sample checkpoint=outputs/RUN mode=project input=IMAGE steps=500 the latent behind a picture
+  gan-sample checkpoint=outputs/RUN mode=directions top=8
   gan-sample checkpoint=outputs/RUN input=FOLDER_OR_IMAGE output=DIR   translate, enlarge: one output per input
   gan-sample checkpoint=outputs/RUN input=FOLDER direction=b_to_a      the other way, for cyclegan
   gan-sample checkpoint=outputs/RUN input=IMAGE mask=IMAGE             fill what is white in the mask"""
@@ -43,6 +48,12 @@ Examples:
   gan-report sweep=outputs/sweeps/NAME                      tables, and report.md, report.csv, report.html beside them
   gan-report sweep=outputs/sweeps/NAME by=fid_classifier at=best
   gan-report sweep=outputs/sweeps/NAME output=FOLDER        the three files in another folder"""
+
+EXPORT_EXAMPLES = """\
+Examples:
+  gan-export checkpoint=outputs/RUN                         ONNX, with a free batch size
+  gan-export checkpoint=outputs/RUN format=export output=generator.pt2
+  gan-export checkpoint=outputs/RUN format=safetensors best=true"""
 
 EVALUATE_EXAMPLES = """\
 Examples:
@@ -110,6 +121,13 @@ def report_help(folder: Path) -> str:
     about = "gan-report: tables and a page of a sweep's scores, or a list of runs."
     usage = "Usage: gan-report [sweep=FOLDER | runs=FOLDER] [KEY=VALUE ...]"
     return "\n".join([about, "", usage, "", "Keys:", *root_keys(folder / "report.yaml"), "", REPORT_EXAMPLES])
+
+
+def export_help(folder: Path) -> str:
+    """What `gan-export --help` prints."""
+    about = "gan-export: a trained generator alone, for other programs; compared with the model here."
+    usage = "Usage: gan-export checkpoint=RUN [format=onnx|export|safetensors] [KEY=VALUE ...]"
+    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folder / "export.yaml"), "", EXPORT_EXAMPLES])
 
 
 def first_comment(file: Path) -> str:

@@ -26,7 +26,9 @@ def output_path(output: Path, form: str, overwrite: bool) -> Path:
     return output
 
 
-def default_output(checkpoint: Path, images: int, wanted: dict[str, Any], of: str = "seed", kind: str = "sample") -> Path:
+def default_output(
+    checkpoint: Path, images: int, wanted: dict[str, Any], of: str = "seed", kind: str = "sample"
+) -> Path:
     """A name of its own in the samples/ folder of the run that the checkpoint belongs to."""
     run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     stem = f"{kind}-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else slug(of))

@@ -8,8 +8,8 @@ from typing import Any
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import sample_modes
 from gan_cli.cli.command import run
-from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.cli.help import sample_help
+from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.data.folder import ENDINGS
 from gan_cli.errors import UserError
 from gan_cli.targets import make_importable

@@ -89,7 +89,7 @@ class Generator(nn.Module):
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         first, *pieces = latent.split(self.piece, 1)
         told = [] if self.shared is None or label is None else [self.shared(label)]
-        x = self.dense(first).view(len(latent), -1, 4, 4)
+        x = self.dense(first).view(latent.shape[0], -1, 4, 4)
         for number, block in enumerate(self.blocks):
             condition = [*told, *pieces[number : number + 1]]
             x = block(x, torch.cat(condition, 1) if condition else None)

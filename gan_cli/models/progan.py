@@ -44,7 +44,7 @@ class Start(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, latent: Tensor) -> Tensor:
-        x = self.dense(latent).view(len(latent), -1, 4, 4) + self.bias[:, None, None]
+        x = self.dense(latent).view(latent.shape[0], -1, 4, 4) + self.bias[:, None, None]
         return self.norm(leaky_relu(x, 0.2))
 
 

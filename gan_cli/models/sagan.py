@@ -62,7 +62,7 @@ class Generator(nn.Module):
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
-        x = self.dense(latent).view(len(latent), -1, 4, 4)
+        x = self.dense(latent).view(latent.shape[0], -1, 4, 4)
         for number, block in enumerate(self.blocks):
             x = block(x, told)
             if str(number) in self.attention:

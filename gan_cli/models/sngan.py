@@ -42,7 +42,7 @@ class Generator(nn.Module):
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
-        x = self.dense(latent).view(len(latent), -1, 4, 4)
+        x = self.dense(latent).view(latent.shape[0], -1, 4, 4)
         for block in self.blocks:
             x = block(x, told)
         return torch.tanh(self.to_image(relu(self.norm(x, None))))

@@ -112,7 +112,7 @@ class Synthesis(Grown):
 
     def forward(self, w: Tensor) -> Tensor:
         styles = spread(w, self.layers)
-        x = self.start(self.constant.expand(len(styles), -1, -1, -1), styles[:, 0])
+        x = self.start(self.constant.expand(styles.shape[0], -1, -1, -1), styles[:, 0])
         x = before = self.second(self.convolution(x), styles[:, 1])
         for level in range(1, self.level + 1):
             before, x = x, self.blocks[level - 1](x, styles[:, 2 * level : 2 * level + 2])

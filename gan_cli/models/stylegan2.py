@@ -70,7 +70,7 @@ class Synthesis(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         styles = spread(w, self.layers)
-        x = self.constant.expand(len(styles), -1, -1, -1)
+        x = self.constant.expand(styles.shape[0], -1, -1, -1)
         x = self.first(x, styles[:, 0])
         image = self.first_image(x, styles[:, 1])
         parts = zip(self.ups, self.convolutions, self.images, strict=True)

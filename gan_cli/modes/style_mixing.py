@@ -9,7 +9,9 @@ from gan_cli.errors import UserError
 from gan_cli.modes.space import Space
 
 
-def mixed_grid(space: Space, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None):
+def mixed_grid(
+    space: Space, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None
+) -> Tensor:
     """Pictures of a grid, (1 + rows) x (1 + columns), row by row; the corner is white.
 
     The first column shows the samples that give the styles of `layers` to those of the first row.

@@ -1,0 +1,54 @@
+"""`gan-export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.cli.command import run
+from gan_cli.cli.help import export_help
+from gan_cli.errors import UserError
+from gan_cli.targets import make_importable
+
+FORMATS = ("onnx", "export", "safetensors")
+
+
+def main() -> None:
+    """The console script."""
+    run("export", export, export_help)
+
+
+def export(wanted: dict[str, Any]) -> None:
+    """Check what was asked for, load, write, compare; prints where and how exact.
+
+    Raises:
+        UserError: input that can't work; nothing was written.
+    """
+    if wanted["format"] not in FORMATS:
+        raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
+    for key in ("ema", "best", "overwrite"):
+        if not isinstance(wanted[key], bool):
+            raise UserError(f"{key}={wanted[key]!r} must be true or false")
+    make_importable(wanted["trust"])
+    where = Path(str(wanted["checkpoint"])).expanduser()
+    where = best_of(where) if wanted["best"] else where
+    newest_summary(where)  # before torch is loaded: is there anything at all?
+
+    from gan_cli import export as exporter
+    from gan_cli.sample import load_trained
+
+    exporter.check_installed(wanted["format"])
+    ending = exporter.ENDINGS[wanted["format"]]
+    target = None if wanted["output"] is None else Path(str(wanted["output"])).expanduser()
+    if target is not None and target.suffix != ending:
+        raise UserError(f"output={str(target)!r} must end with {ending}, for format={wanted['format']}")
+    trained = load_trained(where, wanted["ema"], "cpu", wanted["trust"])
+    run_folder = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
+    target = target or run_folder / f"generator-{trained.images:09d}{ending}"
+    if target.exists() and not wanted["overwrite"]:
+        raise UserError(f"output {str(target)!r} exists already; choose another or say overwrite=true")
+    difference = exporter.export(trained, wanted["format"], target, wanted["direction"])
+    exporter.write_about(target, trained, wanted["format"], difference)
+    size = target.stat().st_size / 2**20
+    print(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")
