@@ -124,7 +124,7 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError("mask= says what is missing of a picture: give that picture with input=")
     if wanted["direction"] != DIRECTIONS[0] and wanted["input"] is None:
         raise UserError("direction= is the way that pictures are translated: give them with input=")
-    if wanted["input"] is not None:
+    if wanted["input"] is not None and wanted["mode"] == "grid":
         for key in ("count", "columns", "labels"):
             if wanted[key] is not None:
                 raise UserError(f"{key}= is for samples drawn from noise and for grids; with input= leave it out")

@@ -1,0 +1,232 @@
+"""`gan-sample`'s modes and `gan-export`, by the commands, on tiny runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from conftest import QUICK, TINY, compose_checked
+from PIL import Image
+
+from gan_cli.modes.directions import directions
+from gan_cli.modes.interpolation import walk
+from gan_cli.modes.project import distance, project
+from gan_cli.modes.space import Space
+from gan_cli.modes.style_mixing import mixed_grid
+from gan_cli.sample import Trained, load_trained, plan
+from gan_cli.train import train
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run each of StyleGAN2 (with labels), a growing StyleGAN in a fade, and a conditional DCGAN."""
+    folder = tmp_path_factory.mktemp("style runs")
+    small = [*QUICK, "trainer.total_images=40", "trainer.device=cpu"]
+    grown = ["model.growth.start=4", "model.growth.fade_images=64", "model.growth.stable_images=16"]
+    for name, more in {
+        "stylegan2": [*TINY["stylegan2"], "model.num_classes=10"],
+        "stylegan": [*TINY["stylegan"], *grown, "dataset.resolution=16"],
+        "cdcgan": TINY["cdcgan"],
+        "dcgan": TINY["dcgan"],
+    }.items():
+        train(compose_checked(f"model={name}", *more, *small), folder / name)
+    return folder
+
+
+@pytest.fixture
+def styled(runs: Path) -> Trained:
+    return load_trained(runs / "stylegan2", device="cpu")
+
+
+def test_truncation_moves_samples_to_the_mean_style(styled: Trained, runs: Path) -> None:
+    latent, label = plan(styled, 6, 0, [3])
+    images = [styled.gan.sample(styled.generators, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    spreads = [image.var(0).mean().item() for image in images]
+    assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
+    plain = styled.gan.sample(styled.generators, latent, label)
+    assert torch.equal(plain, images[0])
+
+
+def test_a_walk_passes_its_latents_and_closes(styled: Trained) -> None:
+    space = Space(styled)
+    latent, label = plan(styled, 3, 0, [1])
+    frames = torch.stack(list(walk(space, latent, label, 12, 5)))
+    corners = torch.cat(list(space.draw(space.codes(latent, label), label, 8)))
+    assert frames.shape == (12, 1, 8, 8)
+    assert torch.allclose(frames[[0, 4, 8]], corners, atol=1e-6)
+    halfway = space.codes(latent, label)[[2, 0]].mean(0, keepdim=True)
+    assert torch.allclose(frames[10], next(space.draw(halfway, label, 1))[0], atol=1e-5), (
+        "linear in w, back to the start"
+    )
+    in_z = Space(styled, "z")
+    rounds = in_z.between(latent[:1], latent[1:2], torch.tensor([[0.5]]))
+    lengths = latent[:2].norm(dim=1)
+    assert rounds.norm().item() == pytest.approx(lengths.mean().item(), rel=1e-4), "spherical in z"
+
+
+def test_style_mixing_takes_the_rows_styles_at_the_chosen_layers(styled: Trained) -> None:
+    space = Space(styled)
+    latent, label = plan(styled, 5, 0, [2])
+    whole = mixed_grid(space, latent, label, 2, 3, [0, 1, 2, 3])
+    assert whole.shape == (12, 1, 8, 8)
+    corner, *top = whole[:4]
+    assert (corner == 1).all()
+    for row in (1, 2):
+        side, *body = whole[4 * row : 4 * row + 4]
+        assert all(torch.allclose(picture, side, atol=1e-6) for picture in body), "all layers from the row"
+    fine = mixed_grid(space, latent, label, 2, 3, [0])
+    assert not torch.allclose(fine[5], fine[4])
+    assert torch.equal(torch.stack(top), fine[1:4]), "the givers and takers are the same"
+
+
+def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Trained, runs: Path) -> None:
+    found, strength = directions(Space(styled), 4)
+    weights = torch.cat(
+        [value for name, value in styled.generators["generator"].state_dict().items() if "affine.weight" in name]
+    )
+    assert torch.allclose(found @ found.t(), torch.eye(4), atol=1e-5)
+    assert torch.allclose((weights @ found.t()).norm(dim=0), strength, rtol=1e-4)
+    assert strength.tolist() == sorted(strength.tolist(), reverse=True)
+    random = torch.nn.functional.normalize(torch.randn(100, 8), dim=1)
+    assert (weights @ random.t()).norm(dim=0).max() <= strength[0] + 1e-4
+    plain = load_trained(runs / "dcgan", device="cpu")
+    assert directions(Space(plain), 3)[0].shape == (3, 100)
+
+
+def test_a_search_comes_back_to_a_picture_of_the_models_own(styled: Trained) -> None:
+    space = Space(styled)
+    latent, label = plan(styled, 2, 7, [4])
+    own = next(space.draw(space.codes(latent, label), label, 2))
+    found = project(space, own[:1], label[:1] if label is not None else None, 150, 0)
+    assert found.curve[-1] < 0.05 * found.curve[0]
+    assert distance(found.picture, own[:1]).item() < 0.2 * distance(own[1:], own[:1]).item(), "not any other sample"
+    again = project(space, own[:1], label[:1] if label is not None else None, 150, 0)
+    assert torch.equal(found.code, again.code)
+
+
+# ---- the commands ----
+
+
+def done(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Warning" not in result.stderr, result.stderr
+    return result.stdout
+
+
+def test_every_mode_writes_what_it_says(runs: Path, run_command: Run, tmp_path: Path) -> None:
+    def sample(*arguments: str) -> str:
+        return done(run_command("gan-sample", f"checkpoint={runs / 'stylegan2'}", "labels=[3]", *arguments))
+
+    sample("truncation_psi=0.7", "output=psi.png", "count=4")
+    assert Image.open(tmp_path / "psi.png").size == (4 * 50 + 2, 50 + 2)
+    sample("mode=interpolation", "frames=6", "count=2", "output=walk.gif")
+    with Image.open(tmp_path / "walk.gif") as gif:
+        assert gif.n_frames == 6  # type: ignore[attr-defined]
+    sample("mode=interpolation", "frames=3", "count=2", "output=frames (1)")
+    assert len(list((tmp_path / "frames (1)").glob("*.png"))) == 3
+    sample("mode=style_mixing", "rows=2", "columns=3", "output=mix.png")
+    assert Image.open(tmp_path / "mix.png").size == (4 * 50 + 2, 3 * 50 + 2)
+    text = sample("mode=directions", "top=3", "columns=5", "output=dir.png")
+    assert text.count("strength") == 3
+    assert Image.open(tmp_path / "dir.png").size == (5 * 50 + 2, 3 * 50 + 2)
+    Image.fromarray(numpy.full((20, 30), 90, dtype=numpy.uint8)).save(tmp_path / "grey.png")
+    sample("mode=project", "input=grey.png", "steps=5", "output=found")
+    names = {path.name for path in (tmp_path / "found").iterdir()}
+    assert names == {"wanted_and_found.png", "found.png", "latent.npz", "distance.csv", "about.json"}
+    rows = list(csv.DictReader((tmp_path / "found" / "distance.csv").open()))
+    assert [row["step"] for row in rows] == [str(step) for step in range(5)]
+
+
+def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'gan_cli[video]'")
+    where = f"checkpoint={runs / 'stylegan'}"
+    done(run_command("gan-sample", where, "mode=interpolation", "frames=7", "count=2", "output=walk.mp4"))
+    with av.open(str(tmp_path / "walk.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 7
+    assert frames[0].shape[:2] == (52, 52), "16x16 enlarged, with a border"
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "words"),
+    [
+        ("stylegan2", ["mode=walk"], "mode='walk' is unknown; use grid, interpolation"),
+        ("stylegan2", ["mode=interpolation", "frames=0"], "frames=0 must be a whole number from 1 up"),
+        ("stylegan2", ["mode=interpolation", "output=walk.avi"], "an .mp4 or .gif file, or a folder of frames"),
+        ("stylegan2", ["mode=interpolation", "rows=3"], "rows= is for mode=style_mixing"),
+        ("stylegan2", ["mode=style_mixing", "layers=[9]"], "0 to 3, coarse to fine"),
+        ("stylegan2", ["mode=project"], "say which with input=IMAGE"),
+        ("stylegan2", ["mode=project", "input=no.png"], "input='no.png' is no picture"),
+        ("stylegan2", ["mode=directions", "top=900"], "top=900 is more than this model's 8 directions"),
+        ("stylegan2", ["truncation_psi=much"], "truncation_psi='much' must be a number"),
+        ("dcgan", ["mode=style_mixing"], "needs a model with a mapping network"),
+        ("dcgan", ["truncation_psi=0.5"], "truncation_psi needs a model with a mapping network"),
+        ("dcgan", ["mode=interpolation", "output=walk", "space=w"], "space=w needs a model with a mapping"),
+    ],
+)
+def test_what_a_mode_can_not_do_is_said(
+    model: str, arguments: list[str], words: str, runs: Path, run_command: Run, tmp_path: Path
+) -> None:
+    made = [] if any(word.startswith("output=") for word in arguments) else ["output=out.png"]
+    result = run_command("gan-sample", f"checkpoint={runs / model}", *arguments, *made)
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
+    assert words in result.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("form", ["onnx", "export", "safetensors"])
+@pytest.mark.parametrize("model", ["stylegan2", "stylegan", "cdcgan"])
+def test_an_exported_generator_draws_the_same(
+    model: str, form: str, runs: Path, run_command: Run, tmp_path: Path
+) -> None:
+    for package in {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}.get(form, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'gan_cli[export]'")
+    ending = {"onnx": ".onnx", "export": ".pt2", "safetensors": ".safetensors"}[form]
+    text = done(run_command("gan-export", f"checkpoint={runs / model}", f"format={form}", f"output=g{ending}"))
+    assert "largest difference to the model here: " in text
+    about = json.loads((tmp_path / f"g{ending}.json").read_text())
+    assert about["largest_difference"] < 1e-4
+    trained = load_trained(runs / model, device="cpu")
+    latent, label = plan(trained, 4, 3, None)
+    with torch.no_grad():
+        wanted = trained.generators["generator"](latent, label).clamp(-1, 1)
+    given: list[Any] = [latent] if label is None else [latent, label]
+    if form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(tmp_path / "g.onnx"), providers=["CPUExecutionProvider"])
+        names = [entry.name for entry in session.get_inputs()]
+        assert names == ["latent", "label"][: len(given)]
+        made = torch.from_numpy(session.run(None, {n: t.numpy() for n, t in zip(names, given, strict=True)})[0])
+    elif form == "export":
+        made = torch.export.load(str(tmp_path / "g.pt2")).module()(*given)
+    else:
+        from safetensors.torch import load_file
+
+        generator = trained.generators["generator"]
+        stored = load_file(str(tmp_path / "g.safetensors"))
+        assert all(torch.equal(stored[name], value) for name, value in generator.state_dict().items())
+        return
+    assert (made - wanted).abs().max() < 1e-4
+
+
+def test_exports_are_refused_in_a_sentence(runs: Path, run_command: Run, tmp_path: Path) -> None:
+    where = f"checkpoint={runs / 'dcgan'}"
+    for arguments, words in [
+        (["format=caffe"], "format='caffe' is unknown; use onnx, export, safetensors"),
+        (["format=export", "output=g.onnx"], "must end with .pt2"),
+        (["checkpoint=nowhere", "format=export"], "nowhere"),
+    ]:
+        result = run_command("gan-export", where, *arguments)
+        assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
+        assert words in result.stderr
+    assert list(tmp_path.iterdir()) == []
