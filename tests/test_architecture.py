@@ -32,7 +32,9 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "start",
         "report",
         "evaluation",
+        "estimate",
         "export",
+        "estimate",
     ),
     6: ("cli",),
 }

@@ -51,6 +51,8 @@ def check_root(config: dict[str, Any]) -> None:
     seed = config.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"seed={seed!r} is not a whole number from 0 up")
+    if not isinstance(config.get("dry_run", False), bool):
+        raise UserError(f"dry_run={config['dry_run']!r} must be true or false")
     if not isinstance(config.get("trust") or [], list):
         raise UserError("trust takes a list of packages: trust=[my_package]")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from gan_cli import __version__
 from gan_cli.cli import outcome
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
+from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import flags_first, quoted, value_of
@@ -51,11 +53,23 @@ def command(arguments: list[str]) -> int:
     if run is not None:
         return resume(Path(run).expanduser(), arguments)
     sys.argv[1:] = arguments
+    if value_of(arguments, "dry_run") in ("true", "True"):
+        return rehearse(arguments)
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
     if "WORLD_SIZE" in os.environ:
         from gan_cli.launch import dismiss
 
         dismiss()
+    return outcome.code
+
+
+def rehearse(arguments: list[str]) -> int:
+    """`dry_run=true`: Hydra makes a folder before anything runs; this one goes away."""
+    if any(argument in ("-m", "--multirun") for argument in arguments):
+        raise UserError("dry_run=true is for one run: leave out -m, and give each key one value")
+    with tempfile.TemporaryDirectory() as folder:
+        sys.argv[1:] = [*arguments, f"hydra.run.dir={folder}/run", "hydra.output_subdir=null"]
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
     return outcome.code
 
 
@@ -69,6 +83,8 @@ def task(config: DictConfig) -> Any:
             content, folder, about.job.num, " ".join(o for o in about.overrides.task if not o.startswith("sweep="))
         )
     try:
+        if content["dry_run"]:
+            return dry_run(content)
         return carry_out(content, folder)
     except (UserError, RunError, Interrupted) as error:
         from gan_cli.cli.sentences import say

@@ -1,0 +1,40 @@
+"""`gan-train dry_run=true`: what a run would take. Nothing of it stays on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def dry_run(content: dict[str, Any]) -> None:
+    """Measure and print.
+
+    Raises:
+        UserError: a part can't be built.
+    """
+    from gan_cli.estimate import estimate
+
+    found = estimate(content, content["trust"])
+    total = content["trainer"]["total_images"]
+    for name, count in found.parameters.items():
+        print(f"{name:<16} {count:,} parameters")
+    if len(found.stages) > 1:
+        for stage in found.stages:
+            who = ", ".join(dict.fromkeys(stage.phases))
+            print(
+                f"{stage.begin:>12,} to {stage.end:,} images   batch {stage.batch_size}"
+                f"   {stage.seconds:.3g} s for 1,000   {duration((stage.end - stage.begin) / 1000 * stage.seconds)}"
+                f"   {who}"
+            )
+    mean = (found.total_seconds - found.jobs_seconds) / total * 1000
+    print(f"time             {mean:.3g} s for 1,000 images, {duration(found.total_seconds)} for {total:,} images")
+    print(f"memory           {found.peak_mib:,.0f} MiB at most, on {found.device}")
+    print("measured in a few steps of each stage, scores in training left out; nothing was written")
+
+
+def duration(seconds: float) -> str:
+    """`1h02m`, `12m05s`, `8.3s`"""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
