@@ -74,7 +74,7 @@ class Rehearsal:
         self.medium = build_medium(config, trust)
         self.examples = given(self.gan, config, settings.preview_samples, self.state.seed, device, trust)
 
-    def step(self, phases: list[Phase], due: bool) -> None:
+    def take(self, phases: list[Phase], due: bool) -> None:
         """One step of the loop; penalties that come rarely are taken as due, or as not."""
         self.state.updates = {phase.name: 0 if due else 1 for phase in phases}
         at, batch = self.state.images, None
@@ -97,11 +97,11 @@ class Rehearsal:
     def seconds(self, phases: list[Phase], due: bool) -> float:
         """The median time of a step."""
         for _ in range(2):
-            self.step(phases, due)
+            self.take(phases, due)
         taken: list[float] = []
         while sum(taken) < LEAST_SECONDS or len(taken) < LEAST_STEPS:
             begun = time.perf_counter()
-            self.step(phases, due)
+            self.take(phases, due)
             taken.append(time.perf_counter() - begun)
         return sorted(taken)[len(taken) // 2]
 

@@ -17,7 +17,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
-    1: ("ema", "latent", "schedule", "checkpoint", "log", "distributed", "machine", "layers", "data", "scoring"),
+    1: (
+        "ema",
+        "latent",
+        "schedule",
+        "checkpoint",
+        "log",
+        "distributed",
+        "machine",
+        "layers",
+        "data",
+        "augment",
+        "scoring",
+    ),
     2: ("losses", "penalties", "metrics"),
     3: ("gan", "translation", "lazy", "style", "growing", "unrolled"),
     4: ("models", "update", "build", "snapshot"),

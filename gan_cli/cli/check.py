@@ -33,7 +33,8 @@ def check(config: dict[str, Any]) -> None:
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_allowed(node["_target_"], trust)
         check_arguments(path, node)
-    check_trainer(config["trainer"], max(config["model"].get("pack", 1), 1))
+    model = config["model"]
+    check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
     check_augment(config)
     check_data(config)
     check_whole_batch(config)
@@ -57,7 +58,7 @@ def check_root(config: dict[str, Any]) -> None:
         raise UserError("trust takes a list of packages: trust=[my_package]")
 
 
-def check_trainer(trainer: dict[str, Any], pack: int = 1) -> None:
+def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] | None = None) -> None:
     for key in ("total_images", "batch_size", "accumulate", "processes", "keep_checkpoints", "preview_samples"):
         if trainer[key] < 1:
             raise UserError(f"trainer.{key}={trainer[key]} must be at least 1")
@@ -79,6 +80,12 @@ def check_trainer(trainer: dict[str, Any], pack: int = 1) -> None:
             f"{f' x model.pack={pack}' if pack > 1 else ''});"
             f" {near} or {near + parts} would do"
         )
+    for side, size in (sizes or {}).items():
+        if size < 1 or size % parts:
+            raise UserError(
+                f"model.batch_sizes has {size} for {side} pixels, which can't be cut into {parts} equal parts;"
+                f" {max(parts, size - size % parts)} would do"
+            )
     if trainer["device"].split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
         raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
 
