@@ -53,7 +53,7 @@ CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewri
 
 # keys that say nothing of what is trained
 NOT_LEARNED = (
-    *("name", "notes", "sweep", "resume", "trust", "dry_run", "choices", "metric", "features"),
+    *("name", "notes", "sweep", "resume", "trust", "dry_run", "full_size", "choices", "metric", "features"),
     *(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME if key not in ("total_images", "patience_images")),
 )
 

@@ -28,7 +28,7 @@ from PIL import Image
 from torchvision import datasets
 
 from gan_cli import machine, run_folder, start, train
-from gan_cli.build import OPTIMIZER_KEYS, build_game, locate
+from gan_cli.build import OPTIMIZER_KEYS, build_game, locate, optimizer_factory
 from gan_cli.checkpoint import load
 from gan_cli.cli.check import check
 from gan_cli.cli.config import config_folder, plain, register_resolvers
@@ -239,16 +239,17 @@ def test_a_model_that_needs_labels_says_so(dataset: str, model: str, pictures: P
 GROUPS_ALONE = ("loss", "penalty", "optimizer", "trainer", "augment", "experiment")
 
 
-def root_of(experiment: str) -> list[str]:
+def root_of(experiment: str, pictures: Path | None = None) -> list[str]:
     """The folder of pictures that an experiment leaves to its user."""
     node = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
     chosen = [entry["override /dataset"] for entry in node["defaults"] if "override /dataset" in entry]
-    return [ROOTS[name] for name in chosen if name in ROOTS]
+    labelled = [f"dataset.root='{pictures}'"] if "image_folder" in chosen else []
+    return [*labelled, *(ROOTS[name] for name in chosen if name in ROOTS)]
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS_ALONE for option in OPTIONS[group]])
-def test_option_composes_and_binds(group: str, option: str) -> None:
-    config = compose_checked(f"{group}={option}", *(root_of(option) if group == "experiment" else []))
+def test_option_composes_and_binds(group: str, option: str, pictures: Path) -> None:
+    config = compose_checked(f"{group}={option}", *(root_of(option, pictures) if group == "experiment" else []))
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_arguments(path, node)
     assert config["choices"][group] in (option, [option])
@@ -428,7 +429,37 @@ def test_optimizer_trains_and_resumes(loss: str, optimizer: str, tmp_path: Path,
     assert_two_steps_and_a_third(config, tmp_path / "run")
 
 
-@pytest.mark.parametrize("experiment", OPTIONS["experiment"])
+FULL_SIZE = {  # published recipes, and the sides of what they make
+    option: yaml.safe_load((CONF / "experiment" / f"{option}.yaml").read_text())
+    .get("dataset", {})
+    .get("resolution", 32)
+    for option in OPTIONS["experiment"]
+    if yaml.safe_load((CONF / "experiment" / f"{option}.yaml").read_text()).get("full_size")
+}
+
+
+@pytest.mark.parametrize("experiment", FULL_SIZE)
+def test_recipe_at_its_published_size_has_the_right_shapes(
+    experiment: str, pictures: Path, data_root: Path, any_digest: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Composed, bound, built and called on the meta device, where nothing is computed."""
+    monkeypatch.setenv("GAN_DATA", str(data_root))
+    config = compose_checked(f"experiment={experiment}", *root_of(experiment, pictures))
+    with torch.device("meta"):
+        gan = build_game(config)
+        assert gan.latent is not None
+        gan.set_progress(config["trainer"]["total_images"])
+        gan.phases(optimizer_factory(config))
+        latent = torch.randn(4, gan.latent.size)
+        label = torch.zeros(4, dtype=torch.long) if gan.num_classes else None
+        images = gan.generator(latent, label)
+        assert images.shape == (4, 3, FULL_SIZE[experiment], FULL_SIZE[experiment])
+        assert gan.judge(images, label).shape == (4,)
+    if "1024" in experiment:
+        assert sum(parameter.numel() for parameter in gan.generator.parameters()) > 20_000_000
+
+
+@pytest.mark.parametrize("experiment", [option for option in OPTIONS["experiment"] if option not in FULL_SIZE])
 def test_experiment_takes_two_steps_at_its_own_network_size(
     experiment: str, tmp_path: Path, data_root: Path, any_digest: None, quick_files: None, monkeypatch
 ) -> None:
