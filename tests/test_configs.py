@@ -249,7 +249,9 @@ def root_of(experiment: str, pictures: Path | None = None) -> list[str]:
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS_ALONE for option in OPTIONS[group]])
 def test_option_composes_and_binds(group: str, option: str, pictures: Path) -> None:
-    config = compose_checked(f"{group}={option}", *(root_of(option, pictures) if group == "experiment" else []))
+    more = root_of(option, pictures) if group == "experiment" else []
+    more += ["model=stylegan2"] if option == "path_length" else []
+    config = compose_checked(f"{group}={option}", *more)
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_arguments(path, node)
     assert config["choices"][group] in (option, [option])
@@ -429,12 +431,9 @@ def test_optimizer_trains_and_resumes(loss: str, optimizer: str, tmp_path: Path,
     assert_two_steps_and_a_third(config, tmp_path / "run")
 
 
+RECIPES = {name: yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text()) for name in OPTIONS["experiment"]}
 FULL_SIZE = {  # published recipes, and the sides of what they make
-    option: yaml.safe_load((CONF / "experiment" / f"{option}.yaml").read_text())
-    .get("dataset", {})
-    .get("resolution", 32)
-    for option in OPTIONS["experiment"]
-    if yaml.safe_load((CONF / "experiment" / f"{option}.yaml").read_text()).get("full_size")
+    name: node.get("dataset", {}).get("resolution", 32) for name, node in RECIPES.items() if node.get("full_size")
 }
 
 
