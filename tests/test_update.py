@@ -29,12 +29,12 @@ from gan_cli.update import Updater, keeps_graph
 CPU = torch.device("cpu")
 
 
-def sgd(rate: float, schedule: Callable[[int], float] = lambda images: 1.0) -> Any:
+def sgd(rate: float, schedule: Schedule | None = None) -> Any:
     """What `GAN.phases` asks for: plain gradient descent."""
 
-    def make(player: str, networks: list[nn.Module]) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
+    def make(player: str, networks: list[nn.Module]) -> tuple[torch.optim.Optimizer, Course]:
         parameters = [p for network in networks for p in network.parameters()]
-        return torch.optim.SGD(parameters, lr=rate), lambda images: rate * schedule(images)
+        return torch.optim.SGD(parameters, lr=rate), Course(rate, schedule or Schedule())
 
     return make
 

@@ -119,6 +119,11 @@ def check_terms(config: dict[str, Any]) -> None:
         raise UserError(f"loss.n_critic={loss['n_critic']} must be at least 1")
     if loss.get("unroll_steps", 0) < 0:
         raise UserError(f"loss.unroll_steps={loss['unroll_steps']} must not be negative")
+    if loss.get("clip") is not None and "equalized" in (config["model"].get("provides") or []):
+        raise UserError(
+            f"loss={chosen(config, 'loss')} clips critic weights to {loss['clip']}, and model={chosen(config, 'model')}"
+            " scales its weights at run time, where that is next to nothing; loss=wgan_gp fits"
+        )
     for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
         for name, penalty in node.items():
             if penalty.get("every", 1) < 1:
