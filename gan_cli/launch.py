@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,23 +97,31 @@ def follow() -> int:
     from gan_cli.train import train
 
     distributed.join()
-    while text := distributed.broadcast_text(""):
-        config, folder, trust = json.loads(text)
-        try:
-            train(config, Path(folder), trust)
-        except (RunError, Interrupted):  # process 0 meets the same one, and says it
-            continue
+    try:
+        while text := distributed.broadcast_text(""):
+            config, folder, trust = json.loads(text)
+            try:
+                train(config, Path(folder), trust)
+            except (RunError, Interrupted):  # process 0 meets the same one, and says it
+                continue
+    finally:  # gloo's threads, still running when Python ends, would now and then abort the process
+        distributed.leave()
     return 0
 
 
-def dismiss() -> None:
-    """Process 0 tells the others that there is nothing more to do."""
-    import torch.distributed as dist
+@contextmanager
+def leading() -> Iterator[None]:
+    """Around what process 0 under torchrun does: at the end the others are told that there is nothing more to do.
 
+    Where it fails they may be in the middle of another exchange: then it only leaves, which ends theirs too.
+    """
     from gan_cli import distributed
 
-    if dist.is_available() and dist.is_initialized():
+    try:
+        yield
+        distributed.join()  # nothing to train, say a sweep that is finished already: they wait all the same
         distributed.broadcast_text("")
+    finally:
         distributed.leave()
 
 

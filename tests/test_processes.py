@@ -16,7 +16,9 @@ import pytest
 import torch
 from conftest import QUICK, TINY, compose_plain
 
-from gan_cli import checkpoint
+from gan_cli import checkpoint, distributed
+from gan_cli.errors import RunError
+from gan_cli.launch import follow
 from gan_cli.targets import make_importable
 from gan_cli.train import train
 
@@ -187,6 +189,40 @@ def test_torchrun_trains_a_sweep_of_conv_critics_as_one_process_does(place: Path
         make_importable(["spy"])
         train(config, place / f"one-{number}", ["spy"])
         assert_near(checkpoint.load(place / f"one-{number}", print)[1], checkpoint.load(run, print)[1])
+
+
+def test_torchrun_ends_at_once_where_there_is_nothing_left_to_train(place: Path) -> None:
+    game = [*GAME, "model=gan", *TINY["gan"], "trainer.total_images=16", "hydra.run.dir=run"]
+    prefix = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    finish(started(place, *game, prefix=prefix), 0)
+    out, err = finish(started(place, "resume=run", "trust=[spy]", prefix=prefix), 0)
+    assert "is finished (16 images)" in out
+    assert "terminate" not in err
+
+
+@pytest.mark.parametrize("error", [None, ValueError("lost"), RunError("diverged")])
+def test_a_follower_leaves_the_group_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """Threads of gloo that are still running when Python ends abort the process, now and then."""
+    told = [json.dumps([{}, str(tmp_path), []]), ""]
+    seen: list[str] = []
+
+    def trained(*given: Any) -> None:
+        seen.append("train")
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr("gan_cli.train.train", trained)
+    monkeypatch.setattr(distributed, "join", lambda: seen.append("join"))
+    monkeypatch.setattr(distributed, "broadcast_text", lambda text: told.pop(0))
+    monkeypatch.setattr(distributed, "leave", lambda: seen.append("leave"))
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="lost"):
+            follow()
+    else:
+        assert follow() == 0
+    assert seen == ["join", "train", "leave"]
 
 
 def test_two_processes_with_batch_norm_agree_and_stop_together_on_a_signal(place: Path) -> None:

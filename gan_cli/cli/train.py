@@ -47,6 +47,16 @@ def command(arguments: list[str]) -> int:
         from gan_cli.launch import follow
 
         return follow()
+    if "WORLD_SIZE" in os.environ:
+        from gan_cli.launch import leading
+
+        with leading():
+            return compose(arguments)
+    return compose(arguments)
+
+
+def compose(arguments: list[str]) -> int:
+    """Go on with a run, or let Hydra compose one or many and carry them out."""
     set_stamp()
     arguments = quoted(flags_first(arguments))
     run = value_of(arguments, "resume")
@@ -56,10 +66,6 @@ def command(arguments: list[str]) -> int:
     if value_of(arguments, "dry_run") in ("true", "True"):
         return rehearse(arguments)
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
-    if "WORLD_SIZE" in os.environ:
-        from gan_cli.launch import dismiss
-
-        dismiss()
     return outcome.code
 
 
