@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from gan_cli.errors import UserError
 from gan_cli.latent import Gaussian, Uniform
+from gan_cli.layers.equalized import PixelNorm
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.randomness import generator_for, seed_everything
 from gan_cli.schedule import Course, pass_on_progress
-from gan_cli.types import Batch, Match, Noise, State
+from gan_cli.types import Batch, Match, Noise, State, Told
 from gan_cli.unrolled import unrolled
 
 
@@ -98,6 +100,9 @@ class GAN(nn.Module):
         augment: applied to whatever a discriminator sees, real and fake, in every turn.
         num_classes: K for a conditional game; None passes no labels on.
         pack: samples that the discriminator judges together, side by side in their channels (PacGAN, Lin et al. 2018).
+        conditional: what the critic does with labels, where networks know more than one way: "projection" tells
+            them to it; "auxiliary" has it name the class (`Told`), which both players then want to be right.
+        auxiliary_weight: of those terms (AC-GAN, Odena et al. 2017, eq. 3: 1).
     """
 
     translates: ClassVar[bool] = False
@@ -112,8 +117,11 @@ class GAN(nn.Module):
         augment: nn.Module | None = None,
         num_classes: int | None = None,
         pack: int = 1,
+        conditional: Literal["none", "projection", "auxiliary"] = "none",
+        auxiliary_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        self.conditional, self.auxiliary_weight = conditional, auxiliary_weight
         self.generator, self.discriminator = generator, discriminator
         self.latent, self.loss, self.num_classes, self.pack = latent, loss, num_classes, pack
         self.augment = augment if augment is not None else nn.Identity()
@@ -177,7 +185,8 @@ class GAN(nn.Module):
 
     def matches(self, turn: Turn) -> list[Match]:
         label = self.condition(turn.batch.label)
-        return [turn.match(partial(self.judge, label=label), self.real(turn), turn.fakes["fake"])]
+        classes = label if self.conditional == "auxiliary" else None
+        return [turn.match(partial(self.judge, label=label), self.real(turn), turn.fakes["fake"], label=classes)]
 
     def real(self, turn: Turn) -> Tensor:
         """What the critic is shown as real."""
@@ -189,9 +198,23 @@ class GAN(nn.Module):
         if turn.player == "discriminator" and callable(told := getattr(self.augment, "observe", None)):
             for match in turn.matches:
                 told(match.real_logits.detach(), len(turn.batch))
-        return {f"adversarial{match.suffix}": side(match) for match in turn.matches}
+        terms = {f"adversarial{match.suffix}": side(match) for match in turn.matches}
+        for match in turn.matches:
+            terms.update(self.class_terms(match, turn.player))
+        return terms
 
-    def judge(self, samples: Tensor, label: Tensor | None) -> Tensor:
+    def class_terms(self, match: Match, player: str) -> dict[str, Tensor]:
+        """Cross-entropies (N,) of the classes that a critic names, by side; none where it is not asked for them."""
+        if match.label is None:
+            return {}
+        sides = ("real", "fake") if player == "discriminator" else ("fake",)
+        return {
+            f"class_{side}{match.suffix}": self.auxiliary_weight
+            * cross_entropy(match.classes(side), match.label, reduction="none")
+            for side in sides
+        }
+
+    def judge(self, samples: Tensor, label: Tensor | None) -> Tensor | Told:
         seen = self.augment(samples)
         if self.pack > 1:
             seen = seen.reshape(len(seen) // self.pack, self.pack * seen.shape[1], *seen.shape[2:])
@@ -227,13 +250,28 @@ class GAN(nn.Module):
         """Samples from given generators (the trained ones or their averages), (N, ...).
 
         Raises:
-            UserError: a truncation asked of a generator without a mapping.
+            UserError: a truncation asked of a generator that only looks at its latent's direction.
         """
+        generator = generators["generator"]
         if truncation_psi == 1:
-            return generators["generator"](latent, label)
-        if not hasattr(generators["generator"], "mapping"):
-            raise UserError("truncation_psi needs a model with a mapping network, as stylegan and stylegan2")
-        return generators["generator"](latent, label, truncation_psi)
+            return generator(latent, label)
+        if hasattr(generator, "mapping"):
+            return generator(latent, label, truncation_psi)
+        return generator(self.truncated(latent, truncation_psi), label)
+
+    def truncated(self, latent: Tensor, psi: float) -> Tensor:
+        """Latents (N, Z) nearer to the middle of their distribution; for generators without a mapping to do it in w.
+
+        Raises:
+            UserError: a generator that scales its latents to one length, so that nearer is nowhere.
+        """
+        assert self.latent is not None
+        if any(isinstance(part, PixelNorm) for part in self.generator.children()):
+            raise UserError(
+                "truncation_psi does nothing to a model that scales its latents to one length, as progan does;"
+                " stylegan and stylegan2 have it in w"
+            )
+        return self.latent.truncated(latent, psi)
 
 
 class Turn:
@@ -284,7 +322,14 @@ class Turn:
             if phase.player == "discriminator" and not phase.regularizes and phase.on(self.batch.first)
         )
 
-    def match(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, suffix: str = "") -> Match:
+    def match(
+        self,
+        critic: Callable[[Tensor], Tensor | Told],
+        real: Tensor,
+        fake: Tensor,
+        suffix: str = "",
+        label: Tensor | None = None,
+    ) -> Match:
         """A match prepared for the penalties that are due."""
         wanted: frozenset[str] = frozenset().union(*(penalty.differentiates for penalty in self.penalties.values()))
-        return Match(critic, real, fake, self.noise, suffix, wanted, precise=bool(wanted))
+        return Match(critic, real, fake, self.noise, suffix, wanted, precise=bool(wanted), label=label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,14 @@ class GrowingGame(GAN):
         num_classes: int | None = None,
         batch_sizes: Mapping[int, int] | None = None,
         rates: Mapping[int, float] | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "none",
+        auxiliary_weight: float = 1.0,
     ) -> None:
-        super().__init__(generator, discriminator, latent, loss, penalties, augment, num_classes)
+        super().__init__(
+            *(generator, discriminator, latent, loss, penalties, augment, num_classes),
+            conditional=conditional,
+            auxiliary_weight=auxiliary_weight,
+        )
         self.grow(growth, batch_sizes, rates)
 
     def grow(self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,16 @@ class Gaussian:
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, Z) on the generator's device."""
         return torch.randn(count, self.size, generator=generator, device=generator.device)
+
+    def truncated(self, latent: Tensor, psi: float) -> Tensor:
+        """(N, Z): psi times a normal that is cut at 2 deviations (Brock et al. 2019, sec. 3.1).
+
+        Each value keeps its rank, where drawing anew would make other pictures: x becomes the cut normal's quantile at
+        x's own.
+        """
+        least = 0.5 * math.erfc(math.sqrt(2))  # below -2
+        share = torch.special.ndtr(latent.double()) * (1 - 2 * least) + least
+        return (psi * torch.special.ndtri(share)).to(latent.dtype)
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
         """(N, Z) on the great circle from `a` to `b`, at `place` (N, 1) in [0, 1]; lengths go over evenly."""
@@ -38,6 +50,10 @@ class Uniform:
         """(count, Z) on the generator's device."""
         unit = torch.rand(count, self.size, generator=generator, device=generator.device)
         return unit.mul_(2 * self.bound).sub_(self.bound)
+
+    def truncated(self, latent: Tensor, psi: float) -> Tensor:
+        """(N, Z), uniform in psi times the bounds."""
+        return psi * latent
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
         """(N, Z) on the line from `a` to `b`, at `place` (N, 1) in [0, 1]."""

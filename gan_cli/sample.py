@@ -37,8 +37,16 @@ class Trained:
     truncation_psi: float = 1.0
 
 
+STANDING_BATCH = 256  # samples in each pass of `take_standing_statistics`
+
+
 def load_trained(
-    where: Path, ema: bool = True, device: str = "auto", trust: Sequence[str] = (), warn: Any = print
+    where: Path,
+    ema: bool = True,
+    device: str = "auto",
+    trust: Sequence[str] = (),
+    warn: Any = print,
+    standing_statistics: int = 0,
 ) -> Trained:
     """The newest valid checkpoint of a run, or a given one, built through the allow-list.
 
@@ -47,9 +55,11 @@ def load_trained(
         ema: averaged generator weights with their buffers; False: the raw ones.
         device: "auto", "cpu", "cuda", "mps".
         trust: packages whose classes the checkpoint's config may use.
+        standing_statistics: passes over which the batch norms of the generators are measured anew; 0: as trained.
 
     Raises:
-        UserError: no valid checkpoint, or one whose config names a class that is not allowed.
+        UserError: no valid checkpoint, or one whose config names a class that is not allowed; standing statistics of a
+            model without batch norm.
     """
     path, content = checkpoint.load(where, warn)
     config, on = content["config"], pick_device(device)
@@ -62,7 +72,38 @@ def load_trained(
         for name, network in generators.items():
             network.load_state_dict(content["ema"][name])
     medium, names = build_medium(config, trust), list(content["data"]["class_names"])
-    return Trained(gan, generators, medium, config, names, path, content["progress"]["images"], on)
+    trained = Trained(gan, generators, medium, config, names, path, content["progress"]["images"], on)
+    if standing_statistics:
+        take_standing_statistics(trained, standing_statistics)
+    return trained
+
+
+@torch.no_grad()
+def take_standing_statistics(trained: Trained, passes: int) -> None:
+    """Means and variances of the generators' batch norms over fresh samples of the weights that are used.
+
+    Running ones were made by the raw weights of the last steps and fit averaged weights only roughly (Brock et al.
+    2019, sec. 2.2 and appendix C).
+
+    Raises:
+        UserError: nothing to measure.
+    """
+    norms = [
+        m for g in trained.generators.values() for m in g.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    ]
+    if not norms or trained.gan.translates:
+        raise UserError("standing_statistics= needs a model with batch norm in its generator; leave it at 0")
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all passes
+        norm.train()
+    latent, label = plan(trained, passes * STANDING_BATCH, 0, None, "standing")
+    for _ in draw(trained, latent, label, STANDING_BATCH):
+        pass
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[int] | None:
@@ -89,10 +130,12 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
     return numbers
 
 
-def plan(trained: Trained, count: int, seed: int, labels: list[int] | None) -> tuple[Tensor, Tensor | None]:
+def plan(
+    trained: Trained, count: int, seed: int, labels: list[int] | None, purpose: str = "sample"
+) -> tuple[Tensor, Tensor | None]:
     """Latents (count, Z) and labels (count,) or None. Given labels come in equal runs, one class after the other."""
     assert trained.gan.latent is not None
-    latent = trained.gan.latent.draw(count, generator_for("cpu", seed, "sample"))
+    latent = trained.gan.latent.draw(count, generator_for("cpu", seed, purpose))
     if trained.gan.num_classes is None:
         return latent, None
     if labels is None:

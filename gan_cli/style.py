@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -34,8 +34,14 @@ class StyleGame(GAN):
         augment: nn.Module | None = None,
         num_classes: int | None = None,
         mixing: float = 0.9,
+        conditional: Literal["none", "projection", "auxiliary"] = "none",
+        auxiliary_weight: float = 1.0,
     ) -> None:
-        super().__init__(generator, discriminator, latent, loss, penalties, augment, num_classes)
+        super().__init__(
+            *(generator, discriminator, latent, loss, penalties, augment, num_classes),
+            conditional=conditional,
+            auxiliary_weight=auxiliary_weight,
+        )
         self.mixing = mixing
 
     def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:

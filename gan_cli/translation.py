@@ -16,7 +16,7 @@ from gan_cli.losses.reconstruction import l1
 from gan_cli.metrics.pictures import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.schedule import Course
-from gan_cli.types import Match
+from gan_cli.types import Match, Told
 
 
 class Translator(GAN):
@@ -34,13 +34,13 @@ class Translator(GAN):
         generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). Its attribute `multiple`, if it
             has one, is what H and W must be multiples of, and `smallest` the least that they may be.
         discriminator: (picture, None) -> logits (N,) or by patch; the picture is shown with its source where the
-            critic is `conditional`.
+            critic `sees_source`.
         adversarial_weight: factor on the generator's adversarial term; 0: no critic is trained.
         pretrain_images: how long the reconstruction terms alone are trained, in images seen; 0: not at all.
     """
 
     translates = True
-    conditional: ClassVar[bool] = False
+    sees_source: ClassVar[bool] = False
     scale = 1
     directions: tuple[str, ...] = ("a_to_b",)
     takes_mask: ClassVar[bool] = False
@@ -84,10 +84,10 @@ class Translator(GAN):
 
     def matches(self, turn: Turn) -> list[Match]:
         fields = turn.batch.fields
-        source = fields["source"] if self.conditional else None
+        source = fields["source"] if self.sees_source else None
         return [turn.match(partial(self.shown, source=source), fields["target"], turn.fakes["fake"])]
 
-    def shown(self, picture: Tensor, source: Tensor | None) -> Tensor:
+    def shown(self, picture: Tensor, source: Tensor | None) -> Tensor | Told:
         """Logits of pictures, each beside its source where there is one.
 
         Penalties differentiate by the picture alone: the source is not the generator's to change.

@@ -7,9 +7,10 @@ point. Images are in [-1, 1] at every interface. Labels are class indices, int64
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,11 +114,18 @@ class Noise:
         return torch.randn(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
 
 
+class Told(NamedTuple):
+    """What a critic with an auxiliary classifier answers: logits (N,), and logits of the classes (N, K)."""
+
+    logits: Tensor
+    classes: Tensor
+
+
 class Match:
     """One question put to one critic: which of these are real?
 
     Args:
-        critic: maps samples (N, ...) to logits (N,), or (N, ...) where it answers by patch.
+        critic: maps samples (N, ...) to logits (N,), or (N, ...) where it answers by patch, or to `Told`.
         real, fake: the two sides, equal in shape.
         noise: where a penalty gets its random numbers from.
         suffix: sets the terms of several matches of one game apart in the log (`_a`, `_b`).
@@ -125,6 +133,7 @@ class Match:
             leaves that ask for gradients before their logits are made, so that the penalty can
             share the logits of the adversarial term.
         precise: judge in float32 whatever the precision of the run (a penalty's double backward).
+        label: (N,), of both sides, where the critic tells classes too.
 
     Logits are made on first use, the real ones and the fake ones in two passes: they never share
     a batch through batch norm.
@@ -132,32 +141,56 @@ class Match:
 
     def __init__(
         self,
-        critic: Callable[[Tensor], Tensor],
+        critic: Callable[[Tensor], Tensor | Told],
         real: Tensor,
         fake: Tensor,
         noise: Noise | None = None,
         suffix: str = "",
         differentiates: frozenset[str] = frozenset(),
         precise: bool = False,
+        label: Tensor | None = None,
     ) -> None:
-        self.critic, self.noise, self.suffix, self.precise = critic, noise, suffix, precise
+        self.critic, self.noise, self.suffix, self.precise, self.label = critic, noise, suffix, precise, label
         self.real = real.detach().requires_grad_() if "real" in differentiates else real
         self.fake = fake.detach().requires_grad_() if "fake" in differentiates else fake
 
+    def answer(self, samples: Tensor) -> Tensor | Told:
+        """What the critic says of any samples, float32."""
+        with torch.autocast(samples.device.type, enabled=False) if self.precise else nullcontext():
+            said = self.critic(samples.float() if self.precise else samples)
+        return Told(*(part.float() for part in said)) if isinstance(said, Told) else said.float()
+
     def judge(self, samples: Tensor) -> Tensor:
         """Logits of any samples, float32."""
-        if not self.precise:
-            return self.critic(samples).float()
-        with torch.autocast(samples.device.type, enabled=False):
-            return self.critic(samples.float())
+        said = self.answer(samples)
+        return said.logits if isinstance(said, Told) else said
+
+    @cached_property
+    def real_answer(self) -> Tensor | Told:
+        return self.answer(self.real)
+
+    @cached_property
+    def fake_answer(self) -> Tensor | Told:
+        return self.answer(self.fake)
 
     @cached_property
     def real_logits(self) -> Tensor:
-        return self.judge(self.real)
+        return self.real_answer.logits if isinstance(self.real_answer, Told) else self.real_answer
 
     @cached_property
     def fake_logits(self) -> Tensor:
-        return self.judge(self.fake)
+        return self.fake_answer.logits if isinstance(self.fake_answer, Told) else self.fake_answer
+
+    def classes(self, side: str) -> Tensor:
+        """The critic's logits of the classes (N, K) of its "real" or "fake" side.
+
+        Raises:
+            TypeError: a critic without a classifier.
+        """
+        said = self.real_answer if side == "real" else self.fake_answer
+        if not isinstance(said, Told):
+            raise TypeError("this critic tells no classes: its answer is no `Told`")
+        return said.classes
 
     def seen(self) -> dict[str, Tensor]:
         """The logits made so far, by name, for the log."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gan_cli.types import Match
+from gan_cli.types import Match, Told
 
 TINY = 1e-12  # a gradient of exactly 0 would make the derivative of Adam's square root infinite
 NOISE = 1e-8  # below Adam's eps: what rounding makes of a gradient that is 0, amplified by 1 / eps at each step
@@ -27,7 +27,7 @@ class Question(nn.Module):
         super().__init__()
         self.gan, self.match = gan, match
 
-    def forward(self, samples: Tensor) -> Tensor:
+    def forward(self, samples: Tensor) -> Tensor | Told:
         return self.match.critic(samples)
 
 
@@ -81,7 +81,9 @@ def against(gan: Any, matches: list[Match], tensors: dict[str, Tensor]) -> list[
         return lambda samples: functional_call(question, given, (samples,))
 
     return [
-        Match(critic(match), match.real, match.fake, match.noise, match.suffix, precise=match.precise)
+        Match(
+            critic(match), match.real, match.fake, match.noise, match.suffix, precise=match.precise, label=match.label
+        )
         for match in matches
     ]
 
@@ -89,6 +91,7 @@ def against(gan: Any, matches: list[Match], tensors: dict[str, Tensor]) -> list[
 def sum_of(gan: Any, phase: Any, matches: list[Match]) -> Tensor:
     """What the critics minimise: their loss and their penalties."""
     terms = [gan.loss.discriminator(match).mean() for match in matches]
+    terms += [term.mean() for match in matches for term in gan.class_terms(match, "discriminator").values()]
     for penalty in phase.penalties.values():
         for match in matches:
             own = Match(match.critic, match.real, match.fake, match.noise, match.suffix, penalty.differentiates, True)

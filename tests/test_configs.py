@@ -185,7 +185,8 @@ def provided(dataset: str) -> set[str]:
 
 
 def required(model: str) -> set[str]:
-    return set(yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["requires"]["fields"])
+    node = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())
+    return {*node["requires"]["fields"], *(["label"] if node.get("conditional", "none") != "none" else [])}
 
 
 def degraded(model: str) -> set[str]:
@@ -212,7 +213,7 @@ def test_model_and_dataset_compose_and_bind_or_are_refused(dataset: str, model: 
             compose_checked(*overrides)
         return
     if not required(model) <= fields:
-        with pytest.raises(UserError, match=f"model={model} needs .*dataset={dataset} has none"):
+        with pytest.raises(UserError, match=f"model={model} .*needs .*dataset={dataset} has none"):
             compose_checked(*overrides)
         return
     config = compose_checked(*overrides)
@@ -427,6 +428,23 @@ def test_combination_trains_and_resumes_or_is_refused(
     check(config)
     assert_two_steps_and_a_third(config, tmp_path / "run")
     shutil.rmtree(tmp_path / "run")
+
+
+SWITCHED = [
+    name for name in OPTIONS["model"] if "conditional" in yaml.safe_load((CONF / f"model/{name}.yaml").read_text())
+]
+
+
+@pytest.mark.parametrize("way", ["none", "projection", "auxiliary"])
+@pytest.mark.parametrize("model", SWITCHED)
+def test_each_way_of_telling_the_class_trains_and_resumes(
+    model: str, way: str, tmp_path: Path, quick_files: None
+) -> None:
+    config = compose_checked(f"model={model}", *TINY[model], *QUICK, f"model.conditional={way}")
+    assert config["model"]["num_classes"] == (None if way == "none" else 10)
+    assert_two_steps_and_a_third(config, tmp_path / "run")
+    terms = {f"discriminator/class_{side}" for side in ("real", "fake")} | {"generator/class_fake"}
+    assert (terms <= set(scalars(tmp_path / "run")[0])) == (way == "auxiliary")
 
 
 @pytest.mark.parametrize("optimizer", OPTIONS["optimizer"])

@@ -18,6 +18,7 @@ from gan_cli.checkpoint import load
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
+from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.log import Meter
 from gan_cli.losses.adversarial import AdversarialLoss, Minimax, NonSaturating
 from gan_cli.schedule import Course
@@ -94,9 +95,9 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
     match = Turn(gan, generators, batch, Noise(torch.device("cpu"), batch, 0), {}, False).match(
         lambda x: gan.discriminator(x, None), batch.real, gan.generator(latent)
     )
-    match.judge = lambda samples: match.critic(samples)  # type: ignore[method-assign]
+    match.answer = lambda samples: match.critic(samples)  # type: ignore[method-assign]
     (ahead,) = unrolled(gan, critics, [match], steps)
-    ahead.judge = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
+    ahead.answer = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
     value = gan.loss.generator(ahead).mean()
     (slope,) = torch.autograd.grad(value, [gan.generator.a], retain_graph=True)  # type: ignore[list-item]
     sides = []
@@ -184,6 +185,31 @@ def test_mode_seeking_by_hand() -> None:
     assert torch.allclose(terms["mode_seeking"], 3 / (ratio + 1e-5).expand(16))
     told = torch.nn.functional.softplus(-(2 * b[:, :1]).sum(1))
     assert torch.allclose(terms["mode_seeking_adversarial"], told, atol=1e-6)
+
+
+def test_critics_with_minibatch_discrimination_compare_a_batchs_samples(tmp_path: Path) -> None:
+    for model, shape in (("dcgan", (6, 1, 16, 16)), ("gan", (6, 1, 8, 8)), ("toy", (6, 2))):
+        plain, compared = (
+            build_game(compose_checked(f"model={model}", *TINY[model], *QUICK, *more))
+            for more in ([], ["model.discriminator.minibatch_kernels=7"])
+        )
+        (layer,) = [m for m in compared.modules() if isinstance(m, MinibatchDiscrimination)]
+        inputs = layer.tensor.shape[0]
+        more = sum(p.numel() for p in compared.discriminator.parameters())
+        assert more - sum(p.numel() for p in plain.discriminator.parameters()) == inputs * 7 * 5 + 7, model
+        compared.eval()
+        samples = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        alike = torch.cat([samples[:1], samples[:1], samples[2:]])
+        alone, beside = (compared.discriminator(x)[0] for x in (samples, alike))
+        assert alone != beside, f"{model}: a sample's answer depends on the others"
+        assert plain.eval().discriminator(samples)[0] == plain.discriminator(alike)[0]
+    config = compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "model.discriminator.minibatch_kernels=7")
+    short = {**config, "trainer": {**config["trainer"], "total_images": 16, "device": "cpu"}}
+    before = {name: value.clone() for name, value in build_game(short).state_dict().items() if "tensor" in name}
+    train(short, tmp_path / "run")
+    after = load(tmp_path / "run", print)[1]["gan"]
+    assert before
+    assert all(not torch.equal(after[name], value) for name, value in before.items())
 
 
 # ---- augmentation ----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,13 @@ import torch
 from conftest import QUICK, TINY, compose_checked
 from PIL import Image
 
+from gan_cli.latent import Gaussian, Uniform
 from gan_cli.modes.directions import directions
 from gan_cli.modes.interpolation import walk
 from gan_cli.modes.project import distance, project
 from gan_cli.modes.space import Space
 from gan_cli.modes.style_mixing import mixed_grid
-from gan_cli.sample import Trained, load_trained, plan
+from gan_cli.sample import Trained, load_trained, plan, take_standing_statistics
 from gan_cli.train import train
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,10 +35,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = [*QUICK, "trainer.total_images=40", "trainer.device=cpu"]
     grown = ["model.growth.start=4", "model.growth.fade_images=64", "model.growth.stable_images=16"]
     for name, more in {
-        "stylegan2": [*TINY["stylegan2"], "model.num_classes=10"],
+        "stylegan2": [*TINY["stylegan2"], "model.conditional=projection"],
         "stylegan": [*TINY["stylegan"], *grown, "dataset.resolution=16"],
         "cdcgan": TINY["cdcgan"],
         "dcgan": TINY["dcgan"],
+        "progan": TINY["progan"],
     }.items():
         train(compose_checked(f"model={name}", *more, *small), folder / name)
     return folder
@@ -54,6 +57,48 @@ def test_truncation_moves_samples_to_the_mean_style(styled: Trained, runs: Path)
     assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
     plain = styled.gan.sample(styled.generators, latent, label)
     assert torch.equal(plain, images[0])
+
+
+def test_truncated_latents_are_a_cut_normals_of_the_same_rank(runs: Path) -> None:
+    latent = Gaussian(1).draw(200_000, torch.Generator().manual_seed(0))
+    near = Gaussian(1).truncated(latent, 0.5)
+    assert near.abs().max() <= 1.0
+    assert (near[latent[:, 0].argsort(), 0].diff() >= 0).all()
+    # variance of a normal cut at 2: 1 - 2 (2 phi(2)) / (Phi(2) - Phi(-2))
+    share = math.erf(math.sqrt(2))
+    variance = 1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / share
+    assert near.var().item() == pytest.approx(0.25 * variance, rel=0.01)
+    assert torch.equal(Uniform(3, 2.0).truncated(torch.ones(1, 3), 0.25), torch.full((1, 3), 0.25))
+    plain = load_trained(runs / "dcgan", device="cpu")
+    latent, label = plan(plain, 16, 0, None)
+    images = [plain.gan.sample(plain.generators, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    spreads = [image.var(0).mean().item() for image in images]
+    assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
+    space = Space(plain, truncation_psi=0.5)
+    assert torch.allclose(next(space.draw(space.codes(latent, label), label, 16)), images[1], atol=1e-6)
+
+
+def test_truncation_in_z_of_a_model_with_a_mapping_is_that_of_its_grid(styled: Trained) -> None:
+    space = Space(styled, "z", 0.5)
+    latent, label = plan(styled, 4, 0, [3])
+    drawn = next(space.draw(space.codes(latent, label), label, 4))
+    assert torch.allclose(drawn, styled.gan.sample(styled.generators, latent, label, 0.5).clamp(-1, 1), atol=1e-6)
+
+
+def test_standing_statistics_are_those_of_many_samples(runs: Path) -> None:
+    trained, before = load_trained(runs / "dcgan", device="cpu"), load_trained(runs / "dcgan", device="cpu")
+    take_standing_statistics(trained, 3)
+    latent, _ = plan(trained, 3 * 256, 0, None, "standing")
+    first, norm = trained.generators["generator"].layers[:2]  # type: ignore[index,misc]
+    with torch.no_grad():
+        values = first(latent[:, :, None, None])
+    assert torch.allclose(norm.running_mean, values.mean([0, 2, 3]), atol=1e-5)
+    each = torch.stack([part.var([0, 2, 3]) for part in values.split(256)])
+    assert torch.allclose(norm.running_var, each.mean(0), rtol=1e-4)
+    old = before.generators["generator"].layers[1]  # type: ignore[index]
+    assert not torch.allclose(norm.running_mean, old.running_mean, atol=1e-5)
+    assert (norm.training, norm.momentum) == (False, old.momentum)
+    assert torch.equal(norm.weight, old.weight)
 
 
 def test_a_walk_passes_its_latents_and_closes(styled: Trained) -> None:
@@ -172,7 +217,9 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
         ("stylegan2", ["mode=directions", "top=900"], "top=900 is more than this model's 8 directions"),
         ("stylegan2", ["truncation_psi=much"], "truncation_psi='much' must be a number"),
         ("dcgan", ["mode=style_mixing"], "needs a model with a mapping network"),
-        ("dcgan", ["truncation_psi=0.5"], "truncation_psi needs a model with a mapping network"),
+        ("progan", ["truncation_psi=0.5"], "truncation_psi does nothing to a model that scales its latents to one"),
+        ("stylegan2", ["standing_statistics=4"], "standing_statistics= needs a model with batch norm in its generator"),
+        ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 must be a whole number from 0 up"),
         ("dcgan", ["mode=interpolation", "output=walk", "space=w"], "space=w needs a model with a mapping"),
     ],
 )

@@ -36,6 +36,7 @@ def check(config: dict[str, Any]) -> None:
     model = config["model"]
     check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
     check_augment(config)
+    check_conditional(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)
@@ -99,6 +100,21 @@ def check_augment(config: dict[str, Any]) -> None:
             f"augment={chosen(config, 'augment')} changes pictures of a model that draws them;"
             f" model={chosen(config, 'model')} is no such model, leave it at augment=none"
         )
+
+
+def check_conditional(config: dict[str, Any]) -> None:
+    """One switch says what is done with labels; how many classes there are follows from it and the data."""
+    model = config["model"]
+    if "conditional" not in model:
+        return
+    wanted = None if model["conditional"] == "none" else config["dataset"]["provides"].get("classes")
+    if model.get("num_classes") != wanted:
+        raise UserError(
+            f"model.num_classes={model['num_classes']} follows from model.conditional={model['conditional']} and the"
+            " data set; say model.conditional=projection or auxiliary for a model that is told the class"
+        )
+    if model.get("auxiliary_weight", 1.0) < 0:
+        raise UserError(f"model.auxiliary_weight={model['auxiliary_weight']} must not be negative")
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def check_data(config: dict[str, Any]) -> None:
 
 LEAST = {  # values of these keys, wherever they are, below which nothing is trained or all crashes
     "model": {"blocks": 1, "generator_updates": 1, "halvings": 0, "layers": 1, "pool_size": 0, "pretrain_images": 0}
-    | {"width": 1, "pack": 1},
+    | {"width": 1, "pack": 1, "minibatch_kernels": 0},
     "dataset": {"background": 0, "memory_limit_mb": 0, "workers": 1},
 }
 
@@ -67,7 +67,7 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
         config: composed, its interpolations may be unresolved.
         options: gives each group's options with their raw YAML, to name those that would fit.
     """
-    needs = (config["model"].get("requires") or {}).get("fields", [])
+    needs = fields_needed(config["model"])
     has = (config["dataset"].get("provides") or {}).get("fields", [])
     missing = [field for field in needs if field not in has]
     if not missing:
@@ -80,6 +80,8 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
         and ("degradation" in y or not brings_degradation(config["model"]))
     ]
     words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
+    own = (config["model"].get("requires") or {}).get("fields", [])
+    way = "" if missing[0] in own else f" with conditional={config['model'].get('conditional')}"
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
@@ -88,17 +90,23 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
     other = [
         n
         for n, y in siblings.get("model", {}).items()
-        if set((y.get("requires") or {}).get("fields", [])) <= {*has, *fields_of(config["dataset"], y)}
+        if set(fields_needed(y)) <= {*has, *fields_of(config["dataset"], y)}
         and ("degradation" in config["dataset"] or not brings_degradation(y))
     ]
     instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
     raise UserError(
-        f"model={model} needs {words}, and dataset={dataset} has none;"
+        f"model={model}{way} needs {words}, and dataset={dataset} has none;"
         f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
     )
 
 
 WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target": "targets"}
+
+
+def fields_needed(model: dict[str, Any]) -> list[str]:
+    """What a model wants of a batch: as its YAML says, and labels where it is conditional."""
+    own = list((model.get("requires") or {}).get("fields", []))
+    return own if model.get("conditional", "none") == "none" else [*own, "label"]
 
 
 def fields_of(dataset: dict[str, Any], model: dict[str, Any]) -> set[str]:

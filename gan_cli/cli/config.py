@@ -27,6 +27,7 @@ def register_resolvers() -> None:
     """Make the resolvers of the YAML files known; may be called again."""
     resolvers: dict[str, Callable[..., Any]] = {
         "brought": brought,
+        "classes_if": classes_if,
         "critic_norm": critic_norm,
         "half": lambda number: None if number is None else int(number) // 2,
         "times": lambda *numbers: None if None in numbers else math.prod(numbers),
@@ -60,6 +61,11 @@ def critic_norm(own: str, *, _root_: DictConfig) -> str:
     parts = [_root_.get("loss"), *(_root_.get("penalty") or {}).values()]
     demanded = [OmegaConf.select(part, "brings.critic_norm") for part in parts if part is not None]
     return next((norm for norm in demanded if norm is not None), own)
+
+
+def classes_if(conditional: str, *, _root_: DictConfig) -> Any:
+    """The data set's number of classes for a conditional model, else None."""
+    return None if conditional == "none" else OmegaConf.select(_root_, "dataset.provides.classes")
 
 
 def n_critic(own: int, *, _root_: DictConfig) -> int:

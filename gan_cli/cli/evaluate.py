@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import outcome
 from gan_cli.cli.check_metrics import check_choice, check_metrics
-from gan_cli.cli.command import run
+from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.errors import RunError, UserError
@@ -61,10 +61,9 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(SOURCES)
     if len(given) != 1 or (wanted["a"] is None) != (wanted["b"] is None):
         raise UserError(f"{SOURCES}; one of these at a time")
-    for key, least in (("count", 2), ("batch_size", 1), ("seed", 0)):
-        value = wanted[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f"{key}={value!r} must be a whole number from {least} up")
+    check_whole(wanted, ("count",), 2)
+    check_whole(wanted, ("batch_size",), 1)
+    check_whole(wanted, ("seed", "standing_statistics"), 0)
     if wanted["split"] not in (None, "train", "valid", "test", "all"):
         raise UserError(f"split={wanted['split']!r} is unknown; use train, test or all")
     for key in ("ema", "best", "overwrite"):
@@ -88,7 +87,8 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     from gan_cli.log import show_evaluated
     from gan_cli.sample import load_trained
 
-    trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"])
+    standing = wanted["standing_statistics"]
+    trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
     check_metrics(trained.config, wanted["metric"], wanted.get("features"))
     evaluator = evaluator_for(trained.config, wanted, evaluators)
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
@@ -110,7 +110,8 @@ def evaluator_for(config: dict[str, Any], wanted: dict[str, Any], known: dict[st
 
     key = json.dumps(config["dataset"], sort_keys=True)
     if key not in known:
-        how = Plan(wanted["count"], wanted["split"], wanted["seed"], wanted["batch_size"], wanted["ema"])
+        keys = ("count", "split", "seed", "batch_size", "ema", "standing_statistics")
+        how = Plan(**{key: wanted[key] for key in keys})
         device = pick_device(wanted["device"])
         known[key] = Evaluator(
             config, wanted["metric"], wanted.get("features"), how, device, cache_folder(), wanted["trust"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.checkpoint import best_of, newest_summary
-from gan_cli.cli.command import run
+from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.help import export_help
 from gan_cli.errors import UserError
 from gan_cli.targets import make_importable
@@ -30,6 +30,7 @@ def export(wanted: dict[str, Any]) -> None:
     for key in ("ema", "best", "overwrite"):
         if not isinstance(wanted[key], bool):
             raise UserError(f"{key}={wanted[key]!r} must be true or false")
+    check_whole(wanted, ("standing_statistics",), 0)
     make_importable(wanted["trust"])
     where = Path(str(wanted["checkpoint"])).expanduser()
     where = best_of(where) if wanted["best"] else where
@@ -43,7 +44,8 @@ def export(wanted: dict[str, Any]) -> None:
     target = None if wanted["output"] is None else Path(str(wanted["output"])).expanduser()
     if target is not None and target.suffix != ending:
         raise UserError(f"output={str(target)!r} must end with {ending}, for format={wanted['format']}")
-    trained = load_trained(where, wanted["ema"], "cpu", wanted["trust"])
+    standing = wanted["standing_statistics"]
+    trained = load_trained(where, wanted["ema"], "cpu", wanted["trust"], standing_statistics=standing)
     run_folder = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
     target = target or run_folder / f"generator-{trained.images:09d}{ending}"
     if target.exists() and not wanted["overwrite"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import sample_modes
-from gan_cli.cli.command import run
+from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.help import sample_help
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.data.folder import ENDINGS
@@ -15,7 +15,6 @@ from gan_cli.errors import UserError
 from gan_cli.targets import make_importable
 
 FORMATS = ("grid", "png", "npz")
-WHOLE = ("batch_size", "seed")  # whole numbers
 DIRECTIONS = ("a_to_b", "b_to_a")
 
 
@@ -43,7 +42,9 @@ def sample(wanted: dict[str, Any]) -> None:
 
     from gan_cli import sample as sampler
 
-    trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    trained = sampler.load_trained(
+        *(where, wanted["ema"], wanted["device"], wanted["trust"]), standing_statistics=wanted["standing_statistics"]
+    )
     if trained.gan.translates:
         return show(wanted, trained, target)
     count = wanted["count"] or 64
@@ -52,7 +53,7 @@ def sample(wanted: dict[str, Any]) -> None:
     trained.truncation_psi = wanted["truncation_psi"]
     target = target or default_output(trained.path, trained.images, wanted)
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
-    about |= {"truncation_psi": wanted["truncation_psi"]}
+    about |= {key: wanted[key] for key in ("truncation_psi", "standing_statistics")}
     if wanted["format"] == "grid":
         columns = wanted["columns"] or (-(-count // len(labels)) if labels else max(1, round(count**0.5)))
         sampler.write_grid(trained, target, latent, label, columns, wanted["batch_size"])
@@ -108,13 +109,8 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
 
 
 def check(wanted: dict[str, Any]) -> None:
-    for key in (*WHOLE, *(["count"] if wanted["count"] is not None else [])):
-        value, least = wanted[key], 0 if key == "seed" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f"{key}={value!r} must be a whole number from {least} up")
-    columns = wanted["columns"]
-    if columns is not None and (isinstance(columns, bool) or not isinstance(columns, int) or columns < 1):
-        raise UserError(f"columns={columns!r} must be a whole number from 1 up")
+    check_whole(wanted, ("seed", "standing_statistics"), 0)
+    check_whole(wanted, ("batch_size", *(key for key in ("count", "columns") if wanted[key] is not None)), 1)
     sample_modes.check(wanted)
     if wanted["format"] not in FORMATS:
         raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
@@ -128,6 +124,8 @@ def check(wanted: dict[str, Any]) -> None:
         for key in ("count", "columns", "labels"):
             if wanted[key] is not None:
                 raise UserError(f"{key}= is for samples drawn from noise and for grids; with input= leave it out")
+        if wanted["standing_statistics"]:
+            raise UserError("standing_statistics= is for samples drawn from noise; with input= leave it out")
         if wanted["format"] != "grid":
             raise UserError("format= is for samples drawn from noise; with input= each picture is written as a PNG")
     for key in ("ema", "best", "overwrite"):

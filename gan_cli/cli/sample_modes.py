@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gan_cli.cli.command import check_whole
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.errors import UserError
 
@@ -33,9 +34,7 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"truncation_psi={psi!r} must be a number from -2 to 2; 1 is no truncation")
     if wanted["space"] not in (None, "z", "w"):
         raise UserError(f"space={wanted['space']!r} is unknown; use z or w")
-    for key in ("frames", "rows", "steps", "top"):
-        if isinstance(wanted[key], bool) or not isinstance(wanted[key], int) or wanted[key] < 1:
-            raise UserError(f"{key}={wanted[key]!r} must be a whole number from 1 up")
+    check_whole(wanted, ("frames", "rows", "steps", "top"), 1)
     for key, (of, default) in OWN.items():
         if mode != of and wanted[key] != default:
             raise UserError(f"{key}= is for mode={of}")
@@ -68,7 +67,9 @@ def run(wanted: dict[str, Any], where: Path) -> None:
     from gan_cli import sample as sampler
     from gan_cli.modes.space import Space
 
-    trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    trained = sampler.load_trained(
+        *(where, wanted["ema"], wanted["device"], wanted["trust"]), standing_statistics=wanted["standing_statistics"]
+    )
     space = Space(trained, wanted["space"], wanted["truncation_psi"])
     form = {"interpolation": "walk", "project": "folder"}.get(mode, "grid")
     target = target or default_output(trained.path, trained.images, {**wanted, "format": form}, kind=mode)

@@ -50,7 +50,10 @@ def protocol(setting: Setting) -> dict[str, Any]:
         "count": len(reference.rows(setting.split, setting.how.count)),
         "digest": setting.real_digest,
     }
-    return {"real": real, "fake": {"count": setting.how.count, "ema": setting.how.ema}}
+    fake: dict[str, Any] = {"count": setting.how.count, "ema": setting.how.ema}
+    if setting.how.standing_statistics:
+        fake["standing_statistics"] = setting.how.standing_statistics
+    return {"real": real, "fake": fake}
 
 
 def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], Tensor]:

@@ -33,6 +33,7 @@ class Plan:
         seed: of the latents.
         batch_size: pictures at a time.
         ema: whether the averaged weights are scored; goes into the protocol.
+        standing_statistics: passes over which batch norms were measured anew; goes into the protocol where it is not 0.
     """
 
     count: int = 10_000
@@ -40,6 +41,7 @@ class Plan:
     seed: int = 0
     batch_size: int = 100
     ema: bool = True
+    standing_statistics: int = 0
 
 
 class Setting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn.functional import leaky_relu
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Blur, double, halve
+from gan_cli.types import Told
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,14 @@ class GrowingCritic(Grown):
     """Images (N, C, 4 * 2 ** level, ...), label (N,) or None -> logits (N,).
 
     From the image by a 1x1 convolution; for each level two 3x3 convolutions and a halving; at 4x4 the minibatch
-    deviation, a 3x3 convolution and two dense layers. With labels, a projection on the class (Miyato and Koyama 2018).
+    deviation, a 3x3 convolution and two dense layers. With labels, a projection on the class (Miyato and Koyama 2018),
+    or classes told (`Told`).
 
     Args:
         widths: channels by level, coarsest first.
         blur: [1, 2, 1] before each halving convolution, as in StyleGAN.
         group: of the minibatch deviation.
+        conditional: what is done with labels, where there are classes.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class GrowingCritic(Grown):
         blur: bool = False,
         group: int = 4,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__(growth)
         he = math.sqrt(2)
@@ -129,13 +134,15 @@ class GrowingCritic(Grown):
             nn.LeakyReLU(0.2),
         )
         self.answer = EqualizedLinear(widths[0], 1)
-        self.embed = nn.Embedding(num_classes, widths[0]) if num_classes else None
+        told, asked = conditional == "projection", conditional == "auxiliary"
+        self.embed = nn.Embedding(num_classes, widths[0]) if num_classes and told else None
+        self.classes = EqualizedLinear(widths[0], num_classes) if num_classes and asked else None
 
     def parts(self, level: int) -> list[nn.Module]:
-        whole: list[nn.Module] = [self.last, self.answer, *([self.embed] if self.embed else [])]
+        whole: list[nn.Module] = [self.last, self.answer, *(part for part in (self.embed, self.classes) if part)]
         return [*self.from_image[max(level - 1, 0) : level + 1], *self.blocks[:level], *whole]
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         x = leaky_relu(self.from_image[self.level](image), 0.2)
         for level in range(self.level, 0, -1):
             x = self.blocks[level - 1](x)
@@ -143,6 +150,8 @@ class GrowingCritic(Grown):
                 x = torch.lerp(leaky_relu(self.from_image[level - 1](halve(image)), 0.2), x, self.faded)
         x = self.last(x)
         answer = self.answer(x).squeeze(1)
+        if self.classes is not None:
+            return Told(answer, self.classes(x))
         if self.embed is None:
             return answer
         return answer + (self.embed(label) * x).sum(1) / math.sqrt(x.shape[1])

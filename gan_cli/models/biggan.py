@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
+from gan_cli.types import Told
 
 MULTIPLES = {  # of the width, from 4x4 to the finest level
     32: (4, 4, 4, 4),
@@ -99,7 +101,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, a projection."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, projected or `Told`."""
 
     def __init__(
         self,
@@ -108,6 +110,7 @@ class Discriminator(nn.Module):
         width: int = 96,
         attention_at: int = 64,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
         outs = of(CRITIC, resolution, width)
@@ -118,11 +121,15 @@ class Discriminator(nn.Module):
             if down and resolution >> (number + 1) == attention_at:
                 layers.append(SelfAttention(after, wrapped))
         self.blocks, self.answer = nn.Sequential(*layers), wrapped(nn.Linear(outs[-1], 1))
-        self.embed = wrapped(nn.Embedding(num_classes, outs[-1])) if num_classes else None
+        told, asked = conditional == "projection", conditional == "auxiliary"
+        self.embed = wrapped(nn.Embedding(num_classes, outs[-1])) if num_classes and told else None
+        self.classes = wrapped(nn.Linear(outs[-1], num_classes)) if num_classes and asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
+        if self.classes is not None:
+            return Told(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(label) * x).sum(1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_cli.layers.init import dcgan_init
+from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.layers.norm import norm_2d
 
 
@@ -56,6 +57,9 @@ class Discriminator(nn.Module):
 
     The last level is 4x4 and its logit a 4x4 convolution. `norm` is batch as published; a loss or
     penalty that can't have it replaces it (see the model's YAML).
+
+    Args:
+        minibatch_kernels: of minibatch discrimination before the logit, which is a dense layer then; 0: without.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Discriminator(nn.Module):
         base_channels: int = 64,
         max_channels: int = 1024,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
+        minibatch_kernels: int = 0,
     ) -> None:
         super().__init__()
         fine_to_coarse = widths(resolution, base_channels, max_channels)
@@ -78,7 +83,12 @@ class Discriminator(nn.Module):
                 norm_2d(norm, wide),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers += [nn.Conv2d(fine_to_coarse[-1], 1, 4, 1, 0, bias=False)]
+        if minibatch_kernels:
+            seen = fine_to_coarse[-1] * 16
+            layers += [nn.Flatten(), MinibatchDiscrimination(seen, minibatch_kernels)]
+            layers += [nn.Linear(seen + minibatch_kernels, 1, bias=False)]
+        else:
+            layers += [nn.Conv2d(fine_to_coarse[-1], 1, 4, 1, 0, bias=False)]
         self.layers = nn.Sequential(*layers)
         self.apply(dcgan_init)
 

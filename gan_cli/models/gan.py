@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gan_cli.layers.minibatch import MinibatchDiscrimination
+
 
 class Generator(nn.Module):
     """Latent (N, Z) -> images (N, C, R, R) in [-1, 1]: 256 and 512 LeakyReLU(0.2) units, tanh."""
@@ -28,16 +30,21 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R) -> logits (N,): 512 and 256 LeakyReLU(0.2) units."""
+    """Images (N, C, R, R) -> logits (N,): 512 and 256 LeakyReLU(0.2) units.
 
-    def __init__(self, channels: int, resolution: int, width: int = 256) -> None:
+    Args:
+        minibatch_kernels: of minibatch discrimination before the logit; 0: without.
+    """
+
+    def __init__(self, channels: int, resolution: int, width: int = 256, minibatch_kernels: int = 0) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(channels * resolution**2, 2 * width),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Linear(2 * width, width),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Linear(width, 1),
+            *([MinibatchDiscrimination(width, minibatch_kernels)] if minibatch_kernels else []),
+            nn.Linear(width + minibatch_kernels, 1),
         )
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:

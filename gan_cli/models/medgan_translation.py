@@ -35,7 +35,7 @@ class MedGAN(Translator):
         generator_updates: of the generator for each of the critic's, each but the first on a fresh batch.
     """
 
-    conditional = True
+    sees_source = True
     critic_features = True
 
     def __init__(

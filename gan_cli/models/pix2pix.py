@@ -23,7 +23,7 @@ class Pix2Pix(Translator):
     The only noise is the U-Net's dropout, which stays on when translating.
     """
 
-    conditional = True
+    sees_source = True
 
     def __init__(
         self,

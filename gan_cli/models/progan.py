@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +105,7 @@ class Discriminator(GrowingCritic):
         channel_max: int = 512,
         group: int = 4,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         wide = widths(growth.resolution, channel_base, channel_max)
-        super().__init__(growth, channels, wide, group=group, num_classes=num_classes)
+        super().__init__(growth, channels, wide, False, group, num_classes, conditional)

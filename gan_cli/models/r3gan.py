@@ -8,12 +8,14 @@ of 768 channels); 22,429,824 and 22,381,440 at 64 px without labels.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, one_hot
 
 from gan_cli.layers.resample import Downsample, Upsample
+from gan_cli.types import Told
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
 TAPS = (1, 2, 1)
@@ -67,7 +69,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): the generator's mirror; with labels, a projection."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), the mirrored generator; with labels, projected or `Told`."""
 
     def __init__(
         self,
@@ -79,11 +81,13 @@ class Discriminator(nn.Module):
         group: int = 16,
         num_classes: int | None = None,
         embedding: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
         widths = widths_of(resolution, width, full_until)
         self.num_classes = num_classes
-        size = (embedding or widths[0]) if num_classes else 1
+        told, asked = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
+        size = (embedding or widths[0]) if told else 1
         fine_to_coarse, total = list(widths)[::-1], blocks * len(widths)
         self.from_image = Project(channels, fine_to_coarse[0])
         stages: list[nn.Module] = []
@@ -96,11 +100,14 @@ class Discriminator(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.basis = nn.Parameter(torch.randn(widths[0], 1, 4, 4) / 4)  # a dot product over 4x4 pixels
         self.end = plain_linear(widths[0], size)
-        self.embed = plain_linear(num_classes, size, gain=math.sqrt(num_classes / size)) if num_classes else None
+        self.embed = plain_linear(num_classes or 0, size, math.sqrt((num_classes or 0) / size)) if told else None
+        self.classes = plain_linear(widths[0], num_classes or 0) if asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         seen = conv2d(self.stages(self.from_image(image)), self.basis, groups=len(self.basis))
         answer = self.end(seen.flatten(1))
+        if self.classes is not None:
+            return Told(answer.squeeze(1), self.classes(seen.flatten(1)))
         if self.embed is None:
             return answer.squeeze(1)
         assert label is not None

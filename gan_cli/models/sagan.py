@@ -7,12 +7,14 @@ the finest level; attention stays at `attention_at`.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
+from gan_cli.types import Told
 
 
 def widths(resolution: int, width: int) -> dict[int, int]:
@@ -71,7 +73,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, a projection."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, projected or `Told`."""
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Discriminator(nn.Module):
         width: int = 64,
         attention_at: int = 32,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
         wide, self.num_classes = widths(resolution, width), num_classes
@@ -91,11 +94,15 @@ class Discriminator(nn.Module):
             if side // 2 == attention_at:
                 layers.append(SelfAttention(before, wrapped))
         self.blocks, self.answer = nn.Sequential(*layers), wrapped(nn.Linear(before, 1))
-        self.embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes else None
+        told, asked = conditional == "projection", conditional == "auxiliary"
+        self.embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes and told else None
+        self.classes = wrapped(nn.Linear(before, num_classes)) if num_classes and asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
+        if self.classes is not None:
+            return Told(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectral, xavier_init
+from gan_cli.types import Told
 
 
 def widths(resolution: int, width: int) -> list[int]:
@@ -53,6 +54,7 @@ class Discriminator(nn.Module):
 
     Args:
         norm: "spectral" as published, or "none".
+        conditional: where there are classes: labels projected, or classes told (`Told`) by an auxiliary classifier.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Discriminator(nn.Module):
         width: int = 128,
         num_classes: int | None = None,
         norm: Literal["spectral", "none"] = "spectral",
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
         fine_to_coarse = widths(resolution, width * 2)[::-1]
@@ -76,7 +79,9 @@ class Discriminator(nn.Module):
             )
         )
         self.answer = nn.Linear(outs[-1], 1)
-        self.embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes else None
+        told, asked = conditional == "projection", conditional == "auxiliary"
+        self.embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes and told else None
+        self.classes = nn.Linear(outs[-1], num_classes) if num_classes and asked else None
         self.num_classes = num_classes
         xavier_init(self)
         if norm == "spectral":
@@ -84,9 +89,11 @@ class Discriminator(nn.Module):
                 if isinstance(layer, (nn.Conv2d, nn.Linear)):
                     spectral(layer)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
+        if self.classes is not None:
+            return Told(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +50,14 @@ class StyleGAN(StyleGame, GrowingGame):
         batch_sizes: Mapping[int, int] | None = None,
         rates: Mapping[int, float] | None = None,
         mixing: float = 0.9,
+        conditional: Literal["none", "projection", "auxiliary"] = "none",
+        auxiliary_weight: float = 1.0,
     ) -> None:
-        GAN.__init__(self, generator, discriminator, latent, loss, penalties, augment, num_classes)
+        GAN.__init__(
+            *(self, generator, discriminator, latent, loss, penalties, augment, num_classes),
+            conditional=conditional,
+            auxiliary_weight=auxiliary_weight,
+        )
         self.mixing = mixing
         self.grow(growth, batch_sizes, rates)
 
@@ -166,6 +173,7 @@ class Discriminator(GrowingCritic):
         channel_max: int = 512,
         group: int = 4,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         wide = widths(growth.resolution, channel_base, channel_max)
-        super().__init__(growth, channels, wide, blur=True, group=group, num_classes=num_classes)
+        super().__init__(growth, channels, wide, True, group, num_classes, conditional)

@@ -18,6 +18,7 @@ from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Downsample, Filter, Upsample
 from gan_cli.layers.style import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
+from gan_cli.types import Told
 
 
 def widths(resolution: int, base: int, most: int) -> dict[int, int]:
@@ -140,11 +141,12 @@ class DownBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,); with labels, a projection on a mapped class.
+    """Images (N, C, R, R), label (N,) or None -> logits (N,); with labels, a projection on a mapped class, or `Told`.
 
     Args:
         kind: "resnet" as published, "plain" for CIFAR-10.
         group: of the minibatch deviation; 0: without.
+        conditional: where there are classes: labels projected as published, or told by an auxiliary classifier.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class Discriminator(nn.Module):
         channel_max: int = 512,
         group: int = 4,
         num_classes: int | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
         wide = widths(resolution, channel_base, channel_max)
@@ -166,13 +169,17 @@ class Discriminator(nn.Module):
         self.deviation = MinibatchStddev(group) if group else nn.Identity()
         self.last = EqualizedConv2d(wide[4] + bool(group), wide[4], 3)
         self.dense = EqualizedLinear(wide[4] * 16, wide[4])
-        self.answer = EqualizedLinear(wide[4], wide[4] if num_classes else 1)
-        self.label = MappingNetwork(0, wide[4], 8, num_classes) if num_classes else None
+        told, asked = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
+        self.answer = EqualizedLinear(wide[4], wide[4] if told else 1)
+        self.label = MappingNetwork(0, wide[4], 8, num_classes) if told else None
+        self.classes = EqualizedLinear(wide[4], num_classes or 0) if asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
         x = self.deviation(self.blocks(activate(self.from_image(image))))
         x = activate(self.dense(activate(self.last(x)).flatten(1)))
         answer = self.answer(x)
+        if self.classes is not None:
+            return Told(answer.squeeze(1), self.classes(x))
         if self.label is None:
             return answer.squeeze(1)
         return (answer * self.label(None, label)).sum(1) / math.sqrt(answer.shape[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gan_cli.layers.init import orthogonal_init
+from gan_cli.layers.minibatch import MinibatchDiscrimination
 
 
 def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -30,11 +31,19 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Points (N, D) -> logits (N,)."""
+    """Points (N, D) -> logits (N,).
 
-    def __init__(self, dimensions: int = 2, width: int = 128) -> None:
+    Args:
+        minibatch_kernels: of minibatch discrimination before the logit; 0: without.
+    """
+
+    def __init__(self, dimensions: int = 2, width: int = 128, minibatch_kernels: int = 0) -> None:
         super().__init__()
         self.layers = perceptron(dimensions, width, 1)
+        if minibatch_kernels:
+            self.layers[-1] = nn.Linear(width + minibatch_kernels, 1)
+            orthogonal_init(self.layers[-1], 1.4)
+            self.layers.insert(len(self.layers) - 1, MinibatchDiscrimination(width, minibatch_kernels))
 
     def forward(self, points: Tensor, label: Tensor | None = None) -> Tensor:
         return self.layers(points).squeeze(1)

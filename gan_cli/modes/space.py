@@ -23,25 +23,25 @@ class Space:
     """Codes (N, S) of samples: w where the generator has a mapping (unless `name` is "z"), else z.
 
     Raises:
-        UserError: a model without latents, w or a truncation asked of one without a mapping.
+        UserError: a model without latents, w asked of one without a mapping, or a truncation that does nothing.
     """
 
     def __init__(self, trained: Trained, name: str | None = None, truncation_psi: float = 1.0) -> None:
         if trained.gan.latent is None:
             raise UserError("this model is given pictures and draws nothing from latents; say input=FOLDER_OR_IMAGE")
-        if (name == "w" or truncation_psi != 1) and not has_styles(trained):
-            key = "space=w" if name == "w" else "truncation_psi"
-            raise UserError(f"{key} needs a model with a mapping network, as stylegan and stylegan2")
+        if name == "w" and not has_styles(trained):
+            raise UserError("space=w needs a model with a mapping network, as stylegan and stylegan2")
         self.trained, self.truncation_psi = trained, truncation_psi
         self.name = name or ("w" if has_styles(trained) else "z")
         self.generator: Any = trained.generators["generator"]
 
     @torch.no_grad()
     def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """(N, Z) -> (N, S) on the model's device; truncated in w."""
+        """(N, Z) -> (N, S) on the model's device; truncated, where there is a mapping in w alone."""
         latent = latent.to(self.trained.device)
         if self.name == "z":
-            return latent
+            near = self.truncation_psi != 1 and not has_styles(self.trained)
+            return self.trained.gan.truncated(latent, self.truncation_psi) if near else latent
         mapping = self.generator.mapping
         return mapping.truncated(mapping(latent, self.there(label)), self.truncation_psi)
 
@@ -54,6 +54,8 @@ class Space:
         """Samples with their graph, (N, C, R, R), of codes (N, S) or, in w, of styles for each layer (N, L, S)."""
         if self.name == "w":
             return self.generator.synthesis(codes)
+        if self.truncation_psi != 1 and has_styles(self.trained):
+            return self.generator(codes, self.there(label), self.truncation_psi)
         return self.generator(codes, self.there(label))
 
     @torch.no_grad()
