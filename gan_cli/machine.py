@@ -1,4 +1,4 @@
-"""The machine that a run is on: device, threads, signals, versions."""
+"""The machine that a run is on: device, threads, signals, versions, a progress bar on its terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -137,3 +138,10 @@ def shown(folder: Path) -> str:
         return str(folder.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(folder)
+
+
+def bar(items: Any, total: int, unit: str) -> Any:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit=f" {unit}", disable=None, leave=False)

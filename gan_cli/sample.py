@@ -17,7 +17,7 @@ from gan_cli.build import build_game, build_medium
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN
-from gan_cli.machine import pick_device
+from gan_cli.machine import bar, pick_device
 from gan_cli.randomness import generator_for, seed_everything
 from gan_cli.run_folder import write_atomically
 
@@ -116,7 +116,8 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
         return None
     if trained.gan.num_classes is None:
         raise UserError(
-            "labels= needs a conditional model, and this one was trained without labels (cgan and cdcgan have them)"
+            "labels= needs a conditional model, and this one was trained without labels"
+            " (cgan, cdcgan and biggan have them, others with model.conditional=projection)"
         )
     numbers = []
     for label in wanted:
@@ -167,10 +168,12 @@ def write_files(
     """One file for each sample, and `latents.npz` with what made them."""
     folder.mkdir(parents=True, exist_ok=True)
     number, digits = 0, max(6, len(str(len(latent) - 1)))
-    for batch in draw(trained, latent, label, batch_size):
-        for sample in batch:
-            trained.medium.save(sample, folder / f"{number:0{digits}d}{trained.medium.ending}")
-            number += 1
+    with bar(None, len(latent), "samples") as counter:
+        for batch in draw(trained, latent, label, batch_size):
+            for sample in batch:
+                trained.medium.save(sample, folder / f"{number:0{digits}d}{trained.medium.ending}")
+                number += 1
+            counter.update(len(batch))
     write_npz(folder / "latents.npz", {"latents": latent, "labels": label}, about)
 
 
@@ -178,7 +181,12 @@ def write_array(
     trained: Trained, path: Path, latent: Tensor, label: Tensor | None, batch_size: int, about: dict
 ) -> None:
     """`samples`, `latents` and, for a conditional model, `labels` in one .npz file."""
-    samples = torch.cat([trained.medium.array(batch) for batch in draw(trained, latent, label, batch_size)])
+    parts = []
+    with bar(None, len(latent), "samples") as counter:
+        for batch in draw(trained, latent, label, batch_size):
+            parts.append(trained.medium.array(batch))
+            counter.update(len(batch))
+    samples = torch.cat(parts)
     write_npz(path, {"samples": samples, "latents": latent, "labels": label}, about)
 
 

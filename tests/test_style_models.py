@@ -22,10 +22,12 @@ from gan_cli.layers.minibatch import MinibatchDiscrimination, MinibatchStddev
 from gan_cli.layers.resample import Blur, Downsample, Upsample
 from gan_cli.layers.residual import ConditionalNorm, SelfAttention, spectral
 from gan_cli.layers.style import LayerNoise, MappingNetwork, ModulatedConv2d, mixed
+from gan_cli.log import Meter
 from gan_cli.models import biggan, progan, r3gan, sagan, sngan, stylegan, stylegan2
 from gan_cli.schedule import Course, Schedule
 from gan_cli.train import train
-from gan_cli.types import Noise, Span
+from gan_cli.types import Batch, Noise, Span, State
+from gan_cli.update import Updater
 
 
 def count(network: nn.Module) -> int:
@@ -470,3 +472,44 @@ def test_path_length_against_finite_differences(tmp_path: Path) -> None:
     expected = torch.stack(lengths)
     assert penalty.mean.item() == pytest.approx(0.01 * expected.mean().item(), rel=1e-4)
     assert torch.allclose(term, 2.0 * (expected - penalty.mean).square(), rtol=1e-3)
+
+
+def test_a_run_with_lazy_path_length_resumes_exactly(tmp_path: Path) -> None:
+    """Cut between two of its steps: the running mean, the optimizer that two phases share, when it is due."""
+    more = ["penalty.path_length.every=3", "penalty.r1.every=4", "trainer.device=cpu"]
+    config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, *more)
+
+    def until(images: int) -> dict[str, Any]:
+        return {**config, "trainer": {**config["trainer"], "total_images": images}}
+
+    train(until(88), tmp_path / "whole")
+    train(until(40), tmp_path / "cut")
+    train(until(88), tmp_path / "cut")
+    whole, cut = (load(tmp_path / name, print)[1] for name in ("whole", "cut"))
+    assert whole["gan"]["penalties.path_length.mean"] > 0
+    assert whole["progress"] == cut["progress"]
+    for part in ("gan", "ema", "optimizers"):
+        flat = torch.utils._pytree.tree_leaves(whole[part]), torch.utils._pytree.tree_leaves(cut[part])
+        same = (torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(*flat, strict=True))
+        assert all(same), part
+
+
+def test_a_lazy_step_is_worth_as_many_eager_ones() -> None:
+    """R1's gradient on a batch: k times, in a step of its own, what the eager term adds to each step."""
+
+    def gradients(*more: str, phase: str) -> list[torch.Tensor]:
+        config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, "model.discriminator.group=0", *more)
+        gan = build_game(config)
+        phases = gan.plan = gan.phases(optimizer_factory(config))
+        update = Updater(gan, torch.device("cpu"), 1, "float32", Meter(torch.device("cpu")))
+        image = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+        update(next(p for p in phases if p.name == phase), Batch({"image": image}, 0, 8), State())
+        return [parameter.grad.clone() for parameter in gan.discriminator.parameters() if parameter.grad is not None]
+
+    weight = "penalty.r1.weight=30"
+    lazy = gradients("penalty=[r1]", weight, "penalty.r1.every=16", phase="discriminator_r1")
+    eager = gradients("penalty=[r1]", weight, "penalty.r1.every=1", phase="discriminator")
+    plain = gradients("penalty=[]", phase="discriminator")
+    for k_times, both, alone in zip(lazy, eager, plain, strict=True):
+        assert torch.allclose(k_times, 16 * (both - alone), rtol=1e-3, atol=1e-4)
+    assert sum(gradient.square().sum() for gradient in lazy).sqrt() > 1

@@ -15,6 +15,9 @@ Examples:
   gan-train model=pix2pix dataset=pairs dataset.root=DIR    from pairs: A/ and B/ with equal names
   gan-train model=cyclegan dataset=unpaired dataset.root=DIR loss=lsgan
   gan-train model=srgan dataset=degraded dataset.root=DIR model.scale=4
+  gan-train model=r3gan model.conditional=projection        a modern default, told the class
+  gan-train model=stylegan2 augment=ada dataset=image_folder dataset.root=DIR    few pictures
+  gan-train model=stylegan2 dry_run=true                    memory and time that it would take
   gan-train -m model=gan,dcgan loss=nonsaturating,hinge,wgan_gp seed=0,1 trainer.total_images=20_000
   gan-train -m hydra/sweeper=optuna hydra.sweeper.score=fid_classifier metric=[fid] features=classifier loss=wgan,hinge
   gan-train resume=outputs/RUN                              go on exactly where it stopped
@@ -32,7 +35,7 @@ Examples:
   gan-sample checkpoint=outputs/RUN labels=[0,1,2] count=30            rows by class, for a conditional model
   gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
   gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files
-  gan-sample checkpoint=outputs/RUN truncation_psi=0.7                 better and less varied, for style models
+  gan-sample checkpoint=outputs/RUN truncation_psi=0.7                 better and less varied
   gan-sample checkpoint=outputs/RUN mode=interpolation frames=240 output=walk.mp4
   gan-sample checkpoint=outputs/RUN mode=style_mixing rows=5 columns=8
   gan-sample checkpoint=outputs/RUN mode=project input=IMAGE steps=500 the latent behind a picture

@@ -105,6 +105,7 @@ def plan(wanted: dict[str, Any], space: Any, count: int) -> tuple[Any, Any]:
 
 def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
     """A closed walk past `count` latents."""
+    from gan_cli.machine import bar
     from gan_cli.modes.interpolation import walk, write_frames
 
     latent, label = plan(wanted, space, wanted["count"] or 8)
@@ -141,6 +142,7 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     import torch
 
     from gan_cli.data.medium import write_png
+    from gan_cli.machine import bar
     from gan_cli.modes.project import project as search
     from gan_cli.run_folder import write_atomically
     from gan_cli.sample import write_npz
@@ -159,10 +161,3 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     write_atomically(target / "distance.csv", ("\n".join(lines) + "\n").encode())
     write_atomically(target / "about.json", json.dumps({**about, "distance": found.curve[-1]}).encode())
     print(f"distance {found.curve[0]:.4g} at the start, {found.curve[-1]:.4g} at the end")
-
-
-def bar(items: Any, total: int, unit: str) -> Any:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, unit=f" {unit}", disable=None, leave=False)

@@ -69,7 +69,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,), the mirrored generator; with labels, projected or `Told`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), a mirrored generator; labels projected or `Told`."""
 
     def __init__(
         self,
