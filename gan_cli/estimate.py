@@ -15,9 +15,10 @@ import torch
 from gan_cli.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
 from gan_cli.data.order import Batches
 from gan_cli.ema import EMA
-from gan_cli.gan import GAN, Phase
+from gan_cli.gan import GAN
 from gan_cli.log import Meter
 from gan_cli.machine import device_name, pick_device, thread_count
+from gan_cli.phase import Phase
 from gan_cli.preview import given
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.types import Batch, State

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.optim import Optimizer
 
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.growing import Growth, shrunk
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.phase import Phase
 from gan_cli.schedule import Course
 
 

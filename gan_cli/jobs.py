@@ -19,8 +19,9 @@ from gan_cli import checkpoint, distributed
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
-from gan_cli.gan import GAN, Phase
+from gan_cli.gan import GAN
 from gan_cli.log import Console, Curves, Meter
+from gan_cli.phase import Phase
 from gan_cli.preview import columns_of
 from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import update_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gan_cli.gan import Phase
+from gan_cli.phase import Phase
 
 
 def lazy_phases(phases: list[Phase]) -> list[Phase]:

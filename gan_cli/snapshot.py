@@ -9,8 +9,9 @@ from gan_cli import checkpoint
 from gan_cli.data.order import Data
 from gan_cli.ema import EMA
 from gan_cli.errors import UserError
-from gan_cli.gan import GAN, Phase
+from gan_cli.gan import GAN
 from gan_cli.log import Console, Meter
+from gan_cli.phase import Phase
 from gan_cli.types import State
 from gan_cli.update import Updater
 

@@ -8,12 +8,13 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.style import mixed, spread
 from gan_cli.lazy import lazy_phases
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.phase import Phase
 from gan_cli.schedule import Course
 
 

@@ -23,11 +23,12 @@ from gan_cli.errors import Interrupted, RunError
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.job import Measure
 from gan_cli.evaluation.setting import Plan
-from gan_cli.gan import GAN, Phase
+from gan_cli.gan import GAN
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.losses.perceptual import Features
 from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
+from gan_cli.phase import Phase
 from gan_cli.preview import given
 from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.metrics.pictures import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.phase import Phase
 from gan_cli.schedule import Course
 from gan_cli.types import Match, Told
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from gan_cli import distributed
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.log import Meter
+from gan_cli.phase import Phase
 from gan_cli.types import Batch, Noise, State
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

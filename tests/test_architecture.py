@@ -31,7 +31,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "scoring",
     ),
     2: ("losses", "penalties", "metrics"),
-    3: ("gan", "translation", "lazy", "style", "growing", "unrolled"),
+    3: ("gan", "phase", "translation", "lazy", "style", "growing", "unrolled"),
     4: ("models", "update", "build", "snapshot"),
     5: (
         "train",

@@ -13,7 +13,7 @@ from conftest import QUICK, TINY, compose_checked
 from torch import Tensor, nn
 
 from gan_cli.checkpoint import load
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.losses.adversarial import LeastSquares
 from gan_cli.losses.reconstruction import feature_l1, l1, style
@@ -22,6 +22,7 @@ from gan_cli.models.inpainting import Inpainting, cut, hole_corner
 from gan_cli.models.medgan_translation import MedGAN
 from gan_cli.models.pix2pix import Pix2Pix
 from gan_cli.models.srgan import SRGAN
+from gan_cli.phase import Phase
 from gan_cli.train import train
 from gan_cli.types import Batch, Noise
 

@@ -14,13 +14,14 @@ from gan_cli.data.order import Batches
 from gan_cli.data.toy import Gaussians
 from gan_cli.ema import EMA
 from gan_cli.errors import RunError
-from gan_cli.gan import GAN, Phase, Turn
+from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.log import Meter
 from gan_cli.losses.adversarial import AdversarialLoss, Hinge, NonSaturating, Wasserstein
 from gan_cli.machine import StopSignals
 from gan_cli.models import cdcgan, dcgan, gan_maxout, toy
 from gan_cli.penalties.gradient import DRAGAN, R1, R2, GradientPenalty, Penalty
+from gan_cli.phase import Phase
 from gan_cli.schedule import Course, Schedule
 from gan_cli.train import Session, loop
 from gan_cli.types import Batch, Match, State
