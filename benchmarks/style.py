@@ -35,7 +35,7 @@ FAST = ["experiment=ring", "optimizer.learning_rate=2e-3", "trainer.total_images
 RING = {"plain": [], "unrolled": ["loss.unroll_steps=5"], "packed": ["model.pack=2"]}
 MOST_PLAIN = 6  # modes, median of the seeds: else there is nothing to mend
 FEW = 500  # pictures on which ADA has to act; on 50,000 it has not to
-ADA = ["experiment=stylegan2_fashion", "augment=ada", "augment.ada_images=20_000", "trainer.total_images=60_000"]
+ADA = ["experiment=stylegan2_fashion", "augment=ada", "augment.ada_images=20_000", "trainer.total_images=40_000"]
 SWAPS = 500  # pairs of samples whose styles are swapped
 
 

@@ -104,6 +104,9 @@ def best_of(run: Path) -> Path:
     return path
 
 
+STAGES = (".start", ".fade_images", ".stable_images")  # of a growing model: when which level comes
+
+
 def model_facts(config: dict[str, Any]) -> dict[str, Any]:
     """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
 
@@ -114,7 +117,7 @@ def model_facts(config: dict[str, Any]) -> dict[str, Any]:
         for key, value in config["model"].items()
         if key == "_target_" or (isinstance(value, dict) and "_target_" in value and key not in NOT_NETWORKS)
     }
-    return flat({"model": networks})
+    return {key: value for key, value in flat({"model": networks}).items() if not key.endswith(STAGES)}
 
 
 def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:

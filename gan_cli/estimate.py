@@ -71,9 +71,13 @@ class Rehearsal:
         self.state = State(seed=config["seed"])
         self.meter = Meter(device)
         self.update = Updater(self.gan, device, settings.accumulate, settings.precision, self.meter)
-        self.batches = Batches(data, settings.batch_size, self.state.seed, device)
+        self.batches = Batches(data, self.share(None), self.state.seed, device)
         self.medium = build_medium(config, trust)
         self.examples = given(self.gan, config, settings.preview_samples, self.state.seed, device, trust)
+
+    def share(self, batch_size: int | None) -> int:
+        """How much of a batch one process takes."""
+        return (batch_size or self.settings.batch_size) // self.settings.processes
 
     def take(self, phases: list[Phase], due: bool) -> None:
         """One step of the loop; penalties that come rarely are taken as due, or as not."""
@@ -82,7 +86,7 @@ class Rehearsal:
         for number, phase in enumerate(phases):
             for repetition in range(phase.repeat):
                 if batch is None or repetition:
-                    batch = self.batches.next(self.state, phase.batch_size)
+                    batch = self.batches.next(self.state, self.share(phase.batch_size))
                 self.state.updates[phase.name] = 0 if due else 1
                 last = repetition == phase.repeat - 1
                 self.update(phase, batch, self.state, keep=last and keeps_graph(self.gan, phases, number))
@@ -108,7 +112,7 @@ class Rehearsal:
 
     def lazy_seconds(self, phase: Phase) -> float:
         """The time of a phase that comes on every k-th step, on a batch that is there."""
-        batch: Batch = self.batches.at(self.state.images, phase.batch_size or self.settings.batch_size)
+        batch: Batch = self.batches.at(self.state.images, self.share(phase.batch_size))
         taken: list[float] = []
         for number in range(2 + LEAST_STEPS):
             begun = time.perf_counter()

@@ -169,7 +169,7 @@ def to_safetensors(
     weights = {name: value.contiguous().clone() for name, value in generator.state_dict().items()}
     about = {"model": json.dumps(trained.config["model"]), "images": str(trained.images), "network": which}
     save_file(weights, str(path), about)
-    fresh = build_game(trained.config)
+    fresh = build_game(trained.config, trained.trust)
     fresh.set_progress(trained.images)
     network = fresh.generators[which].eval()
     network.load_state_dict(load_file(str(path)))

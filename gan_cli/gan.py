@@ -140,7 +140,7 @@ class GAN(nn.Module):
         side = self.loss.discriminator if turn.player == "discriminator" else self.loss.generator
         if turn.player == "discriminator" and callable(told := getattr(self.augment, "observe", None)):
             for match in turn.matches:
-                told(match.real_logits.detach(), len(turn.batch))
+                told(match.real_logits.detach(), len(turn.batch), turn.batch.total)
         terms = {f"adversarial{match.suffix}": side(match) for match in turn.matches}
         for match in turn.matches:
             terms.update(self.class_terms(match, turn.player))
@@ -197,10 +197,14 @@ class GAN(nn.Module):
         """
         generator = generators["generator"]
         if truncation_psi == 1:
-            return generator(latent, label)
+            return self.finished(generator(latent, label))
         if hasattr(generator, "mapping"):
-            return generator(latent, label, truncation_psi)
-        return generator(self.truncated(latent, truncation_psi), label)
+            return self.finished(generator(latent, label, truncation_psi))
+        return self.finished(generator(self.truncated(latent, truncation_psi), label))
+
+    def finished(self, made: Tensor) -> Tensor:
+        """What a generator has made, (N, ...), as a sample is shown and scored."""
+        return made
 
     def truncated(self, latent: Tensor, psi: float) -> Tensor:
         """Latents (N, Z) nearer to the middle of their distribution; for generators without a mapping to do it in w.

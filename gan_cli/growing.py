@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.optim import Optimizer
@@ -85,11 +84,7 @@ class GrowingGame(GAN):
     def real(self, turn: Turn) -> Tensor:
         return shrunk(turn.batch.real, self.level, self.faded)
 
-    @torch.no_grad()
-    def sample(
-        self, generators: Mapping[str, nn.Module], latent: Tensor, label: Tensor | None, truncation_psi: float = 1.0
-    ) -> Tensor:
-        made = super().sample(generators, latent, label, truncation_psi)
+    def finished(self, made: Tensor) -> Tensor:
         return interpolate(made, size=self.growth.resolution, mode="nearest")
 
 

@@ -35,6 +35,7 @@ class Trained:
     images: int
     device: torch.device
     truncation_psi: float = 1.0
+    trust: tuple[str, ...] = ()  # packages whose classes its config may use
 
 
 STANDING_BATCH = 256  # samples in each pass of `take_standing_statistics`
@@ -47,6 +48,7 @@ def load_trained(
     trust: Sequence[str] = (),
     warn: Any = print,
     standing_statistics: int = 0,
+    truncation_psi: float = 1.0,
 ) -> Trained:
     """The newest valid checkpoint of a run, or a given one, built through the allow-list.
 
@@ -56,6 +58,7 @@ def load_trained(
         device: "auto", "cpu", "cuda", "mps".
         trust: packages whose classes the checkpoint's config may use.
         standing_statistics: passes over which the batch norms of the generators are measured anew; 0: as trained.
+        truncation_psi: of the samples, and of those that are measured so.
 
     Raises:
         UserError: no valid checkpoint, or one whose config names a class that is not allowed; standing statistics of a
@@ -72,7 +75,8 @@ def load_trained(
         for name, network in generators.items():
             network.load_state_dict(content["ema"][name])
     medium, names = build_medium(config, trust), list(content["data"]["class_names"])
-    trained = Trained(gan, generators, medium, config, names, path, content["progress"]["images"], on)
+    images = content["progress"]["images"]
+    trained = Trained(gan, generators, medium, config, names, path, images, on, truncation_psi, tuple(trust))
     if standing_statistics:
         take_standing_statistics(trained, standing_statistics)
     return trained
@@ -99,6 +103,8 @@ def take_standing_statistics(trained: Trained, passes: int) -> None:
         norm.momentum = None  # a plain mean over all passes
         norm.train()
     latent, label = plan(trained, passes * STANDING_BATCH, 0, None, "standing")
+    if label is not None:  # each pass a mixture of classes
+        label = label[torch.randperm(len(label), generator=generator_for("cpu", "standing"))]
     for _ in draw(trained, latent, label, STANDING_BATCH):
         pass
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -94,7 +94,10 @@ def sum_of(gan: Any, phase: Any, matches: list[Match]) -> Tensor:
     terms += [term.mean() for match in matches for term in gan.class_terms(match, "discriminator").values()]
     for penalty in phase.penalties.values():
         for match in matches:
-            own = Match(match.critic, match.real, match.fake, match.noise, match.suffix, penalty.differentiates, True)
+            own = Match(match.critic, match.real, match.fake, match.noise, match.suffix, frozenset(), True)
+            if "real" in penalty.differentiates:
+                own.real = match.real.detach().requires_grad_()
+            # the fakes stay attached: how they move the penalty is part of the generator's gradient
             terms.append(penalty.of(own).mean())
     return torch.stack(terms).sum()
 

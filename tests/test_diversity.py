@@ -10,7 +10,9 @@ import pytest
 import torch
 from conftest import QUICK, TINY, compose_checked
 from torch import Tensor, nn
+from torch.nn.functional import affine_grid
 
+import gan_cli.augment.ada as ada_module
 from gan_cli.augment.ada import Ada, Sampled
 from gan_cli.augment.diffaugment import DiffAugment
 from gan_cli.build import build_game, optimizer_factory
@@ -21,9 +23,10 @@ from gan_cli.latent import Gaussian
 from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.log import Meter
 from gan_cli.losses.adversarial import AdversarialLoss, Minimax, NonSaturating
+from gan_cli.penalties.gradient import R1, R2, GradientPenalty
 from gan_cli.schedule import Course
 from gan_cli.train import train
-from gan_cli.types import Batch, Noise, State
+from gan_cli.types import Batch, Match, Noise, State
 from gan_cli.unrolled import unrolled
 from gan_cli.update import Updater
 
@@ -79,6 +82,35 @@ def match_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Any:
         real_logits, fake_logits = critic(real), critic(fake)
 
     return Plain
+
+
+@pytest.mark.parametrize("kind", [R1, R2, GradientPenalty])
+def test_an_unrolled_critics_penalties_are_part_of_the_gradient(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Match, "answer", lambda self, samples: self.critic(samples))  # in double, as all here
+    draw = Noise.uniform
+    monkeypatch.setattr(Noise, "uniform", lambda self, *key: draw(self, *key).double())
+    gan, (critics, _), batch = small_game(NonSaturating(unroll_steps=3), lambda p: torch.optim.SGD(p, lr=0.02))
+    critics.penalties["term"] = penalty = kind(weight=10.0)
+    latent = torch.randn(6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+
+    def value(scale: Tensor) -> Tensor:
+        noise = Noise(torch.device("cpu"), batch, 0)
+        match = Match(lambda x: gan.discriminator(x), batch.real, scale * latent[:, :1], noise)
+        (ahead,) = unrolled(gan, critics, [match], 3)
+        return gan.loss.generator(ahead).mean()
+
+    def at(place: float) -> Tensor:
+        return torch.tensor(place, dtype=torch.double, requires_grad=True)
+
+    slopes = {}
+    for weight in (10.0, 0.0):
+        penalty.weight = weight
+        scale = at(0.7)
+        (slope,) = torch.autograd.grad(value(scale), scale)
+        sides = [value(at(0.7 + step)).item() for step in (1e-5, -1e-5)]
+        assert slope.item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4)
+        slopes[weight] = slope.item()
+    assert abs(slopes[10.0] - slopes[0.0]) > 1e-3, "the penalty changes where the critic gets to"
 
 
 @pytest.mark.parametrize("steps", [1, 5])
@@ -258,21 +290,80 @@ def test_cutout_and_shift_by_hand() -> None:
 
 def test_p_follows_the_signs_of_the_answers_to_reals() -> None:
     ada = Ada(ada_images=1000, interval=4)
-    for _ in range(3):
-        ada.observe(torch.ones(50), 50)
+    for _ in range(4):
+        ada.observe(torch.ones(50), 50, 50)
     assert ada.p.item() == 0, "not yet"
-    ada.observe(torch.ones(50), 50)
+    ada.observe(torch.cat([torch.ones(39), -torch.ones(11)]), 50, 50)  # mean sign 0.56, below 0.6
     assert ada.p.item() == pytest.approx(0.2), "200 of 1000 images, towards 1"
     for _ in range(4):
-        ada.observe(torch.cat([torch.ones(39), -torch.ones(11)]), 50)  # mean sign 0.56, below 0.6
+        ada.observe(torch.cat([torch.ones(39), -torch.ones(11)]), 50, 50)
     assert ada.p.item() == pytest.approx(0.0)
     for _ in range(60):
-        ada.observe(torch.ones(50), 50)
+        ada.observe(torch.ones(50), 50, 50)
     assert ada.p.item() == 1
     fixed = Ada(0.3, fixed=True)
     for _ in range(8):
-        fixed.observe(torch.ones(50), 50)
+        fixed.observe(torch.ones(50), 50, 50)
     assert fixed.p.item() == pytest.approx(0.3)
+
+
+def test_p_moves_alike_however_a_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into parts, one after the other, or over processes, whose sums are averaged behind each update."""
+    signs = torch.cat([torch.ones(36), -torch.ones(4)])
+
+    def after(updates: int, parts: int, processes: int) -> float:
+        monkeypatch.setattr(ada_module, "world_size", lambda: processes)
+        ranks = [Ada(ada_images=1000, interval=2) for _ in range(processes)]
+        for _ in range(updates):
+            for rank, shown in zip(ranks, signs.chunk(processes), strict=True):
+                for part in shown.chunk(parts):
+                    rank.observe(part, len(part), len(signs))
+            mean = torch.stack([rank.signs for rank in ranks]).mean(0)
+            for rank in ranks:
+                rank.signs.copy_(mean)
+        (p,) = {rank.p.item() for rank in ranks}
+        return p
+
+    whole = after(7, 1, 1)
+    assert whole == pytest.approx(3 * 80 / 1000)
+    assert after(7, 4, 1) == pytest.approx(whole)
+    assert after(7, 1, 4) == pytest.approx(whole)
+    assert after(7, 2, 2) == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_ada_changes_has_its_probability(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 4,000 pictures: a change with two amounts has one chance; grey pictures turn into their negative too."""
+    torch.manual_seed(0)
+    ada, x = Ada(0.5), torch.rand(4_000, channels, 8, 8) + 1  # no picture is another's negative
+    assert (ada.recolored(x).mean([1, 2, 3]) < 0).double().mean().item() == pytest.approx(0.25, abs=0.03)
+    turned = Ada(0.5)
+    monkeypatch.setattr(ada_module, "rotated", lambda angle: torch.eye(3).expand(len(angle), 3, 3))
+    monkeypatch.setattr(ada_module, "scaled", lambda *amounts: torch.eye(3).expand(amounts[2], 3, 3))
+    places = turned.grid(x)[:, 0, 0]  # whole shifts and fractional ones alone: each of both axes or of none
+    still = affine_grid(torch.eye(2, 3).expand(1, 2, 3), [1, 1, 8, 8], align_corners=False)[0, 0, 0]
+    unmoved = ((places - still).abs() < 1e-6).double().mean(0)
+    # no fractional shift (1/2), and no whole one (1/2) or one of 0 pixels (half of those from -1 to 1 in each axis)
+    assert unmoved.tolist() == pytest.approx([1 / 2 * (1 / 2 + 1 / 2 * 1 / 2)] * 2, abs=0.03)
+    both = ((places - still).abs() < 1e-6).all(1).double().mean().item()
+    assert both == pytest.approx(1 / 2 * (1 / 2 + 1 / 2 * 1 / 4), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["model=stylegan2", *TINY["stylegan2"]], ["model=sngan", *TINY["sngan"], "augment=ada", "augment.p=0.5"]],
+    ids=["path_length", "ada"],
+)
+def test_parts_that_need_float32_have_it_under_bfloat16(more: list[str], tmp_path: Path) -> None:
+    precise = ["trainer.precision=bfloat16", "trainer.total_images=16", "trainer.device=cpu"]
+    assert train(compose_checked(*more, *QUICK, *precise), tmp_path / "run")["status"] == "finished"
+    x = torch.rand(4, 1, 16, 16)
+    ada, made = Ada(1.0), []
+    for lower in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            made.append(ada(x))
+    assert torch.equal(*made)
 
 
 def test_the_critic_sees_augmented_reals_and_fakes_in_both_turns() -> None:
@@ -306,6 +397,13 @@ def test_p_is_in_the_checkpoint_and_a_resume_is_exact(tmp_path: Path) -> None:
     whole, cut = (load(tmp_path / name, print)[1]["gan"] for name in ("whole", "cut"))
     assert before > 0
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_what_unrolling_or_accumulation_would_get_wrong_is_refused() -> None:
+    with pytest.raises(UserError, match="loss=wgan clips critic weights, and unrolling does not look through that"):
+        compose_checked("model=toy", *TINY["toy"], "loss=wgan", "loss.unroll_steps=2")
+    with pytest.raises(UserError, match="penalty=mode_seeking takes a mean over the whole batch"):
+        compose_checked("model=toy", *TINY["toy"], "penalty=[mode_seeking]", "trainer.accumulate=2")
 
 
 def test_points_and_pairs_are_not_augmented() -> None:

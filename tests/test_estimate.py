@@ -43,6 +43,21 @@ def test_lazy_terms_count_by_how_often_they_come(measured: None) -> None:
     assert five.stages[0].seconds == pytest.approx(2 / 40 * 1000), "a step sees five batches"
 
 
+def test_one_of_several_processes_takes_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of 8 in 4 processes: 2 pictures are timed, and 8 are counted."""
+    seen: list[int] = []
+
+    def seconds(self: estimate.Rehearsal, phases: list[Any], due: bool) -> float:
+        self.take(phases, due)
+        seen.append(len(self.batches.at(0, self.share(phases[0].batch_size))))
+        return 1.0
+
+    monkeypatch.setattr(estimate.Rehearsal, "seconds", seconds)
+    (stage,) = found("model=dcgan", *TINY["dcgan"], "trainer.processes=4", "trainer.total_images=4000").stages
+    assert set(seen) == {2}
+    assert stage.seconds == pytest.approx(1 / 8 * 1000)
+
+
 def test_levels_and_stages_are_taken_one_by_one(measured: None) -> None:
     grown = found(
         *("model=progan", *TINY["progan"], "dataset.resolution=16", "model.growth.start=4", "trainer.total_images=500"),

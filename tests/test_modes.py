@@ -40,6 +40,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cdcgan": TINY["cdcgan"],
         "dcgan": TINY["dcgan"],
         "progan": TINY["progan"],
+        "sagan": TINY["sagan"],
+        "biggan": TINY["biggan"],
+        "r3gan": [*TINY["r3gan"], "model.conditional=projection", "model.latent.size=4"],
     }.items():
         train(compose_checked(f"model={name}", *more, *small), folder / name)
     return folder
@@ -97,6 +100,9 @@ def test_standing_statistics_are_those_of_many_samples(runs: Path) -> None:
     assert torch.allclose(norm.running_var, each.mean(0), rtol=1e-4)
     old = before.generators["generator"].layers[1]  # type: ignore[index]
     assert not torch.allclose(norm.running_mean, old.running_mean, atol=1e-5)
+    near = load_trained(runs / "dcgan", device="cpu", standing_statistics=3, truncation_psi=0.5)
+    closer = near.generators["generator"].layers[1]  # type: ignore[index]
+    assert (closer.running_var < norm.running_var).all(), "measured on the samples that are asked for"
     assert (norm.training, norm.momentum) == (False, old.momentum)
     assert torch.equal(norm.weight, old.weight)
 
@@ -143,6 +149,39 @@ def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Tra
     assert (weights @ random.t()).norm(dim=0).max() <= strength[0] + 1e-4
     plain = load_trained(runs / "dcgan", device="cpu")
     assert directions(Space(plain), 3)[0].shape == (3, 100)
+
+
+def test_directions_are_not_those_of_the_labels_layer(runs: Path) -> None:
+    """Ten classes and a latent of four: the class's layer would fit too."""
+    trained = load_trained(runs / "r3gan", device="cpu")
+    start = trained.generators["generator"].start.weight[:, :4].detach()  # type: ignore[union-attr,index]
+    found, strength = directions(Space(trained), 4)
+    assert torch.allclose((start @ found.t()).norm(dim=0), strength, rtol=1e-4)
+    styled = load_trained(runs / "stylegan2", device="cpu")
+    found, strength = directions(Space(styled, "z"), 4)
+    first = styled.generators["generator"].mapping.layers[0].weight[:, :8].detach()  # type: ignore[union-attr,index]
+    assert torch.allclose((first @ found.t()).norm(dim=0), strength, rtol=1e-4)
+
+
+def test_a_walk_keeps_its_class(styled: Trained) -> None:
+    space = Space(styled)
+    latent, _ = plan(styled, 3, 0, [1])
+    some, one = torch.tensor([4, 5, 6]), torch.tensor([4, 4, 4])
+    walks = [torch.stack(list(walk(space, latent, label, 6, 8))) for label in (some, one)]
+    assert torch.equal(*walks)
+
+
+def test_a_growing_model_is_shown_in_its_final_size_in_all_modes(runs: Path) -> None:
+    """One that is still at 8 of its 16 pixels: also searched."""
+    trained = load_trained(runs / "stylegan", device="cpu")
+    assert trained.gan.growth.resolution == 16  # type: ignore[union-attr]
+    space = Space(trained)
+    latent, _ = plan(trained, 2, 0, None)
+    made = next(space.draw(space.codes(latent, None), None, 2))
+    assert made.shape == (2, 1, 16, 16)
+    assert torch.allclose(made, trained.gan.sample(trained.generators, latent, None).clamp(-1, 1), atol=1e-6)
+    found = project(space, made[:1], None, 10, 0)
+    assert found.picture.shape == (1, 1, 16, 16)
 
 
 def test_a_search_comes_back_to_a_picture_of_the_models_own(styled: Trained) -> None:
@@ -234,7 +273,7 @@ def test_what_a_mode_can_not_do_is_said(
 
 
 @pytest.mark.parametrize("form", ["onnx", "export", "safetensors"])
-@pytest.mark.parametrize("model", ["stylegan2", "stylegan", "cdcgan"])
+@pytest.mark.parametrize("model", ["stylegan2", "stylegan", "cdcgan", "sagan", "biggan", "r3gan"])
 def test_an_exported_generator_draws_the_same(
     model: str, form: str, runs: Path, run_command: Run, tmp_path: Path
 ) -> None:

@@ -383,6 +383,18 @@ def test_a_growing_run_moves_what_its_level_uses_and_resumes_in_a_fade(tmp_path:
     assert not any("blocks" in name or "to_image.1" in name for name in moved), "other levels are left alone"
 
 
+def test_a_grown_model_goes_on_as_one_that_grows_no_more(tmp_path: Path) -> None:
+    """`init_from` asks for equal networks; when which level came is no part of them."""
+    config = compose_checked(*GROWING, "trainer.total_images=32")
+    train(config, tmp_path / "grown")
+    done = compose_checked(
+        *[option for option in GROWING if "growth" not in option],
+        *("model.growth.start=16", f"init_from={tmp_path / 'grown'}", "trainer.total_images=16"),
+    )
+    (tmp_path / "on").mkdir()
+    assert train(done, tmp_path / "on")["status"] == "finished"
+
+
 def test_averages_grow_as_the_networks_do() -> None:
     config = compose_checked(*GROWING, "trainer.total_images=8")
     gan = build_game(config)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
+from gan_cli.distributed import world_size
+
 
 class Ada(nn.Module):
     """Images (N, C, H, W) -> images; `p` is a buffer, part of the checkpoint.
@@ -21,7 +23,7 @@ class Ada(nn.Module):
         p: probability at the start.
         target: of the mean sign of the critic's answers to reals; 0.6 as published.
         ada_images: images in which p goes from 0 to 1 at most.
-        interval: the critic's updates between two steps of p.
+        interval: the critic's updates between two steps of p, taken at the next one's start.
         fixed: p stays as it is.
     """
 
@@ -41,27 +43,28 @@ class Ada(nn.Module):
             raise ValueError("p must be from 0 to 1, target between 0 and 1, ada_images and interval at least 1")
         self.target, self.ada_images, self.interval, self.fixed = target, ada_images, interval, fixed
         self.register_buffer("p", torch.tensor(float(p)))
-        self.register_buffer("signs", torch.zeros(3))  # sum of signs, answers, updates since the last step
+        self.register_buffer("signs", torch.zeros(2))  # since the last step: sum of signs, images; a process's mean
 
-    def observe(self, real_logits: Tensor, images: int) -> None:
-        """Told of the critic's answers to reals in each of its updates, on a batch of `images`; moves p.
+    def observe(self, real_logits: Tensor, images: int, total: int) -> None:
+        """Told of the critic's answers to reals, on `images` of a global batch of `total`.
 
-        All of it stays on the device.
+        What earlier updates have left moves p first: their sums are then those of all processes (buffers are averaged
+        behind each update) and of whole batches, however these were cut. All of it stays on the device.
         """
         if self.fixed:
             return
         with torch.no_grad():
-            self.signs += torch.stack(
-                [real_logits.sign().mean() * images, real_logits.new_tensor(images), real_logits.new_tensor(1)]
-            )
-            total, counted, updates = self.signs.unbind()
-            due = updates >= self.interval
-            step = (total / counted - self.target).sign() * counted / self.ada_images
+            signs, counted = self.signs[0], self.signs[1] * world_size()
+            due = counted >= self.interval * total
+            step = (signs / self.signs[1].clamp(min=1) - self.target).sign() * counted / self.ada_images
             self.p.copy_(torch.where(due, (self.p + step).clamp(0, 1), self.p))
             self.signs.mul_(~due)
+            self.signs += torch.stack([real_logits.sign().mean() * images, real_logits.new_tensor(images)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.recolored(Sampled.apply(x, self.grid(x)))
+        with torch.autocast(x.device.type, enabled=False):  # places and colours need all their digits
+            x = x if x.dtype == torch.double else x.float()
+            return self.recolored(Sampled.apply(x, self.grid(x)))
 
     def grid(self, x: Tensor) -> Tensor:
         """Where each pixel of the outcome comes from, (N, H, W, 2)."""
@@ -71,7 +74,8 @@ class Ada(nn.Module):
         # blitting: mirror, quarter turns, whole pixels up to an eighth
         turn = turn @ scaled(1 - 2 * draw.chance(draw.half(), 0.0), 1.0, count, x.device)
         turn = turn @ rotated(draw.chance(draw.whole(4) * (math.pi / 2), 0.0))
-        turn = turn @ moved(*(draw.chance((draw.sides(side) * 2) / side, 0.0) for side in (width, height)))
+        shift = draw.sometimes()
+        turn = turn @ moved(*(shift * (draw.sides(side) * 2) / side for side in (width, height)))
         # geometry: scale, turn, stretch, turn, shift
         size = draw.chance((0.2 * draw.normal() * math.log(2)).exp(), 1.0)
         turn = turn @ scaled(1 / size, 1 / size, count, x.device)
@@ -80,11 +84,12 @@ class Ada(nn.Module):
         stretch = draw.chance((0.2 * draw.normal() * math.log(2)).exp(), 1.0)
         turn = turn @ scaled(1 / stretch, stretch, count, x.device)
         turn = turn @ rotated(draw.chance(draw.angle(), 0.0, rare))
-        turn = turn @ moved(*(draw.chance(0.125 * 2 * draw.normal(), 0.0) for _ in range(2)))
+        shift = draw.sometimes()
+        turn = turn @ moved(*(shift * 0.125 * 2 * draw.normal() for _ in range(2)))
         return affine_grid(turn[:, :2].to(x.dtype), list(x.shape), align_corners=False)
 
     def recolored(self, x: Tensor) -> Tensor:
-        """Brightness, contrast, and for colour pictures luma mirror, hue and saturation."""
+        """Brightness, contrast, luma mirror (of grey pictures: the negative), and for colour hue and saturation."""
         count, channels = x.shape[:2]
         draw = Draw(self.p, count, x.device)
 
@@ -93,11 +98,11 @@ class Ada(nn.Module):
 
         x = x + amounts(draw.chance(0.2 * draw.normal(), 0.0))
         x = x * amounts(draw.chance((0.5 * draw.normal() * math.log(2)).exp(), 1.0))
+        mirror = draw.chance(draw.half(), 0.0)[:, None, None]
         if channels != 3:
-            return x
+            return x * (1 - 2 * mirror[..., None]).to(x.dtype)
         axis = torch.full((3, 1), 1 / math.sqrt(3), device=x.device)
         grey, rest = axis @ axis.t(), torch.eye(3, device=x.device) - axis @ axis.t()
-        mirror = draw.chance(draw.half(), 0.0)[:, None, None]
         change = torch.eye(3, device=x.device) - 2 * grey * mirror
         angle = draw.chance(draw.angle(), 0.0)[:, None, None]
         cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=x.device) / math.sqrt(3)
@@ -117,6 +122,10 @@ class Draw:
         """`values` with probability p, else `otherwise`; (N,)."""
         got = torch.rand(self.count, device=self.device) < (self.p if p is None else p)
         return torch.where(got, values, torch.full_like(values, otherwise))
+
+    def sometimes(self) -> Tensor:
+        """1 with probability p, else 0; (N,)."""
+        return self.chance(torch.ones(self.count, device=self.device), 0.0)
 
     def normal(self) -> Tensor:
         return torch.randn(self.count, device=self.device)

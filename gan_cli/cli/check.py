@@ -135,6 +135,11 @@ def check_terms(config: dict[str, Any]) -> None:
         raise UserError(f"loss.n_critic={loss['n_critic']} must be at least 1")
     if loss.get("unroll_steps", 0) < 0:
         raise UserError(f"loss.unroll_steps={loss['unroll_steps']} must not be negative")
+    if loss.get("clip") is not None and loss.get("unroll_steps", 0):
+        raise UserError(
+            f"loss={chosen(config, 'loss')} clips critic weights, and unrolling does not look through that;"
+            " loss=wgan_gp fits"
+        )
     if loss.get("clip") is not None and "equalized" in (config["model"].get("provides") or []):
         raise UserError(
             f"loss={chosen(config, 'loss')} clips critic weights to {loss['clip']}, and model={chosen(config, 'model')}"

@@ -27,8 +27,11 @@ def dry_run(content: dict[str, Any]) -> None:
             )
     mean = (found.total_seconds - found.jobs_seconds) / total * 1000
     print(f"time             {mean:.3g} s for 1,000 images, {duration(found.total_seconds)} for {total:,} images")
-    print(f"memory           {found.peak_mib:,.0f} MiB at most, on {found.device}")
-    print("measured in a few steps of each stage, scores in training left out; nothing was written")
+    each = " in each process" if content["trainer"]["processes"] > 1 else ""
+    print(f"memory           {found.peak_mib:,.0f} MiB at most{each}, on {found.device}")
+    processes = content["trainer"]["processes"]
+    alone = f", what {processes} processes tell each other and" if processes > 1 else ","
+    print(f"measured in a few steps of each stage{alone} scores in training left out; nothing was written")
 
 
 def duration(seconds: float) -> str:

@@ -43,14 +43,15 @@ def sample(wanted: dict[str, Any]) -> None:
     from gan_cli import sample as sampler
 
     trained = sampler.load_trained(
-        *(where, wanted["ema"], wanted["device"], wanted["trust"]), standing_statistics=wanted["standing_statistics"]
+        *(where, wanted["ema"], wanted["device"], wanted["trust"]),
+        standing_statistics=wanted["standing_statistics"],
+        truncation_psi=wanted["truncation_psi"],
     )
     if trained.gan.translates:
         return show(wanted, trained, target)
     count = wanted["count"] or 64
     labels = sampler.class_numbers(wanted["labels"], trained)
     latent, label = sampler.plan(trained, count, wanted["seed"], labels)
-    trained.truncation_psi = wanted["truncation_psi"]
     target = target or default_output(trained.path, trained.images, wanted)
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
     about |= {key: wanted[key] for key in ("truncation_psi", "standing_statistics")}

@@ -68,7 +68,9 @@ def run(wanted: dict[str, Any], where: Path) -> None:
     from gan_cli.modes.space import Space
 
     trained = sampler.load_trained(
-        *(where, wanted["ema"], wanted["device"], wanted["trust"]), standing_statistics=wanted["standing_statistics"]
+        *(where, wanted["ema"], wanted["device"], wanted["trust"]),
+        standing_statistics=wanted["standing_statistics"],
+        truncation_psi=wanted["truncation_psi"],
     )
     space = Space(trained, wanted["space"], wanted["truncation_psi"])
     form = {"interpolation": "walk", "project": "folder"}.get(mode, "grid")

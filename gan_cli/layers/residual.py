@@ -54,13 +54,15 @@ class UpBlock(nn.Module):
 
     Args:
         condition: length of the condition that the norms are told; 0: none.
-        wrap: `spectral`, or `plain`; of the norms' layers too.
+        wrap: `spectral`, or `plain`; of the norms' layers too unless `norm_wrap` says otherwise.
     """
 
-    def __init__(self, inputs: int, outputs: int, condition: int = 0, wrap: Wrap = plain) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, condition: int = 0, wrap: Wrap = plain, norm_wrap: Wrap | None = None
+    ) -> None:
         super().__init__()
-        self.norm1 = ConditionalNorm(inputs, condition, wrap)
-        self.norm2 = ConditionalNorm(outputs, condition, wrap)
+        self.norm1 = ConditionalNorm(inputs, condition, norm_wrap or wrap)
+        self.norm2 = ConditionalNorm(outputs, condition, norm_wrap or wrap)
         self.first = wrap(nn.Conv2d(inputs, outputs, 3, 1, 1))
         self.second = wrap(nn.Conv2d(outputs, outputs, 3, 1, 1))
         self.skip = wrap(nn.Conv2d(inputs, outputs, 1))
@@ -119,7 +121,7 @@ class SelfAttention(nn.Module):
         query = self.query(x).flatten(2)
         key, value = pool(self.key(x), 2).flatten(2), pool(self.value(x), 2).flatten(2)
         weights = torch.softmax(query.transpose(1, 2) @ key, 2)  # (N, HW, HW / 4), each row sums to 1
-        seen = (value @ weights.transpose(1, 2)).view(len(x), -1, *x.shape[2:])
+        seen = (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
         return x + self.gamma * self.out(seen)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
+from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral
 from gan_cli.types import Told
 
 
@@ -56,7 +56,8 @@ class Generator(nn.Module):
         self.dense = wrapped(nn.Linear(latent_size, wide[4] * 16))
         self.blocks, self.attention = nn.ModuleList(), nn.ModuleDict()
         for coarse, fine in pairwise(wide):
-            self.blocks.append(UpBlock(wide[coarse], wide[fine], num_classes or 0, wrapped))
+            # a class's gains and biases are free: under spectral norm a one-hot label could hardly move them
+            self.blocks.append(UpBlock(wide[coarse], wide[fine], num_classes or 0, wrapped, norm_wrap=plain))
             if fine == attention_at:
                 self.attention[str(len(self.blocks) - 1)] = SelfAttention(wide[fine], wrapped)
         self.norm = ConditionalNorm(wide[resolution], 0)

@@ -11,6 +11,8 @@ from gan_cli.errors import UserError
 from gan_cli.layers.equalized import EqualizedLinear
 from gan_cli.modes.space import Space
 
+LABELS = ("embed", "shared")  # layers that read a class, as generators call them
+
 
 def directions(space: Space, top: int) -> tuple[Tensor, Tensor]:
     """Unit directions (top, S) and their strengths (top,): the first singular vectors of what reads the codes.
@@ -39,7 +41,9 @@ def style_weights(synthesis: nn.Module) -> Tensor:
 def first_weight(space: Space) -> Tensor:
     """(units, Z) of the first layer with weights."""
     size = space.trained.gan.latent.size  # type: ignore[union-attr]
-    for module in space.generator.modules():
+    for name, module in space.generator.named_modules():
+        if name.rpartition(".")[2] in LABELS:
+            continue
         weight: Any = getattr(module, "weight", None)
         if isinstance(module, nn.ConvTranspose2d):
             weight = weight.transpose(0, 1)

@@ -21,8 +21,8 @@ def walk(space: Space, latent: Tensor, label: Tensor | None, frames: int, batch_
 
     A conditional model keeps its first label: classes have no in-between.
     """
-    codes = space.codes(latent, label)
-    count = len(codes)
+    count = len(latent)
+    codes = space.codes(latent, None if label is None else label[:1].expand(count))
     places = torch.arange(frames, dtype=torch.float64) * count / frames
     first = places.long()
     share = (places - first).float()[:, None].to(codes.device)

@@ -53,10 +53,12 @@ class Space:
     def image(self, codes: Tensor, label: Tensor | None) -> Tensor:
         """Samples with their graph, (N, C, R, R), of codes (N, S) or, in w, of styles for each layer (N, L, S)."""
         if self.name == "w":
-            return self.generator.synthesis(codes)
-        if self.truncation_psi != 1 and has_styles(self.trained):
-            return self.generator(codes, self.there(label), self.truncation_psi)
-        return self.generator(codes, self.there(label))
+            made = self.generator.synthesis(codes)
+        elif self.truncation_psi != 1 and has_styles(self.trained):
+            made = self.generator(codes, self.there(label), self.truncation_psi)
+        else:
+            made = self.generator(codes, self.there(label))
+        return self.trained.gan.finished(made)
 
     @torch.no_grad()
     def draw(self, codes: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:

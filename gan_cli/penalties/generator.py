@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_cli.distributed import global_mean
 from gan_cli.penalties.gradient import Penalty
 
 
@@ -33,9 +34,9 @@ class PathLength(Penalty):
     def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
         gan, batch = turn.gan, turn.batch
         count = max(1, len(batch) // self.shrink)
-        styles = gan.styles(turn, "path_length")[:count]
         with torch.autocast(batch.real.device.type, enabled=False):
-            images = gan.generator.synthesis(styles.float())
+            styles = gan.styles(turn, "path_length")[:count]
+            images = gan.generator.synthesis(styles)
             direction = turn.noise.normal("path_direction", *images.shape[1:])[:count] / math.sqrt(images[0, 0].numel())
             (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
             lengths = gradient.square().sum(2).mean(1).add(1e-12).sqrt()
@@ -45,7 +46,7 @@ class PathLength(Penalty):
 
 
 class ModeSeeking(Penalty):
-    """weight / (|G(z2) - G(z1)| / |z2 - z1| + 1e-5), means over the batch (Mao et al. 2019, eq. 3 and 4).
+    """weight / (|G(z2) - G(z1)| / |z2 - z1| + 1e-5), means over the global batch (Mao et al. 2019, eq. 3 and 4).
 
     A ratio of batch means, as in the authors' code, not a mean of ratios. The second pictures, of other latents and the
     same labels, are judged as the first are: the generator's adversarial loss counts both.
@@ -63,6 +64,6 @@ class ModeSeeking(Penalty):
         second = gan.latents(batch, [*turn.noise.key, name])
         other = gan.generator(second, label).float()
         (match,) = turn.matches
-        moved = (match.fake - other).abs().mean() / (first - second).abs().mean()
+        moved = global_mean((match.fake - other).abs()) / global_mean((first - second).abs())
         told = gan.loss.generator(turn.match(match.critic, match.real, other, match.suffix))
         return {name: self.weight / (moved + 1e-5).expand(len(batch)), f"{name}_adversarial": told / self.every}

@@ -84,10 +84,12 @@ class GradientPenalty(Penalty):
         self.target = target
 
     def of(self, match: Match) -> Tensor:
-        real, fake = match.real.detach(), match.fake.detach()
+        real, fake = match.real.detach(), match.fake.detach() if match.fake.is_leaf else match.fake
         assert match.noise is not None
         position = match.noise.uniform("gradient_penalty" + match.suffix, *[1] * (real.dim() - 1))
-        between = torch.lerp(real, fake, position).requires_grad_()
+        between = torch.lerp(real, fake, position)
+        if not between.requires_grad:  # fakes that have a history are those of an unrolled critic
+            between.requires_grad_()
         norm = squared_norm(input_gradient(match.judge(between), between)).add(TINY).sqrt()
         return self.weight * (norm - self.target).square()
 
