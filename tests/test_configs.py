@@ -484,10 +484,10 @@ def test_recipe_at_its_published_size_has_the_right_shapes(
 
 @pytest.mark.parametrize("experiment", [option for option in OPTIONS["experiment"] if option not in FULL_SIZE])
 def test_experiment_takes_two_steps_at_its_own_network_size(
-    experiment: str, tmp_path: Path, data_root: Path, any_digest: None, quick_files: None, monkeypatch
+    experiment: str, tmp_path: Path, data_root: Path, pictures: Path, any_digest: None, quick_files: None, monkeypatch
 ) -> None:
     monkeypatch.setenv("GAN_DATA", str(data_root))
-    small = ["trainer.batch_size=4", "trainer.preview_samples=4", *root_of(experiment)]
+    small = ["trainer.batch_size=4", "trainer.preview_samples=4", *root_of(experiment, pictures)]
     config = compose_checked(f"experiment={experiment}", *small)
     if "pretrain_images" in config["model"]:
         config["model"]["pretrain_images"] = 0  # that stage is in test_translation.py

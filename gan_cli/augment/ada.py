@@ -8,6 +8,7 @@ bilinear interpolation with reflection, without the paper's wavelet filters arou
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,8 @@ class Ada(nn.Module):
             self.signs += torch.stack([real_logits.sign().mean() * images, real_logits.new_tensor(images)])
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # places and colours need all their digits
+        lowers = torch.amp.is_autocast_available(x.device.type)  # not on the meta device
+        with torch.autocast(x.device.type, enabled=False) if lowers else nullcontext():  # places need all their digits
             x = x if x.dtype == torch.double else x.float()
             return self.recolored(Sampled.apply(x, self.grid(x)))
 
