@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel learning metrics speed clean
+.PHONY: help setup demo test lint format wheel learning metrics speed estimate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ metrics: setup  ## time and memory of an FID beside other tools, and which score
 
 speed: setup  ## start-up times and steps per second, side by side
 	$(BIN)/python benchmarks/speed.py
+
+estimate: setup  ## what dry_run=true says, beside what then happens
+	$(BIN)/python benchmarks/estimate.py
 
 clean:  ## remove .venv and caches; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist build

@@ -163,11 +163,12 @@ def test_two_processes_train_what_one_does_in_one_folder_and_one_goes_on_with_it
 def test_two_processes_of_cyclegan_keep_one_pool(place: Path) -> None:
     """Each picture of the pool is shown where one process would have shown it."""
     game = ["model=cyclegan", *TINY["cyclegan"], "loss=lsgan", "trainer.device=cpu", *QUICK, "optimizer.eps=1e-4"]
-    game += ["model.pool_size=12", "dataset.load_resolution=36"]
-    process = started(place, *game, "trainer.processes=2", "trainer.total_images=40")
+    # three steps: the pool is full in the second; further on, instance norms this narrow amplify rounding a hundredfold
+    game += ["model.pool_size=12", "dataset.load_resolution=36", "trainer.total_images=24"]
+    process = started(place, *game, "trainer.processes=2")
     finish(process, 0)
     (run,) = runs_below(place)
-    both, one = checkpoint.load(run, print)[1], single(place, "one", *game, "trainer.total_images=40")
+    both, one = checkpoint.load(run, print)[1], single(place, "one", *game)
     assert_near(one, both)
     pools = [name for name in both["gan"] if name.startswith("pool_")]
     assert len(pools) >= 2
