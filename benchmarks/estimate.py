@@ -1,6 +1,6 @@
 """Does `dry_run=true` tell the truth? Its time and memory beside those of the run that follows, for three models.
 
-    python benchmarks/estimate.py            # about ten minutes on 2 cores; leave the machine to it
+    python benchmarks/estimate.py            # about five minutes on 2 cores; leave the machine to it
 
 Exit code 1 if a time or a peak of memory is off by more than a fifth.
 """
@@ -19,11 +19,11 @@ from pathlib import Path
 MOST_OFF = 0.2  # of what then happened
 SMALL = ["model.generator.channel_base=512", "model.generator.channel_max=64", "model.latent.size=64"]
 WIDE = ["model.generator.base_channels=32", "model.discriminator.base_channels=32"]
-GROWTH = ["model.batch_sizes={4: 64, 8: 32}", "model.growth.fade_images=3_000", "model.growth.stable_images=3_000"]
+GROWTH = ["model.batch_sizes={4: 64, 8: 32}", "model.growth.fade_images=2_000", "model.growth.stable_images=2_000"]
 RUNS = {  # images, and the rest of the command
-    "dcgan": (60_000, WIDE),
-    "stylegan2": (10_000, [*SMALL, "model.generator.style_size=64", "trainer.batch_size=16"]),
-    "progan": (24_000, [*SMALL, *GROWTH, "trainer.batch_size=16"]),
+    "dcgan": (40_000, WIDE),
+    "stylegan2": (8_000, [*SMALL, "model.generator.style_size=64", "trainer.batch_size=16"]),
+    "progan": (16_000, [*SMALL, *GROWTH, "trainer.batch_size=16"]),
 }
 
 

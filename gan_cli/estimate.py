@@ -138,7 +138,7 @@ class Rehearsal:
         each = plain + sum(self.lazy_seconds(phase) / phase.every for phase in rare)
         drawn = always[0].repeat + sum(phase.repeat - 1 for phase in always[1:])
         batch = always[0].batch_size or self.settings.batch_size
-        return each / (drawn * batch) * 1000, tuple(phase.curve for phase in here), batch
+        return each / (drawn * batch) * 1000, tuple(phase.name for phase in here), batch
 
 
 def stretches(phases: list[Phase], total: int) -> Iterator[tuple[int, int]]:

@@ -123,7 +123,8 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
     if trained.gan.num_classes is None:
         raise UserError(
             "labels= needs a conditional model, and this one was trained without labels"
-            " (cgan, cdcgan and biggan have them, others with model.conditional=projection)"
+            " (cgan, cdcgan and biggan have them; progan, stylegan, stylegan2, sngan, sagan and r3gan with"
+            " model.conditional=projection or auxiliary)"
         )
     numbers = []
     for label in wanted:

@@ -14,6 +14,7 @@ from gan_cli.build import parameter_counts
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
 from gan_cli.gan import GAN
+from gan_cli.layers.growing import Growth
 from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
 from gan_cli.phase import Phase
@@ -88,7 +89,10 @@ def start_block(
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
     about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
     return {
-        "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters{_norm(config)}",
+        "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters"
+        + _norm(config)
+        + _ways(config),
+        **_levels(config, settings.total_images),
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
@@ -129,6 +133,28 @@ def _penalties(gan: GAN) -> dict[str, Any]:
 def _norm(config: dict[str, Any]) -> str:
     norm = config["model"].get("discriminator", {}).get("norm")
     return f", critic norm {norm}" if norm else ""
+
+
+def _ways(config: dict[str, Any]) -> str:
+    """What else was chosen of how the model is trained."""
+    model, augment = config["model"], (config.get("choices") or {}).get("augment", "none")
+    words = [f"conditional {model['conditional']}"] if model.get("conditional", "none") != "none" else []
+    words += [f"pack {model['pack']}"] if model.get("pack", 1) > 1 else []
+    words += [f"unrolled {config['loss']['unroll_steps']} steps"] if config["loss"].get("unroll_steps") else []
+    words += [f"augment {augment}"] if augment != "none" else []
+    return "".join(f", {word}" for word in words)
+
+
+def _levels(config: dict[str, Any], total: int) -> dict[str, str]:
+    """When the levels of a growing network come, and whether the run reaches the last one."""
+    growth = {key: value for key, value in (config["model"].get("growth") or {}).items() if key != "_target_"}
+    if not growth:
+        return {}
+    plan = Growth(**growth)
+    sides = ", ".join(f"{4 << level} from {plan.span(level)[0]:,}" for level in plan.levels)
+    last = plan.span(plan.levels[-1])[0] + (plan.fade_images if len(plan.levels) > 1 else 0)
+    short = f"; NOT REACHED: the last is faded in at {last:,}, the run ends at {total:,}" if total < last else ""
+    return {"levels": f"{sides} images{short}"}
 
 
 def _schedule(schedule: dict[str, Any]) -> str:

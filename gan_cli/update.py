@@ -85,6 +85,8 @@ class Updater:
         scalars = {f"{turn.player}/{name}": term.detach().float().mean() for name, term in terms.items()}
         scalars[f"loss/{turn.phase.curve}"] = total.detach()
         if turn.player == "discriminator":
+            if isinstance(p := getattr(turn.gan.augment, "p", None), Tensor):
+                scalars["augment/p"] = p.detach().clone()
             for match in turn.matches:
                 scalars.update({f"logits/{name}": logits.mean() for name, logits in match.seen().items()})
         return scalars

@@ -14,7 +14,12 @@ def dry_run(content: dict[str, Any]) -> None:
     from gan_cli.estimate import estimate
 
     found = estimate(content, content["trust"])
-    total = content["trainer"]["total_images"]
+    total, dataset = content["trainer"]["total_images"], content["dataset"]
+    size = (
+        f", {dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}" if dataset.get("resolution") else ""
+    )
+    names = content["choices"]["model"], content["choices"]["dataset"]
+    print(f"run              {names[0]} on {names[1]}{size}, batch {content['trainer']['batch_size']}")
     for name, count in found.parameters.items():
         print(f"{name:<16} {count:,} parameters")
     if len(found.stages) > 1:

@@ -18,6 +18,8 @@ def output_path(output: Path, form: str, overwrite: bool) -> Path:
         UserError: something is there already, and not `overwrite`.
     """
     ending = ENDINGS_OF[form]
+    if form == "grid" and output.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".mp4"):
+        raise UserError(f"output={output!s} can't be written: a grid is a .png file")
     if form != "png" and output.suffix.lower() != ending:
         output = output / ("grid.png" if form == "grid" else "samples.npz")
     taken = any(output.iterdir()) if output.is_dir() else output.exists()
