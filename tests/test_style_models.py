@@ -525,3 +525,17 @@ def test_a_lazy_step_is_worth_as_many_eager_ones() -> None:
     for k_times, both, alone in zip(lazy, eager, plain, strict=True):
         assert torch.allclose(k_times, 16 * (both - alone), rtol=1e-3, atol=1e-4)
     assert sum(gradient.square().sum() for gradient in lazy).sqrt() > 1
+
+
+def test_a_run_that_ends_before_its_last_level_says_so_at_its_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = compose_checked(*GROWING, "augment=ada", "trainer.total_images=16", "trainer.log_every_images=8")
+    train(config, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert (
+        "4 from 0, 8 from 32, 16 from 96 images; NOT REACHED: the last is faded in at 128, the run ends at 16" in said
+    )
+    assert ", augment ada" in said
+    lines = (tmp_path / "run" / "scalars.jsonl").read_text().splitlines()
+    assert "augment/p" in json.loads(lines[0])
