@@ -31,6 +31,10 @@ def world_described() -> int:
 def join() -> None:
     """Join the world that torch's elastic agent or torchrun has described in the environment, if any."""
     if not dist.is_initialized() and world_described() > 1:
+        # optimizers import this; where that happens after joining, its default arguments hold the group for ever, so
+        # that `leave` can't end gloo's threads, and a thread still running when Python ends now and then aborts it
+        import torch._dynamo  # noqa: F401
+
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 
 

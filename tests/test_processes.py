@@ -201,6 +201,43 @@ def test_torchrun_ends_at_once_where_there_is_nothing_left_to_train(place: Path)
     assert "terminate" not in err
 
 
+LEAVING = """
+import os
+from pathlib import Path
+
+import torch
+
+from gan_cli import distributed
+
+
+def threads():
+    return {file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")}
+
+
+distributed.join()
+weights = torch.nn.Parameter(torch.ones(2))
+weights.sum().backward()
+distributed.average([weights.grad])
+torch.optim.Adam([weights]).step()
+during = threads()
+distributed.leave()
+Path(f"threads-{os.environ['RANK']}").write_text("\\n".join(sorted(during) + ["left"] + sorted(threads())))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs the list of threads that Linux keeps")
+def test_no_thread_of_gloo_outlives_the_group(place: Path) -> None:
+    (place / "leaving.py").write_text(LEAVING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "leaving.py"]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    for rank in (0, 1):
+        during, after = (place / f"threads-{rank}").read_text().split("left")
+        assert "gloo" in during
+        assert "gloo" not in after
+
+
 @pytest.mark.parametrize("error", [None, ValueError("lost"), RunError("diverged")])
 def test_a_follower_leaves_the_group_however_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
