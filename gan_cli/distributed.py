@@ -33,7 +33,7 @@ def join() -> None:
     if not dist.is_initialized() and world_described() > 1:
         # optimizers import this; where that happens after joining, its default arguments hold the group for ever, so
         # that `leave` can't end gloo's threads, and a thread still running when Python ends now and then aborts it
-        import torch._dynamo  # noqa: F401
+        import torch._dynamo
 
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 

@@ -137,7 +137,15 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
         (["model=sngan", "model.conditional=both"], "one of none, projection, auxiliary is wanted"),
         (["model=sngan", "model.num_classes=4"], "say model.conditional=projection or auxiliary"),
         (["model=sngan", "model.conditional=auxiliary", "model.auxiliary_weight=-1"], "must not be negative"),
-        (["model=dcgan", "model.conditional=auxiliary"], "model.conditional is not an option"),
+        (
+            ["model=dcgan", "model.generator.channels=16"],
+            "must be the pictures' own, dataset.channels=1; the widths of its layers follow from base_channels",
+        ),
+        (
+            ["model=dcgan", "model.conditional=auxiliary"],
+            "model.conditional is not an option of this model; conditional is an option of model=biggan, progan, r3gan,"
+            " sagan, sngan, stylegan, stylegan2",
+        ),
     ],
 )
 def test_what_can_not_be_is_said(arguments: list[str], words: str, run_command: Run) -> None:

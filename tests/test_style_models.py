@@ -443,6 +443,12 @@ def test_course_follows_its_schedule() -> None:
         assert group["betas"] == pytest.approx((0.0, beta))
 
 
+def test_a_width_that_groups_do_not_divide_is_refused_with_one_that_they_do() -> None:
+    with pytest.raises(ValueError, match="width=100 does not fit group=16: .* width=96 would do"):
+        r3gan.Block(100, 16, 8)
+    r3gan.Block(96, 16, 8)
+
+
 def test_a_penaltys_weight_follows_its_ramp() -> None:
     more = ["penalty.r1.weight=0.05", "penalty.r1.final_weight=0.005", "penalty.r1.ramp_images=100"]
     gan = build_game(compose_checked("model=r3gan", *TINY["r3gan"], *more))

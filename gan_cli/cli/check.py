@@ -37,6 +37,7 @@ def check(config: dict[str, Any]) -> None:
     check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
     check_augment(config)
     check_conditional(config)
+    check_wired(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)
@@ -115,6 +116,18 @@ def check_conditional(config: dict[str, Any]) -> None:
         )
     if model.get("auxiliary_weight", 1.0) < 0:
         raise UserError(f"model.auxiliary_weight={model['auxiliary_weight']} must not be negative")
+
+
+def check_wired(config: dict[str, Any]) -> None:
+    """Networks have the pictures' own channels and resolution, which a user may take for the widths of layers."""
+    for name, node in config["model"].items():
+        for key in ("channels", "resolution"):
+            value, own = node.get(key) if isinstance(node, dict) else None, config["dataset"].get(key)
+            if value is None or name == "requires" or own is None or value == own:
+                continue
+            widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
+            hint = f"; the widths of its layers follow from {', '.join(widths)}" if key == "channels" and widths else ""
+            raise UserError(f"model.{name}.{key}={value} must be the pictures' own, dataset.{key}={own}{hint}")
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:

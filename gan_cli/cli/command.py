@@ -30,7 +30,10 @@ def run(name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> None:
         carry_out: given the composed config as plain values.
         help_text: what `--help` prints, made from the folder of the configs.
     """
-    sys.exit(exit_code_of(lambda: _obey(sys.argv[1:], name, carry_out, help_text), lambda: outcome.names(name)))
+    arguments = sys.argv[1:]
+    sys.exit(
+        exit_code_of(lambda: _obey(arguments, name, carry_out, help_text), lambda: outcome.names(name), f"gan-{name}")
+    )
 
 
 def check_whole(wanted: dict[str, Any], keys: Iterable[str], least: int) -> None:

@@ -34,6 +34,9 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"truncation_psi={psi!r} must be a number from -2 to 2; 1 is no truncation")
     if wanted["space"] not in (None, "z", "w"):
         raise UserError(f"space={wanted['space']!r} is unknown; use z or w")
+    if wanted["count"] is not None and mode not in ("grid", "interpolation"):
+        instead = {"style_mixing": "rows= and columns= say how many", "directions": "top= says how many"}
+        raise UserError(f"count= is not for mode={mode}: {instead.get(mode, 'it finds one picture')}")
     check_whole(wanted, ("frames", "rows", "steps", "top"), 1)
     for key, (of, default) in OWN.items():
         if mode != of and wanted[key] != default:
@@ -98,6 +101,21 @@ def picture_file(text: Any) -> Path:
     return path
 
 
+def changes_of(file: Path, channels: int, height: int, width: int) -> list[str]:
+    """What a picture goes through to be one that the model could have made."""
+    from gan_cli.data.folder import look
+
+    found = look(file)
+    changes = []
+    if found["width"] != found["height"]:
+        changes.append("cut to its middle square")
+    if min(found["width"], found["height"]) != width:
+        changes.append(f"resized to {width}x{height}")
+    if channels == 1 and not str(found["mode"]).startswith(("L", "1", "I")):
+        changes.append("turned to grey")
+    return changes
+
+
 def plan(wanted: dict[str, Any], space: Any, count: int) -> tuple[Any, Any]:
     from gan_cli import sample as sampler
 
@@ -152,6 +170,8 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
 
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)
+    if changes := changes_of(given, *picture.shape[1:]):
+        print(f"{given.name} is {' and '.join(changes)} for this model")
     with bar(None, wanted["steps"], "steps") as counter:
         found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
     target.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
+import yaml
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -16,12 +18,13 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 
 
-def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> int:
+def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
     """Run a command; print what it has to say on stderr when it fails.
 
     Args:
         command: returns an exit code.
         names: the keys that could have been meant, for "did you mean"; asked only if need be.
+        program: the command's own name.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
     logging.raiseExceptions = False  # Hydra prints by way of logging, into a pipe that `head` may have closed
@@ -35,7 +38,7 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]]) -> 
     except KeyboardInterrupt:
         return say("stopped at once, by a second signal", 130)
     except (HydraException, OmegaConfBaseException) as error:
-        return say(sentence(error, names), 2)
+        return say(sentence(error, names, program), 2)
     except OSError as error:
         return say(f"{error.filename or 'a file'} can't be used ({error.strerror}); is the folder yours to write?", 1)
 
@@ -46,7 +49,7 @@ def say(text: str, code: int) -> int:
     return code
 
 
-def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
+def sentence(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> str:
     """A Hydra or OmegaConf error in words for the person who typed."""
     text = str(error).strip()
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -61,7 +64,7 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
         return f"{several.group(1)} has several values: add -m for a sweep, or write a list as KEY=[a,b]"
     loose = re.search(r"Error parsing override '([^'=]+)'", text)
     if loose:
-        return f"{loose.group(1)!r} is neither KEY=VALUE nor a flag; gan-train --help lists what there is"
+        return f"{loose.group(1)!r} is neither KEY=VALUE nor a flag; {program} --help lists what there is"
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         key = unknown.group(1)
@@ -69,7 +72,11 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
         key = full.group(1) if full and full.group(1).endswith(key) else key
         if key.startswith("penalty."):
             return f"{key} is not an option: is its penalty selected? penalty=[{key.split('.')[1]}] adds it"
-        return f"{key} is not an option{meant(key, names())}; gan-train --cfg job prints all of them"
+        having = owners(key)
+        if having:
+            group, _, rest = key.partition(".")
+            return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
+        return f"{key} is not an option{meant(key, names())}; {program} --cfg job prints all of them"
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key} is needed: give it as {key}=..."
@@ -77,6 +84,19 @@ def sentence(error: Exception, names: Callable[[], list[str]]) -> str:
     if lines and lines[0].startswith(("no viable alternative", "mismatched input", "token recognition", "extraneous")):
         return f"can't read what was typed ({lines[0]}); quote a value with special characters: KEY=\"'VALUE'\""
     return lines[0] if lines else type(error).__name__
+
+
+def owners(key: str) -> list[str]:
+    """The options of a key's group whose YAML has that key itself: of `model.mixing` stylegan and stylegan2."""
+    group, *rest = key.split(".")
+    found = []
+    for file in sorted((config_folder() / group).glob("*.yaml")):
+        node: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for part in rest:
+            node = node[part] if isinstance(node, dict) and part in node else file  # a value that no YAML holds
+        if node is not file:
+            found.append(file.stem)
+    return found
 
 
 def meant(word: str, names: list[str]) -> str:

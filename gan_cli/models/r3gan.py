@@ -125,7 +125,11 @@ class Block(nn.Module):
         super().__init__()
         wide, gain = 2 * width, GAIN * total**-0.25
         if wide % group:
-            raise ValueError(f"width {width} can't be cut into groups of {group}: twice the width is {wide}")
+            unit = group // math.gcd(group, 2)
+            raise ValueError(
+                f"width={width} does not fit group={group}: twice the width must be a multiple of the group, so that"
+                f" width={max(unit, width - width % unit)} would do"
+            )
         self.narrow_in = Project(width, wide, gain)
         self.spatial = Project(wide, wide, gain, kernel=3, groups=wide // group)
         self.narrow_out = Project(wide, width, 0.0)
