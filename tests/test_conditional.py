@@ -139,7 +139,7 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
         (["model=sngan", "model.conditional=auxiliary", "model.auxiliary_weight=-1"], "must not be negative"),
         (
             ["model=dcgan", "model.generator.channels=16"],
-            "must be the pictures' own, dataset.channels=1; the widths of its layers follow from base_channels",
+            "must be the data's own, dataset.channels=1; the widths of its layers follow from base_channels",
         ),
         (
             ["model=dcgan", "model.conditional=auxiliary"],

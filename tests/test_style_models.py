@@ -444,7 +444,7 @@ def test_course_follows_its_schedule() -> None:
 
 
 def test_a_width_that_groups_do_not_divide_is_refused_with_one_that_they_do() -> None:
-    with pytest.raises(ValueError, match="width=100 does not fit group=16: .* width=96 would do"):
+    with pytest.raises(ValueError, match=r"width=100 does not fit group=16: .* width=96 would do"):
         r3gan.Block(100, 16, 8)
     r3gan.Block(96, 16, 8)
 

@@ -5,12 +5,15 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_metrics import check_scoring
-from gan_cli.cli.folder import root_keys
+from gan_cli.cli.folder import config_folder, root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
 from gan_cli.targets import check_allowed, make_importable, targets_in
@@ -119,15 +122,24 @@ def check_conditional(config: dict[str, Any]) -> None:
 
 
 def check_wired(config: dict[str, Any]) -> None:
-    """Networks have the pictures' own channels and resolution, which a user may take for the widths of layers."""
-    for name, node in config["model"].items():
-        for key in ("channels", "resolution"):
-            value, own = node.get(key) if isinstance(node, dict) else None, config["dataset"].get(key)
-            if value is None or name == "requires" or own is None or value == own:
+    """What a model's YAML takes from the data stays so: `channels` may be mistaken for the widths of layers."""
+    file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
+    if not file.is_file():
+        return  # a user's own
+    for name, written in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        node = config["model"].get(name)
+        if not isinstance(written, dict) or not isinstance(node, dict):
+            continue
+        for key, source in written.items():
+            own = re.fullmatch(r"\$\{dataset\.(\w+)\}", str(source))
+            if own is None or node.get(key) == config["dataset"].get(own[1]):
                 continue
             widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
-            hint = f"; the widths of its layers follow from {', '.join(widths)}" if key == "channels" and widths else ""
-            raise UserError(f"model.{name}.{key}={value} must be the pictures' own, dataset.{key}={own}{hint}")
+            hint = f"; the widths of its layers follow from {', '.join(widths)}" if "channels" in key and widths else ""
+            raise UserError(
+                f"model.{name}.{key}={node.get(key)} must be the data's own,"
+                f" dataset.{own[1]}={config['dataset'].get(own[1])}{hint}"
+            )
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:
