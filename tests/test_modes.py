@@ -227,7 +227,7 @@ def test_every_mode_writes_what_it_says(runs: Path, run_command: Run, tmp_path: 
     assert size_of(tmp_path / "dir.png") == (5 * 50 + 2, 3 * 50 + 2)
     Image.fromarray(numpy.full((20, 30), 90, dtype=numpy.uint8)).save(tmp_path / "grey.png")
     text = sample("mode=project", "input=grey.png", "steps=5", "output=found")
-    assert "grey.png is cut to its middle square and resized to 16x16 for this model" in text
+    assert "grey.png is cut to its middle square and resized to 8x8 for this model" in text
     names = {path.name for path in (tmp_path / "found").iterdir()}
     assert names == {"wanted_and_found.png", "found.png", "latent.npz", "distance.csv", "about.json"}
     rows = list(csv.DictReader((tmp_path / "found" / "distance.csv").read_text().splitlines()))
