@@ -36,7 +36,7 @@ FAST += ["trainer.total_images=1_500_000"]
 RING = {"plain": [], "unrolled": ["loss.unroll_steps=5"], "packed": ["model.pack=2"]}
 MOST_PLAIN = 6  # modes, median of the seeds: else there is nothing to mend
 FEW = 500  # pictures, which a critic can learn by heart
-# a form so small that 200,000 images are a quarter of an hour, next to no R1 keeps its critic from learning them
+# so small that 200,000 images take 20 minutes; R1 is next to nothing, so that the critic can learn the few by heart
 ADA = ["experiment=stylegan2_fashion", "augment=ada", "augment.ada_images=50_000", "dataset.resolution=16", "seed=1"]
 ADA += ["model.generator.channel_base=256", "model.generator.channel_max=64", "penalty.r1.weight=0.001"]
 ADA += ["optimizer.schedule.kind=constant", "trainer.batch_size=32", "trainer.total_images=200_000"]
@@ -123,7 +123,7 @@ def gaussian(images: Tensor, count: int) -> Tensor:
 
 
 def sprites(rows: Rows) -> Table | None:
-    """Precision and recall in MobileNetV2's features, beside dcgan in the same time."""
+    """Distance, precision and recall in MobileNetV2's features, beside dcgan in about the same time."""
     names = ["stylegan2_sprites", "dcgan_sprites"]
     if not rows.any(*names) or (root := rows.place("sprites", "train")) is None:
         return None

@@ -139,8 +139,11 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
         (["model=sngan", "model.conditional=auxiliary", "model.auxiliary_weight=-1"], "must not be negative"),
         (
             ["model=dcgan", "model.generator.channels=16"],
-            "must be the data's own, dataset.channels=1; the widths of its layers follow from base_channels",
+            "must be 1, which follows from the data (dataset.channels); the widths of its layers follow from base_",
         ),
+        (["model=dcgan", "model.pack=2", "model.discriminator.channels=1"], "model.discriminator.channels=1 must be 2"),
+        (["model=dcgan", "model.generator.width=8"], "model.generator has latent_size, channels, resolution, base_ch"),
+        (["model=stylegan2", "model.generator.base_channels=8"], "did you mean model.generator.channels or model"),
         (
             ["model=dcgan", "model.conditional=auxiliary"],
             "model.conditional is not an option of this model; conditional is an option of model=biggan, progan, r3gan,"

@@ -227,7 +227,7 @@ def test_every_mode_writes_what_it_says(runs: Path, run_command: Run, tmp_path: 
     assert size_of(tmp_path / "dir.png") == (5 * 50 + 2, 3 * 50 + 2)
     Image.fromarray(numpy.full((20, 30), 90, dtype=numpy.uint8)).save(tmp_path / "grey.png")
     text = sample("mode=project", "input=grey.png", "steps=5", "output=found")
-    assert "grey.png is cut to its middle square and resized to 8x8 for this model" in text
+    assert "grey.png for this model: cut to its middle square, resized to 8x8" in text
     names = {path.name for path in (tmp_path / "found").iterdir()}
     assert names == {"wanted_and_found.png", "found.png", "latent.npz", "distance.csv", "about.json"}
     rows = list(csv.DictReader((tmp_path / "found" / "distance.csv").read_text().splitlines()))
@@ -252,6 +252,7 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
         ("stylegan2", ["mode=interpolation", "output=walk.avi"], "an .mp4 or .gif file, or a folder of frames"),
         ("stylegan2", ["mode=interpolation", "rows=3"], "rows= is for mode=style_mixing"),
         ("stylegan2", ["mode=style_mixing", "count=3"], "count= is not for mode=style_mixing: rows= and columns="),
+        ("stylegan2", ["model=interpolation"], "error: model is not an option; did you mean mode?"),
         ("stylegan2", ["fomrat=png"], "did you mean format?; gan-sample --cfg job prints all of them"),
         ("stylegan2", ["mode=style_mixing", "layers=[9]"], "0 to 3, coarse to fine"),
         ("stylegan2", ["mode=project"], "say which with input=IMAGE"),

@@ -443,10 +443,17 @@ def test_course_follows_its_schedule() -> None:
         assert group["betas"] == pytest.approx((0.0, beta))
 
 
-def test_a_width_that_groups_do_not_divide_is_refused_with_one_that_they_do() -> None:
-    with pytest.raises(ValueError, match=r"width=100 does not fit group=16: .* width=96 would do"):
-        r3gan.Block(100, 16, 8)
-    r3gan.Block(96, 16, 8)
+@pytest.mark.parametrize(
+    ("resolution", "width", "would_do"), [(32, 100, [96, 104]), (64, 104, [96, 112]), (64, 8, [16])]
+)
+def test_a_width_that_groups_do_not_divide_is_refused_with_ones_that_they_do(
+    resolution: int, width: int, would_do: list[int]
+) -> None:
+    words = f"width={' or '.join(map(str, would_do))} would do"
+    with pytest.raises(ValueError, match=f"width={width} does not fit group=16 at {resolution} pixels.*; {words}"):
+        r3gan.Generator(8, 1, resolution, width=width, blocks=1)
+    for fitting in would_do:
+        r3gan.Generator(8, 1, resolution, width=fitting, blocks=1)
 
 
 def test_a_penaltys_weight_follows_its_ramp() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_metrics import check_scoring
@@ -121,25 +122,30 @@ def check_conditional(config: dict[str, Any]) -> None:
         raise UserError(f"model.auxiliary_weight={model['auxiliary_weight']} must not be negative")
 
 
+WIRED = re.compile(r"\$\{dataset\.(channels|source_channels|resolution)\}")
+
+
 def check_wired(config: dict[str, Any]) -> None:
-    """What a model's YAML takes from the data stays so: `channels` may be mistaken for the widths of layers."""
+    """What a network's YAML takes from the data stays so: `channels` may be mistaken for the widths of layers."""
     file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
     if not file.is_file():
         return  # a user's own
     for name, written in yaml.safe_load(file.read_text(encoding="utf-8")).items():
         node = config["model"].get(name)
-        if not isinstance(written, dict) or not isinstance(node, dict):
+        if not isinstance(written, dict) or not isinstance(node, dict) or name in ("brings", "requires"):
             continue
         for key, source in written.items():
-            own = re.fullmatch(r"\$\{dataset\.(\w+)\}", str(source))
-            if own is None or node.get(key) == config["dataset"].get(own[1]):
+            data = WIRED.search(str(source))
+            if data is None:
                 continue
-            widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
-            hint = f"; the widths of its layers follow from {', '.join(widths)}" if "channels" in key and widths else ""
-            raise UserError(
-                f"model.{name}.{key}={node.get(key)} must be the data's own,"
-                f" dataset.{own[1]}={config['dataset'].get(own[1])}{hint}"
-            )
+            wanted = OmegaConf.create({**config, "wanted": source}).wanted
+            if node.get(key) != wanted:
+                widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
+                hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
+                raise UserError(
+                    f"model.{name}.{key}={node.get(key)} must be {wanted}, which follows from the data"
+                    f" (dataset.{data[1]}){hint if 'channels' in key else ''}"
+                )
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:

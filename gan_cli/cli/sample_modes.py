@@ -103,15 +103,17 @@ def picture_file(text: Any) -> Path:
 
 def changes_of(file: Path, channels: int, height: int, width: int) -> list[str]:
     """What a picture goes through to be one that the model could have made."""
-    from gan_cli.data.folder import look
+    from gan_cli.data.folder import GREY_MODES, look
 
     found = look(file)
+    if "error" in found:  # of a kind that a data set refuses: it was read all the same
+        return []
     changes = []
     if found["width"] != found["height"]:
         changes.append("cut to its middle square")
     if min(found["width"], found["height"]) != width:
         changes.append(f"resized to {width}x{height}")
-    if channels == 1 and not str(found["mode"]).startswith(("L", "1", "I")):
+    if channels == 1 and found["mode"] not in GREY_MODES:
         changes.append("turned to grey")
     return changes
 
@@ -171,7 +173,7 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)
     if changes := changes_of(given, *picture.shape[1:]):
-        print(f"{given.name} is {' and '.join(changes)} for this model")
+        print(f"{given.name} for this model: {', '.join(changes)}")
     with bar(None, wanted["steps"], "steps") as counter:
         found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
     target.mkdir(parents=True, exist_ok=True)

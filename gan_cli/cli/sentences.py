@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException
@@ -72,11 +71,15 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
         key = full.group(1) if full and full.group(1).endswith(key) else key
         if key.startswith("penalty."):
             return f"{key} is not an option: is its penalty selected? penalty=[{key.split('.')[1]}] adds it"
-        having = owners(key)
+        known = names()
+        group, _, rest = key.partition(".")
+        having = owners(group, rest) if group in known and "." not in rest else []
         if having:
-            group, _, rest = key.partition(".")
             return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
-        return f"{key} is not an option{meant(key, names())}; {program} --cfg job prints all of them"
+        last, tails = key.rpartition(".")[2], [name.rpartition(".")[2] for name in known]
+        alike = difflib.get_close_matches(last, tails, n=1)  # else whole names are near by their first parts alone
+        hint = meant(key, known) if alike else beside(key, known) or meant(key, known)
+        return f"{key} is not an option{hint}; {program} --cfg job prints all of them"
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key} is needed: give it as {key}=..."
@@ -86,17 +89,17 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
     return lines[0] if lines else type(error).__name__
 
 
-def owners(key: str) -> list[str]:
-    """The options of a key's group whose YAML has that key itself: of `model.mixing` stylegan and stylegan2."""
-    group, *rest = key.split(".")
-    found = []
-    for file in sorted((config_folder() / group).glob("*.yaml")):
-        node: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for part in rest:
-            node = node[part] if isinstance(node, dict) and part in node else file  # a value that no YAML holds
-        if node is not file:
-            found.append(file.stem)
-    return found
+def owners(group: str, key: str) -> list[str]:
+    """The options of a group whose YAML has a key at its top: of `mixing`, stylegan and stylegan2."""
+    files = sorted((config_folder() / group).glob("*.yaml"))
+    return [file.stem for file in files if key and key in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})]
+
+
+def beside(key: str, names: list[str]) -> str:
+    """`; model.generator has a, b`, where there is a model.generator: what else its key may have meant."""
+    parent = key.rpartition(".")[0]
+    others = [name.removeprefix(f"{parent}.") for name in names if parent and name.startswith(f"{parent}.")]
+    return f"; {parent} has {', '.join(others)}" if others else ""
 
 
 def meant(word: str, names: list[str]) -> str:

@@ -45,7 +45,7 @@ class Generator(nn.Module):
         embedding: int = 64,
     ) -> None:
         super().__init__()
-        widths = widths_of(resolution, width, full_until)
+        widths = widths_of(resolution, width, full_until, group)
         self.num_classes = num_classes
         self.embed = plain_linear(num_classes, embedding) if num_classes else None
         self.start = plain_linear(latent_size + (embedding if num_classes else 0), widths[0])
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
-        widths = widths_of(resolution, width, full_until)
+        widths = widths_of(resolution, width, full_until, group)
         self.num_classes = num_classes
         told, asked = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
         size = (embedding or widths[0]) if told else 1
@@ -124,12 +124,6 @@ class Block(nn.Module):
     def __init__(self, width: int, group: int, total: int) -> None:
         super().__init__()
         wide, gain = 2 * width, GAIN * total**-0.25
-        if wide % group:
-            unit = group // math.gcd(group, 2)
-            raise ValueError(
-                f"width={width} does not fit group={group}: twice the width must be a multiple of the group, so that"
-                f" width={max(unit, width - width % unit)} would do"
-            )
         self.narrow_in = Project(width, wide, gain)
         self.spatial = Project(wide, wide, gain, kernel=3, groups=wide // group)
         self.narrow_out = Project(wide, width, 0.0)
@@ -163,8 +157,17 @@ def classes(label: Tensor, num_classes: int | None, like: Tensor) -> Tensor:
     return one_hot(label, num_classes or 0).to(like.dtype)
 
 
-def widths_of(resolution: int, width: int, full_until: int) -> list[int]:
-    """Channels by level, from 4x4 on."""
+def widths_of(resolution: int, width: int, full_until: int, group: int) -> list[int]:
+    """Channels by level, from 4x4 on; twice each is a multiple of `group`."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"r3gan makes resolutions that are powers of two from 8 up, not {resolution}")
-    return [min(width, width * full_until // (4 << level)) for level in range(resolution.bit_length() - 2)]
+    widths = [min(width, width * full_until // (4 << level)) for level in range(resolution.bit_length() - 2)]
+    if any(2 * level % group or not level for level in widths):
+        unit = group // math.gcd(group, 2) * max(1, resolution // full_until)
+        below = width - width % unit
+        raise ValueError(
+            f"width={width} does not fit group={group} at {resolution} pixels, where the levels are"
+            f" {', '.join(map(str, widths))} wide: twice each must be a multiple of the group;"
+            f" width={f'{below} or ' if below else ''}{below + unit} would do"
+        )
+    return widths
