@@ -40,6 +40,7 @@ FEW = 500  # pictures, which a critic can learn by heart
 ADA = ["experiment=stylegan2_fashion", "augment=ada", "augment.ada_images=50_000", "dataset.resolution=16", "seed=1"]
 ADA += ["model.generator.channel_base=256", "model.generator.channel_max=64", "penalty.r1.weight=0.001"]
 ADA += ["optimizer.schedule.kind=constant", "trainer.batch_size=32", "trainer.total_images=200_000"]
+SETTLED = 100_000  # images, from which on p is averaged
 SWAPS = 500  # pairs of samples whose styles are swapped
 
 
@@ -89,14 +90,14 @@ def ada(rows: Rows) -> Table | None:
     names = ["ada_few", "ada_many"]
     if not rows.any(*names) or (root := rows.place("fashion_mnist", "FashionMNIST/raw")) is None:
         return None
-    table, p = Table("ADA's probability, a small stylegan2 at 16x16:", ["training pictures", "p, mean", "most"]), {}
+    table, p = Table("ADA's probability, a small stylegan2 at 16x16:", ["training pictures", "p, mean", "at most"]), {}
     few = ["dataset=image_folder", "dataset.channels=1"]
     few_root = few_pictures(root, rows.runs / "few_pictures")
     commands = {names[0]: (few_root, few), names[1]: (root, [])}
     for name, (where, more) in commands.items():
         folder = rows.trained(name, where, *ADA, *more)
         lines = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
-        curve = [line["augment/p"] for line in lines if "augment/p" in line and line["images"] > 100_000]
+        curve = [line["augment/p"] for line in lines if "augment/p" in line and line["images"] > SETTLED]
         p[name] = mean(curve)
         count = f"{FEW if name == 'ada_few' else 60_000:,}"
         table.row(name, count, f"{p[name]:.4f}", f"{max(curve):.4f}", folder=folder)

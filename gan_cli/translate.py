@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_cli.data.folder import ENDINGS, look, scan
+from gan_cli.data.folder import ENDINGS, GREY_MODES, look, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.medium import to_pixels, write_png
 from gan_cli.errors import UserError
@@ -180,3 +180,18 @@ def picture_for(trained: Trained, file: Path) -> Tensor:
     dataset = trained.config["dataset"]
     decoder = Decoder(dataset["resolution"], dataset["channels"], background=dataset.get("background", 255))
     return to_float(read(decoder, file))[None]
+
+
+def changes_of(file: Path, channels: int, resolution: int) -> list[str]:
+    """What `picture_for` does to a picture, in words."""
+    found = look(file)
+    if "error" in found:  # of a kind that a data set refuses: it was read all the same
+        return []
+    changes = []
+    if found["width"] != found["height"]:
+        changes.append("cut to its middle square")
+    if min(found["width"], found["height"]) != resolution:
+        changes.append(f"resized to {resolution}x{resolution}")
+    if channels == 1 and found["mode"] not in GREY_MODES:
+        changes.append("turned to grey")
+    return changes

@@ -211,6 +211,10 @@ SAMPLE_REFUSALS = {
     "unknown device": (["checkpoint=run", "device=tpu"], "tpu"),
     "labels of one number": (["checkpoint=run", "labels=3"], "list"),
     "misspelled key": (["checkpoint=run", "colums=3"], "did you mean columns"),
+    "a key of gan-train's": (
+        ["checkpoint=run", "dataset.root=x"],
+        "dataset.root is not an option; gan-sample --cfg job",
+    ),
     "output that exists": (["checkpoint=run", "output=taken.png"], "exists already"),
     "a sweep": (["-m", "checkpoint=run", "seed=0,1"], "no sweeps"),
 }

@@ -24,6 +24,7 @@ from gan_cli.modes.space import Space
 from gan_cli.modes.style_mixing import mixed_grid
 from gan_cli.sample import Trained, load_trained, plan, take_standing_statistics
 from gan_cli.train import train
+from gan_cli.translate import changes_of
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -274,6 +275,25 @@ def test_what_a_mode_can_not_do_is_said(
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
     assert words in result.stderr
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "channels", "changes"),
+    [
+        ("L", (16, 16), 1, []),
+        ("L", (16, 16), 3, []),
+        ("RGB", (16, 16), 1, ["turned to grey"]),
+        ("RGB", (24, 16), 3, ["cut to its middle square"]),
+        ("RGB", (24, 30), 1, ["cut to its middle square", "resized to 16x16", "turned to grey"]),
+        ("F", (24, 30), 1, []),  # which `look` does not know
+    ],
+)
+def test_what_happens_to_a_projected_picture(
+    mode: str, size: tuple[int, int], channels: int, changes: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "picture.tiff"
+    Image.new(mode, size).save(file)
+    assert changes_of(file, channels, 16) == changes
 
 
 @pytest.mark.parametrize("form", ["onnx", "export", "safetensors"])

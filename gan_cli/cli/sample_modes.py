@@ -101,23 +101,6 @@ def picture_file(text: Any) -> Path:
     return path
 
 
-def changes_of(file: Path, channels: int, height: int, width: int) -> list[str]:
-    """What a picture goes through to be one that the model could have made."""
-    from gan_cli.data.folder import GREY_MODES, look
-
-    found = look(file)
-    if "error" in found:  # of a kind that a data set refuses: it was read all the same
-        return []
-    changes = []
-    if found["width"] != found["height"]:
-        changes.append("cut to its middle square")
-    if min(found["width"], found["height"]) != width:
-        changes.append(f"resized to {width}x{height}")
-    if channels == 1 and found["mode"] not in GREY_MODES:
-        changes.append("turned to grey")
-    return changes
-
-
 def plan(wanted: dict[str, Any], space: Any, count: int) -> tuple[Any, Any]:
     from gan_cli import sample as sampler
 
@@ -168,11 +151,11 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     from gan_cli.modes.project import project as search
     from gan_cli.run_folder import write_atomically
     from gan_cli.sample import write_npz
-    from gan_cli.translate import picture_for
+    from gan_cli.translate import changes_of, picture_for
 
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)
-    if changes := changes_of(given, *picture.shape[1:]):
+    if changes := changes_of(given, *picture.shape[1:3]):
         print(f"{given.name} for this model: {', '.join(changes)}")
     with bar(None, wanted["steps"], "steps") as counter:
         found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())

@@ -73,13 +73,12 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
             return f"{key} is not an option: is its penalty selected? penalty=[{key.split('.')[1]}] adds it"
         known = names()
         group, _, rest = key.partition(".")
-        having = owners(group, rest) if group in known and "." not in rest else []
+        having = owners(group, rest) if rest and "." not in rest and group in known else []
         if having:
             return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
-        last, tails = key.rpartition(".")[2], [name.rpartition(".")[2] for name in known]
-        alike = difflib.get_close_matches(last, tails, n=1)  # else whole names are near by their first parts alone
-        hint = meant(key, known) if alike else beside(key, known) or meant(key, known)
-        return f"{key} is not an option{hint}; {program} --cfg job prints all of them"
+        return (
+            f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
+        )
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key} is needed: give it as {key}=..."
@@ -92,22 +91,23 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
 def owners(group: str, key: str) -> list[str]:
     """The options of a group whose YAML has a key at its top: of `mixing`, stylegan and stylegan2."""
     files = sorted((config_folder() / group).glob("*.yaml"))
-    return [file.stem for file in files if key and key in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})]
+    return [file.stem for file in files if key in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})]
 
 
 def beside(key: str, names: list[str]) -> str:
     """`; model.generator has a, b`, where there is a model.generator: what else its key may have meant."""
     parent = key.rpartition(".")[0]
-    others = [name.removeprefix(f"{parent}.") for name in names if parent and name.startswith(f"{parent}.")]
+    inside = [name.removeprefix(f"{parent}.") for name in names if parent and name.startswith(f"{parent}.")]
+    others = dict.fromkeys(name.partition(".")[0] for name in inside)
     return f"; {parent} has {', '.join(others)}" if others else ""
 
 
 def meant(word: str, names: list[str]) -> str:
-    """`; did you mean a or b?`, or nothing. A key is also found by its last part."""
-    names = list(dict.fromkeys(names))
+    """`; did you mean a or b?`, or nothing. A key is also found by its last part, and never without it."""
+    names, last = list(dict.fromkeys(names)), word.rpartition(".")[2]
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    near = [name for name in near if difflib.get_close_matches(last, [name.rpartition(".")[2]])]
     if not near:
-        last = word.rpartition(".")[2]
         tails = {name.rpartition(".")[2]: name for name in names}
         near = [tails[tail] for tail in difflib.get_close_matches(last, list(tails), n=3, cutoff=0.75)]
     return f"; did you mean {' or '.join(near)}?" if near else ""

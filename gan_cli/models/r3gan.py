@@ -162,7 +162,7 @@ def widths_of(resolution: int, width: int, full_until: int, group: int) -> list[
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"r3gan makes resolutions that are powers of two from 8 up, not {resolution}")
     widths = [min(width, width * full_until // (4 << level)) for level in range(resolution.bit_length() - 2)]
-    if any(2 * level % group or not level for level in widths):
+    if any(not each or 2 * each % group for each in widths):
         unit = group // math.gcd(group, 2) * max(1, resolution // full_until)
         below = width - width % unit
         raise ValueError(
