@@ -27,6 +27,7 @@ OPTIMIZER_KEYS = (
     "_target_",
     "learning_rate",
     "rates",
+    "player_betas",
     "schedule",
     "final_beta2",
     *META_KEYS,
@@ -106,8 +107,10 @@ def optimizer_factory(
         rate = (node.get("rates") or {}).get(player)
         base = float(node["learning_rate"] if rate is None else rate)
         parameters = [parameter for network in networks for parameter in network.parameters()]
+        betas = (node.get("player_betas") or {}).get(player)
+        own = options if betas is None else {**options, "betas": betas}
         try:
-            optimizer = made(parameters, lr=base, **options)
+            optimizer = made(parameters, lr=base, **own)
         except (TypeError, ValueError) as error:
             raise UserError(f"optimizer {node['_target_']} can't be built: {error}") from error
         return optimizer, Course(base, schedule, optimizer.defaults.get("betas"), final_beta2)

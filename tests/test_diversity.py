@@ -22,7 +22,16 @@ from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.log import Meter
-from gan_cli.losses.adversarial import AdversarialLoss, Minimax, NonSaturating
+from gan_cli.losses.adversarial import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RelativisticAverage,
+    RelativisticPairing,
+    Wasserstein,
+)
 from gan_cli.penalties.gradient import R1, R2, GradientPenalty
 from gan_cli.schedule import Course
 from gan_cli.train import train
@@ -64,7 +73,7 @@ def small_game(loss: AdversarialLoss, make: Any) -> tuple[GAN, list[Any], Batch]
 
 
 def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) -> Tensor:
-    """The generator's loss against a copy of the critic that really was trained `steps` more times."""
+    """What the generator minimises against a copy of the critic that really was trained `steps` more times."""
     rival, critic = copy.deepcopy(gan), None
     optimizer = type(phase.optimizer)(rival.discriminator.parameters(), **phase.optimizer.defaults)
     optimizer.load_state_dict(copy.deepcopy(phase.optimizer.state_dict()))
@@ -74,7 +83,39 @@ def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) ->
         loss = rival.loss.discriminator(match_of(critic, real, fake)).mean()
         loss.backward()
         optimizer.step()
-    return rival.loss.generator(match_of(critic, real, fake)).mean().detach()
+    return OBJECTIVES[type(gan.loss)][1](critic(real), critic(fake)).mean().detach()
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    return -(1 + (-x).exp()).log()
+
+
+# by loss, written out from the papers: what the critic minimises, and what the generator does at a critic that is
+# some updates ahead; of a zero-sum game that is the whole value, its real term too
+OBJECTIVES: dict[type, tuple[Any, Any]] = {
+    Minimax: (
+        lambda real, fake: -log_sigmoid(real) - log_sigmoid(-fake),
+        lambda real, fake: log_sigmoid(real) + log_sigmoid(-fake),
+    ),
+    Wasserstein: (lambda real, fake: fake - real, lambda real, fake: real - fake),
+    NonSaturating: (
+        lambda real, fake: -log_sigmoid(real) - log_sigmoid(-fake),
+        lambda real, fake: -log_sigmoid(fake),
+    ),
+    LeastSquares: (
+        lambda real, fake: (real - 1) ** 2 / 2 + fake**2 / 2,
+        lambda real, fake: (fake - 1) ** 2 / 2,
+    ),
+    Hinge: (lambda real, fake: (1 - real).clamp(min=0) + (1 + fake).clamp(min=0), lambda real, fake: -fake),
+    RelativisticPairing: (
+        lambda real, fake: -log_sigmoid(real - fake),
+        lambda real, fake: -log_sigmoid(fake - real),
+    ),
+    RelativisticAverage: (
+        lambda real, fake: -log_sigmoid(real - fake.mean()) - log_sigmoid(real.mean() - fake),
+        lambda real, fake: -log_sigmoid(fake - real.mean()) - log_sigmoid(fake.mean() - real),
+    ),
+}
 
 
 def match_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Any:
@@ -115,7 +156,7 @@ def test_an_unrolled_critics_penalties_are_part_of_the_gradient(kind: Any, monke
 
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating, Wasserstein])
 def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: str, steps: int) -> None:
     gan, (critics, generators), batch = small_game(loss(unroll_steps=steps), OPTIMIZERS[kind])
     latent = torch.randn(6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
@@ -130,7 +171,7 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
     match.answer = lambda samples: match.critic(samples)  # type: ignore[method-assign]
     (ahead,) = unrolled(gan, critics, [match], steps)
     ahead.answer = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
-    value = gan.loss.generator(ahead).mean()
+    value = gan.loss.unrolled(ahead).mean()
     (slope,) = torch.autograd.grad(value, [gan.generator.a], retain_graph=True)  # type: ignore[list-item]
     sides = []
     for sign in (1, -1):
@@ -142,6 +183,50 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
     assert abs(slope.item() - plain.item()) > 1e-3, "the plain game's gradient is another"
     after = (gan.state_dict(), critics.optimizer.state_dict())
     assert str(after) == str(before), "the critic and its optimizer are where they were"
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+@pytest.mark.parametrize("loss", OBJECTIVES, ids=lambda loss: loss.__name__)
+def test_a_turns_gradient_is_that_of_the_papers_value_unrolled_by_hand(
+    loss: Any, kind: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    make = {
+        "adam": lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.5, 0.9), eps=1e-4),
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.2),
+    }[kind]
+    gan, (_, generators), batch = small_game(loss(unroll_steps=steps), make)
+    torch.set_default_dtype(torch.float64)
+    try:
+        turn = Turn(gan, generators, batch, Noise(torch.device("cpu"), batch, 0), {}, False)
+        (slope,) = torch.autograd.grad(gan.losses(turn)["adversarial"].mean(), list(gan.generator.parameters()))
+        latent = gan.latents(batch, turn.noise.key)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    def answer(weight: Tensor, x: Tensor) -> Tensor:
+        return (weight * x).tanh().sum(1) + (weight * x).square().sum(1) * 0.1
+
+    critics, generator = OBJECTIVES[loss]
+    made = gan.generator.a.detach().clone().requires_grad_()  # type: ignore[operator,union-attr]
+    fake, weight = made * latent[:, :1], gan.discriminator.a.detach().clone().requires_grad_()  # type: ignore[operator,union-attr]
+    mean = square = torch.zeros(())
+    for number in range(1, steps + 1):
+        total = critics(answer(weight, batch.real), answer(weight, fake)).mean()
+        (gradient,) = torch.autograd.grad(total, weight, create_graph=True)
+        if kind == "sgd":
+            weight = weight - 0.2 * gradient
+            continue
+        mean, square = 0.5 * mean + 0.5 * gradient, 0.9 * square + 0.1 * gradient**2
+        weight = weight - 0.05 * (mean / (1 - 0.5**number)) / ((square / (1 - 0.9**number)).sqrt() + 1e-4)
+    value = generator(answer(weight, batch.real), answer(weight, fake)).mean()
+    (wanted,) = torch.autograd.grad(value, made, retain_graph=True)
+    assert slope.item() == pytest.approx(wanted.item(), rel=1e-6)
+    alone = generator(answer(weight, batch.real).detach(), answer(weight, fake)).mean()
+    without = torch.autograd.grad(alone, made)[0].item()
+    if loss.zero_sum and (kind, steps) != ("adam", 1):  # Adam's first step is a sign, which does not move
+        assert abs(wanted.item() - without) > 1e-4 * abs(wanted.item()), "the real term moves with the generator"
 
 
 def trained(folder: Path, *more: str) -> dict[str, Any]:

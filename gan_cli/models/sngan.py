@@ -38,8 +38,9 @@ class Generator(nn.Module):
         self.dense = nn.Linear(latent_size, wide[0] * 16)
         self.blocks = nn.ModuleList(UpBlock(coarse, fine, num_classes or 0) for coarse, fine in pairwise(wide))
         self.norm, self.to_image = ConditionalNorm(wide[-1], 0), nn.Conv2d(wide[-1], channels, 3, 1, 1)
-        layers: list[Any] = [self.dense, self.to_image, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
+        layers: list[Any] = [self.dense, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
         xavier_init(nn.ModuleList(layers))
+        xavier_init(self.to_image, 1.0)
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)

@@ -152,7 +152,7 @@ class Generator(nn.Module):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes)
+        self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes, HE)
         wide = widths(growth.resolution, channel_base, channel_max)
         self.synthesis = Synthesis(growth, channels, style_size, wide)
 
