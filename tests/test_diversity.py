@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+import yaml
+from conftest import QUICK, ROOT, TINY, compose_checked
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid
 
 import gan_cli.augment.ada as ada_module
 from gan_cli.augment.ada import Ada, Sampled
 from gan_cli.augment.diffaugment import DiffAugment
-from gan_cli.build import build_game, optimizer_factory
+from gan_cli.build import build_game, instantiate, locate, optimizer_factory
 from gan_cli.checkpoint import load
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN, Turn
@@ -38,6 +39,8 @@ from gan_cli.train import train
 from gan_cli.types import Batch, Match, Noise, State
 from gan_cli.unrolled import unrolled
 from gan_cli.update import Updater
+
+CONF = ROOT / "conf"
 
 # ---- unrolling ----
 
@@ -390,6 +393,108 @@ def test_p_follows_the_signs_of_the_answers_to_reals() -> None:
     for _ in range(8):
         fixed.observe(torch.ones(50), 50, 50)
     assert fixed.p.item() == pytest.approx(0.3)
+
+
+def test_a_scheduled_p_follows_its_cosine_whatever_the_critic_answers() -> None:
+    ada = Ada(final_p=0.55, ramp_images=20_000_000)
+    wanted = {0: 0.0, 5_000_000: 0.55 * (1 - 2**-0.5) / 2, 10_000_000: 0.275, 20_000_000: 0.55, 90_000_000: 0.55}
+    for images, p in wanted.items():
+        ada.set_progress(images)
+        for _ in range(10):
+            ada.observe(torch.ones(8), 8, 8)
+        assert ada.p.item() == pytest.approx(p, abs=1e-7)
+    assert ada.signs.tolist() == [0, 0]
+    falling = Ada(p=0.4, final_p=0.2, ramp_images=10)
+    falling.set_progress(10)
+    assert falling.p.item() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"final_p": 0.5},
+        {"ramp_images": 100},
+        {"final_p": 0.5, "ramp_images": 100, "fixed": True},
+        {"final_p": 1.5, "ramp_images": 100},
+        {"color": 1.5},
+        {"cutout": -0.1},
+    ],
+    ids=str,
+)
+def test_options_of_ada_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"final_p|cutout"):
+        Ada(**options)
+
+
+def test_colours_and_cutout_have_probabilities_of_their_own() -> None:
+    """At p = 1: none of the colour changes at factor 0, half of them at one half; a cut square of half the side."""
+    grey = torch.full((4000, 1, 16, 16), 0.5)
+    torch.manual_seed(0)
+    assert torch.allclose(Ada(p=1.0, fixed=True, color=0.0)(grey), grey, atol=1e-5), (
+        "moving a plain picture shows nothing"
+    )
+    halves = Ada(p=1.0, fixed=True, color=0.5)(grey)
+    same = ((halves - grey).abs().amax([1, 2, 3]) < 1e-5).float().mean().item()
+    assert same == pytest.approx(0.5 * 0.5 * 0.75, abs=0.03)  # neither brightness, contrast nor (half of them) a mirror
+    cut = Ada(p=1.0, fixed=True, color=0.0, cutout=0.5)(grey)
+    blank = (cut == 0).flatten(1)
+    hit = blank.any(1)
+    assert hit.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    rows, columns = (blank[hit].view(-1, 16, 16).any(axis).sum(1) for axis in (2, 1))
+    assert torch.equal(rows * columns, blank[hit].sum(1)), "a square, or what of it lies inside"
+    assert int(rows.max()) == 8
+    assert int(rows.min()) >= 4, "its middle is in the picture"
+
+
+STEERED = {
+    "minimax": True,
+    "nonsaturating": True,
+    "hinge": True,
+    "dragan": True,
+    "lsgan": False,
+    "wgan": False,
+    "wgan_gp": False,
+    "relativistic_average": False,
+    "relativistic_pairing": False,
+}
+
+
+def test_every_loss_says_whether_zero_means_undecided() -> None:
+    assert set(STEERED) == {file.stem for file in (CONF / "loss").glob("*.yaml")}
+    for name, steered in STEERED.items():
+        node = yaml.safe_load((CONF / "loss" / f"{name}.yaml").read_text())
+        assert ("undecided_at_zero" in node.get("provides", [])) == steered, name
+        assert locate(node["_target_"]).undecided_at_zero == steered, name  # type: ignore[attr-defined]
+    # what the word promises: swapping the sides and the sign changes nothing, so that 0 is the answer to a coin
+    logit = torch.linspace(-3, 3, 7, dtype=torch.double)
+    for name, steered in STEERED.items():
+        if name.startswith(("wgan", "relativistic")):  # any level will do
+            continue
+        loss = build_loss(name)
+        coin = loss.discriminator(match_of(lambda x: x, logit, logit))
+        assert torch.allclose(coin, coin.flip(0)) == steered, name
+
+
+@pytest.mark.parametrize("loss", STEERED)
+def test_ada_is_steered_only_by_a_sign_that_means_something(loss: str) -> None:
+    start = ["model=dcgan", *TINY["dcgan"], *QUICK, f"loss={loss}", "augment=ada"]
+    if STEERED[loss]:
+        compose_checked(*start)
+    else:
+        with pytest.raises(UserError, match=rf"under loss={loss}, where 0 is not .* augment.final_p=0.5"):
+            compose_checked(*start)
+    compose_checked(*start, "augment.fixed=true", "augment.p=0.2")
+    compose_checked(*start, "augment.final_p=0.5", "augment.ramp_images=1000")
+    with pytest.raises(UserError, match=r"leaves augment\.p at 0"):
+        compose_checked(*start, "augment.fixed=true")
+    with pytest.raises(UserError, match="give both, or neither"):
+        compose_checked(*start, "augment.final_p=0.5")
+    with pytest.raises(UserError, match="give one of them"):
+        compose_checked(*start, "augment.fixed=true", "augment.p=0.2", "augment.final_p=0.5", "augment.ramp_images=9")
+
+
+def build_loss(name: str) -> AdversarialLoss:
+    return instantiate(yaml.safe_load((CONF / "loss" / f"{name}.yaml").read_text()) | {"n_critic": 1})
 
 
 def test_p_moves_alike_however_a_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
