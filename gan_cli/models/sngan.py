@@ -79,7 +79,7 @@ class Discriminator(nn.Module):
                 for n, (i, o, down) in enumerate(zip(ins, outs, downs, strict=True))
             )
         )
-        self.answer = nn.Linear(outs[-1], 1)
+        self.answer = nn.Linear(outs[-1], 1, bias=False)
         told, asked = conditional == "projection", conditional == "auxiliary"
         self.embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes and told else None
         self.classes = nn.Linear(outs[-1], num_classes) if num_classes and asked else None
