@@ -35,7 +35,8 @@ class EventFile:
         self.path = folder / next_name(folder, suffix)
         start = SessionLog(status=SessionLog.START)
         first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
-        first += [] if purge_step is None else [Event(wall_time=time.time(), step=purge_step, session_log=start)]
+        if purge_step is not None:  # twice: TensorBoard takes the first of a folder for the beginning, and forgets nothing
+            first += [Event(wall_time=time.time(), step=purge_step, session_log=start)] * 2
         self._write(first, "xb")
 
     def add(self, step: int, summaries: Iterable[Any]) -> None:

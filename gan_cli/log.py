@@ -140,9 +140,10 @@ class Curves:
 
         if not self.has(name, images):
             self.events.add(images, [image(name, pixels, dataformats="CHW")])
+            self._now_there([name], images)
 
     def has(self, name: str, images: int) -> bool:
-        """Whether TensorBoard was given this point before the run was opened again."""
+        """Whether TensorBoard was given this point, of the images where the run was opened again."""
         return images == self.images and name in self.there
 
     def take_back(self, prefix: str) -> None:
@@ -155,8 +156,13 @@ class Curves:
     def _points(self, images: int, values: dict[str, float]) -> None:
         from torch.utils.tensorboard.summary import scalar
 
-        points = {headline(name): value for name, value in values.items()}
-        self.events.add(images, [scalar(name, value) for name, value in points.items() if not self.has(name, images)])
+        points = {headline(name): value for name, value in values.items() if not self.has(headline(name), images)}
+        self.events.add(images, [scalar(name, value) for name, value in points.items()])
+        self._now_there(points, images)
+
+    def _now_there(self, names: Iterable[str], images: int) -> None:
+        if images == self.images:
+            self.there.update(names)
 
     def _at(self, images: int) -> list[dict[str, float]]:
         """The values of the lines at some images."""
