@@ -35,7 +35,9 @@ class EventFile:
         self.path = folder / next_name(folder, suffix)
         start = SessionLog(status=SessionLog.START)
         first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
-        if purge_step is not None:  # twice: TensorBoard takes the first of a folder for the beginning, and forgets nothing
+        if (
+            purge_step is not None
+        ):  # twice: TensorBoard takes the first of a folder for the beginning, and forgets nothing
             first += [Event(wall_time=time.time(), step=purge_step, session_log=start)] * 2
         self._write(first, "xb")
 

@@ -18,7 +18,7 @@ from gan_cli import checkpoint
 from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.leftovers import clear_cache, clear_run
-from gan_cli.run_folder import CONFIG, Spent, locked, update_run, write_json
+from gan_cli.run_folder import CONFIG, Spent, locked, update_run, write_atomically, write_json
 from gan_cli.settings import trainer_settings
 
 
@@ -38,7 +38,7 @@ def launch(
         checkpoint.check_not_lost(folder)
         clear_run(folder)
         clear_cache(cache_folder())
-        spent = Spent(folder)
+        spent, before = Spent(folder), {name: bytes_of(folder / name) for name in (RECORD, *CONFIGS)}
         if first is not None:
             first()
         write_json(folder / CONFIG, config)
@@ -49,12 +49,31 @@ def launch(
             raise
         except Exception as error:
             failure = explain(error, folder)
+            if isinstance(failure, UserError) and put_back(folder, before):
+                raise
             record_end(folder, spent, status=getattr(failure, "status", "failed"), error=str(failure))
             if failure is error:
                 raise
             raise failure from error
         record_end(folder, spent, error=None)
         return result
+
+
+RECORD, CONFIGS = "run.json", (CONFIG, ".hydra/config.yaml")
+
+
+def bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def put_back(folder: Path, before: dict[str, bytes | None]) -> bool:
+    """Make a run that was refused before it went on what it was; says whether it was one and had not gone on."""
+    if before[RECORD] is None or bytes_of(folder / RECORD) != before[RECORD]:
+        return False
+    for name in CONFIGS:
+        if (content := before[name]) is not None:
+            write_atomically(folder / name, content)
+    return True
 
 
 def record_end(folder: Path, spent: Spent, **values: Any) -> None:
