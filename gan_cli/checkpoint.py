@@ -41,7 +41,7 @@ def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int)
 
 
 def prune(newest: Path, keep: int) -> None:
-    """Remove a run's checkpoints but `newest` and `keep - 1` others, and the side files that a killed run left alone."""
+    """Remove a run's checkpoints but `newest` and `keep - 1` others, and side files that a killed run left alone."""
     others = [path for path in listed(newest.parent.parent) if path != newest]
     for old in others[keep - 1 :]:  # `newest` is kept by name: a damaged file with more images must not push it out
         old.unlink(missing_ok=True)

@@ -92,7 +92,7 @@ def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
     try:
         present = OmegaConf.select(config, key, throw_on_missing=False, throw_on_resolution_failure=False)
         if OmegaConf.is_dict(present) and not isinstance(value, dict):
-            if value in (parts.get(key), list(present)):
+            if (key in parts and value == parts[key]) or (isinstance(value, list) and value == list(present)):
                 return
             raise UserError(
                 f"resume= keeps the run's parts: {key}={value} needs a new run (init_from= starts from its weights)"

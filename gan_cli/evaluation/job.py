@@ -86,8 +86,8 @@ class Measure(Job):
                 self.curves.take_back("score/")
         if self.best is not None and not self.as_good(kept, self.best):
             self.console(
-                f"the best {self.decides} so far ({self.best:.4g} at {self.best_at:,} images) has no checkpoint: the best"
-                " from here on is kept"
+                f"the best {self.decides} so far ({self.best:.4g} at {self.best_at:,} images) has no checkpoint:"
+                " the best from here on is kept"
             )
             self.best, self.best_at = None, images
 
