@@ -2,13 +2,16 @@
 
 `checkpoints/images-000640000.pt` holds tensors and plain values and is read with
 `weights_only=True`; `images-000640000.json` beside it says what it is, with the digest of the file.
-The side file is written last: a checkpoint without one was cut short.
+The side file is written first, so that a file that is there has one that fits it, whenever a run is killed: one that
+replaces another names that other's digest too until the new file is in place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from gan_cli.targets import META_KEYS
 
 FORMAT = 1
 BEST = "best.pt"
+BEFORE = "before"  # in a side file: the words on the file that is being replaced
 NOT_NETWORKS = (*META_KEYS, "perceptual")
 
 
@@ -32,11 +36,18 @@ def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int)
     """
     path = run / "checkpoints" / f"images-{content['progress']['images']:09d}.pt"
     write(path, content, summary)
-    others = [other for other in listed(run) if other != path]  # a damaged newer one must not push this one out
-    for old in others[keep - 1 :]:
-        old.with_suffix(".json").unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
+    prune(path, keep)
     return path
+
+
+def prune(newest: Path, keep: int) -> None:
+    """Remove a run's checkpoints but `newest` and `keep - 1` others, and side files that a killed run left alone."""
+    others = [path for path in listed(newest.parent.parent) if path != newest]
+    for old in others[keep - 1 :]:  # `newest` is kept by name: a damaged file with more images must not push it out
+        old.unlink(missing_ok=True)
+    for side in newest.parent.glob("images-*.json"):
+        if re.fullmatch(r"images-\d{9,}\.json", side.name) and not side.with_suffix(".pt").exists():
+            side.unlink(missing_ok=True)
 
 
 def save_best(run: Path, content: dict[str, Any], summary: dict[str, Any]) -> Path:
@@ -47,14 +58,24 @@ def save_best(run: Path, content: dict[str, Any], summary: dict[str, Any]) -> Pa
 
 
 def write(path: Path, content: dict[str, Any], summary: dict[str, Any]) -> None:
-    """A checkpoint's file, then its side file."""
+    """A checkpoint's side file, then its file; one of that name stays whole until it is replaced."""
     import torch
 
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     data = buffer.getvalue()
+    side = {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary}
+    before, fault = fitting(path) if path.exists() else ({}, None)
+    replaces = {BEFORE: before} if before and fault is None else {}
+    write_json(path.with_suffix(".json"), side | replaces)
     write_atomically(path, data)
-    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary})
+    if replaces:
+        write_json(path.with_suffix(".json"), side)
+
+
+def write_side(path: Path, summary: dict[str, Any]) -> None:
+    """The side file of a whole checkpoint that has none."""
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": _digest(path), **summary})
 
 
 def listed(run: Path) -> list[Path]:
@@ -69,16 +90,46 @@ def summary_of(path: Path) -> dict[str, Any] | None:
 
 
 def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
-    """The newest checkpoint that has a side file, unverified: what a quick check needs.
+    """The newest checkpoint that has a side file, unverified: what a quick check needs; empty words where none has.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no checkpoint.
     """
-    for path in candidates(where):
+    paths = candidates(where)
+    for path in paths:
         summary = summary_of(path)
         if summary is not None:
             return path, summary
-    raise UserError(f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file")
+    if paths:
+        return paths[0], {}
+    raise UserError(none_in(where))
+
+
+def none_in(where: Path) -> str:
+    """Why there is no checkpoint in a place."""
+    if (where / "run.json").is_file():
+        return (
+            f"the run {str(where)!r} has no checkpoint: there is no images-*.pt file in its checkpoints/;"
+            " a run writes one at each trainer.checkpoint_every_images and at its end"
+        )
+    return f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file"
+
+
+def check_not_lost(run: Path) -> None:
+    """A run that had checkpoints must not begin again at 0 because they are gone.
+
+    Raises:
+        UserError: it had, and they are.
+    """
+    images = (read_json(run / "run.json") or {}).get("images")
+    if not isinstance(images, int) or images <= 0 or listed(run):
+        return
+    best = run / "checkpoints" / BEST
+    raise UserError(
+        f"the checkpoints of {str(run)!r} are gone: it has seen {images:,} images, and its checkpoints/ holds no"
+        " images-*.pt file; put them back to go on, or start a new run in another folder"
+        + (f" (init_from={best} gives it the weights that scored best)" if best.is_file() else "")
+    )
 
 
 def candidates(where: Path) -> list[Path]:
@@ -136,26 +187,48 @@ def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") ->
         problems.append(f"{path} {problem}")
     if problems:
         raise UserError("; ".join(problems) + "; no valid checkpoint is left")
-    raise UserError(f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file")
+    raise UserError(none_in(where))
 
 
 def damage(path: Path) -> str | None:
     """What is wrong with a file, or None."""
-    summary = summary_of(path)
-    if summary is None:
-        return "has no side file (.json): it was cut short or moved without it"
-    if summary.get("format") != FORMAT:
-        return f"has format {summary.get('format')}, and this version reads format {FORMAT}"
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-    return None if digest == summary.get("digest") else "is damaged (its content does not fit the digest beside it)"
+    return fitting(path)[1]
 
 
-def _digest(file: Any) -> str:
+def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
+    """What the side file says of a file, and what is wrong with the file, or None.
+
+    A file without a side file is judged by the checksums that torch puts into it.
+    """
+    side = summary_of(path)
+    if side is None:
+        whole = _checksums_fit(path)
+        fault = None if whole else "has no side file (.json) and is not whole: it was cut short or damaged"
+        return ({"format": FORMAT, "digest": _digest(path)} if whole else {}), fault
+    digest, before = _digest(path), side.pop(BEFORE, None)
+    if isinstance(before, dict) and digest == before.get("digest"):
+        side = before
+    if side.get("format") != FORMAT:
+        return side, f"has format {side.get('format')}, and this version reads format {FORMAT}"
+    fits = digest == side.get("digest")
+    return side, None if fits else "is damaged (its content does not fit the digest beside it)"
+
+
+def _digest(path: Path) -> str:
     sha = hashlib.sha256()
-    for block in iter(lambda: file.read(1 << 20), b""):
-        sha.update(block)
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            sha.update(block)
     return sha.hexdigest()
+
+
+def _checksums_fit(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as parts:
+            stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())  # as torch does
+            return stored and parts.testzip() is None
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return False
 
 
 def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from gan_cli.log import Console, Curves, Meter
 from gan_cli.phase import Phase
 from gan_cli.preview import columns_of
 from gan_cli.randomness import seed_everything
-from gan_cli.run_folder import update_run
+from gan_cli.run_folder import Spent, update_run
 from gan_cli.settings import TrainerSettings
 from gan_cli.types import State
 
@@ -74,10 +74,6 @@ class LogPoint(Job):
         if self.curves is not None:
             self.curves.scalars(state.images, self.latest)
 
-    def close(self) -> None:
-        if self.curves is not None:
-            self.curves.close()
-
 
 class SampleGrid(Job):
     """A grid from fixed latents or held-out data, by the averaged weights: a PNG in samples/ and in TensorBoard."""
@@ -97,6 +93,15 @@ class SampleGrid(Job):
         self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
         self.given, self.seed = given, state.seed
         self.columns = columns_of(gan, len(next(iter(given.values()))))
+        self.drawn_at = -1
+        if curves is not None and state.images:  # of a run that goes on: its picture is there, or is made anew
+            if self.file(state).exists() and curves.has("samples", state.images):
+                self.drawn_at = state.images
+            else:
+                curves.take_back("held_out/")
+
+    def file(self, state: State) -> Path:
+        return self.folder / f"images-{state.images:09d}.png"
 
     def __call__(self, state: State) -> None:
         if self.curves is None:
@@ -104,19 +109,23 @@ class SampleGrid(Job):
         seed_everything(self.seed, "preview")  # networks with noise of their own: the same in every grid
         rows = self.gan.preview(self.ema.networks, self.given)
         pixels = self.medium.rows(rows, self.columns)
-        write_png(pixels, self.folder / f"images-{state.images:09d}.png")
         self.curves.picture("samples", pixels, state.images)
         scores = {f"held_out/{name}": value.mean().item() for name, value in self.gan.scores(rows).items()}
         if scores:
             self.curves.scalars(state.images, scores)
+        write_png(pixels, self.file(state))  # last: where it is, its curves are too
+        self.drawn_at = state.images
 
     def finish(self, state: State) -> None:
-        if not (self.folder / f"images-{state.images:09d}.png").exists():
+        if self.drawn_at != state.images:
             self(state)
 
 
 class SaveCheckpoint(Job):
-    """Everything that the run needs to go on exactly, after a look that all of it is finite."""
+    """Everything that the run needs to go on exactly, after a look that all of it is finite.
+
+    `restored` is the checkpoint that the run goes on from: it is whole, and not written again.
+    """
 
     def __init__(
         self,
@@ -126,11 +135,15 @@ class SaveCheckpoint(Job):
         meter: Meter,
         content: Callable[[], dict[str, Any]],
         summary: dict[str, Any],
+        restored: Path | None = None,
     ) -> None:
         super().__init__(settings.checkpoint_every_images, state.images)
         self.run, self.keep, self.meter = run, settings.keep_checkpoints, meter
         self.content, self.summary = content, summary
-        self.saved_at = -1
+        self.spent = Spent(run)
+        self.newest, self.saved_at = restored, -1 if restored is None else state.images
+        if restored is not None and distributed.rank() == 0 and checkpoint.summary_of(restored) is None:
+            checkpoint.write_side(restored, {**summary, "progress": state.to_dict()})
 
     def __call__(self, state: State) -> None:
         if self.saved_at == state.images:
@@ -139,12 +152,16 @@ class SaveCheckpoint(Job):
         if distributed.rank() == 0:
             content = self.content()
             self.check_weights(content["gan"])
-            checkpoint.save(self.run, content, {**self.summary, "progress": content["progress"]}, self.keep)
-            update_run(self.run, images=state.images)
+            summary = {**self.summary, "progress": content["progress"]}
+            self.newest = checkpoint.save(self.run, content, summary, self.keep)
+            update_run(self.run, images=state.images, seconds=self.spent.seconds())
         self.saved_at = state.images
 
     def finish(self, state: State) -> None:
         self(state)
+        if distributed.rank() == 0:
+            assert self.newest is not None
+            checkpoint.prune(self.newest, self.keep)  # a run that was killed may not have come to it
 
     @staticmethod
     def check_weights(weights: dict[str, Tensor]) -> None:

@@ -8,15 +8,16 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gan_cli import checkpoint
+from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.run_folder import CONFIG, locked, read_json, update_run, write_json
+from gan_cli.leftovers import clear_cache, clear_run
+from gan_cli.run_folder import CONFIG, Spent, locked, update_run, write_atomically, write_json
 from gan_cli.settings import trainer_settings
 
 
@@ -33,31 +34,51 @@ def launch(
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
     """
     with locked(folder, "the run folder"):
-        begun = time.monotonic()
+        checkpoint.check_not_lost(folder)
+        clear_run(folder)
+        clear_cache(cache_folder())
+        spent, before = Spent(folder), {name: bytes_of(folder / name) for name in (RECORD, *CONFIGS)}
         if first is not None:
             first()
         write_json(folder / CONFIG, config)
         try:
             result = run_processes(config, folder, trust)
         except Interrupted:
-            record_end(folder, begun, status="interrupted")
+            record_end(folder, spent, status="interrupted")
             raise
         except Exception as error:
             failure = explain(error, folder)
-            record_end(folder, begun, status=getattr(failure, "status", "failed"), error=str(failure))
+            if isinstance(failure, UserError) and put_back(folder, before):
+                raise
+            record_end(folder, spent, status=getattr(failure, "status", "failed"), error=str(failure))
             if failure is error:
                 raise
             raise failure from error
-        record_end(folder, begun, error=None)
+        record_end(folder, spent, error=None)
         return result
 
 
-def record_end(folder: Path, begun: float, **values: Any) -> None:
-    """Into run.json: how this part of a run ended; seconds add up over its parts."""
-    before = read_json(folder / "run.json") or {}
-    seconds = round(before.get("seconds", 0.0) + time.monotonic() - begun, 1)
+RECORD, CONFIGS = "run.json", (CONFIG, ".hydra/config.yaml")
+
+
+def bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def put_back(folder: Path, before: dict[str, bytes | None]) -> bool:
+    """Make a run that was refused before it went on what it was; says whether it was one and had not gone on."""
+    if before[RECORD] is None or bytes_of(folder / RECORD) != before[RECORD]:
+        return False
+    for name in CONFIGS:
+        if (content := before[name]) is not None:
+            write_atomically(folder / name, content)
+    return True
+
+
+def record_end(folder: Path, spent: Spent, **values: Any) -> None:
+    """Into run.json: how this part of a run ended."""
     try:
-        update_run(folder, seconds=seconds, **values)
+        update_run(folder, seconds=spent.seconds(), **values)
     except OSError as error:  # a full disk, say: then the sentence to come matters more than the record
         print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
+from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
 from gan_cli.run_folder import flat, not_learned, write_atomically
 from gan_cli.scoring import read_scores
 
-EVENTS = "events.out.tfevents.*"
-EVALUATED = ".gan_evaluate"  # ends the name of the event file that gan-evaluate writes
 CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do
     "losses": {"all players": ["Multiline", ["loss/.*"]]},
     "critic": {"logits of reals and fakes": ["Multiline", ["logits/.*"]]},
@@ -115,29 +114,69 @@ class Curves:
     """TensorBoard events in the run folder, and scalars.jsonl with the same values; x is images seen.
 
     Opened again at `images`, points beyond it (of a run that crashed after its last checkpoint) are
-    taken back in both.
+    taken back in both, and TensorBoard gets those at `images` that a killed run had no time to give it.
     """
 
     def __init__(self, folder: Path, images: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.lines = folder / "scalars.jsonl"
+        self.lines, self.images = folder / "scalars.jsonl", images
         again = self.lines.exists() or any(folder.glob(EVENTS))
-        if self.lines.exists():
-            kept = [line for line in self.lines.read_text().splitlines() if _images_of(line) <= images]
-            write_atomically(self.lines, "".join(line + "\n" for line in kept).encode())
-        self.writer = SummaryWriter(str(folder), purge_step=(images + 1 if images else 0) if again else None)
+        self.there = tags_at(folder, images) if images else set()
+        self._keep(lambda line: _images_of(line) <= images)
+        self.events = EventFile(folder, purge_step=(images + 1 if images else 0) if again else None)
+        for values in self._at(images):
+            self._points(images, values)
+
+    def names_at(self, images: int) -> set[str]:
+        """Of what there are values at some images."""
+        return {name for values in self._at(images) for name in values}
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(headline(name), value, images)
         with open(self.lines, "a") as file:
             file.write(json.dumps({"images": images, **values}) + "\n")
-        self.writer.flush()
+        self._points(images, values)
 
     def picture(self, name: str, pixels: Tensor, images: int) -> None:
-        self.writer.add_image(name, pixels, images)
-        self.writer.flush()
+        from torch.utils.tensorboard.summary import image
+
+        if not self.has(name, images):
+            self.events.add(images, [image(name, pixels, dataformats="CHW")])
+            self._now_there([name], images)
+
+    def has(self, name: str, images: int) -> bool:
+        """Whether TensorBoard was given this point, of the images where the run was opened again."""
+        return images == self.images and name in self.there
+
+    def take_back(self, prefix: str) -> None:
+        """Forget the values at the images where the run was opened again whose names begin so: they will be made anew.
+
+        TensorBoard keeps what it has: equal values, since a resumed run repeats itself.
+        """
+        self._keep(lambda line: not (_images_of(line) == self.images and f'"{prefix}' in line))
+
+    def _points(self, images: int, values: dict[str, float]) -> None:
+        from torch.utils.tensorboard.summary import scalar
+
+        points = {headline(name): value for name, value in values.items() if not self.has(headline(name), images)}
+        self.events.add(images, [scalar(name, value) for name, value in points.items()])
+        self._now_there(points, images)
+
+    def _now_there(self, names: Iterable[str], images: int) -> None:
+        if images == self.images:
+            self.there.update(names)
+
+    def _at(self, images: int) -> list[dict[str, float]]:
+        """The values of the lines at some images."""
+        lines = self.lines.read_text().splitlines() if self.lines.exists() else []
+        found = [json.loads(line) for line in lines if _images_of(line) == images]
+        return [{name: value for name, value in entry.items() if name != "images"} for entry in found]
+
+    def _keep(self, wanted: Callable[[str], bool]) -> None:
+        """The lines that are wanted, and no other; the file is left alone where that is all of them."""
+        if self.lines.exists():
+            text = self.lines.read_text()
+            kept = "".join(line + "\n" for line in text.splitlines() if wanted(line))
+            if kept != text:
+                write_atomically(self.lines, kept.encode())
 
     def describe(self, config: dict[str, Any], text: str, typed: Iterable[str] = ()) -> None:
         """Once, at the start of a run: the config as text, the HPARAMS row, charts of several curves.
@@ -147,18 +186,14 @@ class Curves:
             text: the same, to be read.
             typed: keys that were overridden by hand: further columns of the row.
         """
-        from torch.utils.tensorboard.summary import hparams
+        from torch.utils.tensorboard.summary import custom_scalars, hparams
+        from torch.utils.tensorboard.summary import text as as_text
 
-        self.writer.add_text("config", "\n".join("    " + line for line in text.splitlines()), 0)
+        shown = as_text("config", "\n".join("    " + line for line in text.splitlines()))
         # The row alone: of the runs' lists of columns TensorBoard takes one, and without any it shows the columns of
         # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
         _, row, _ = hparams(hyperparameters(config, typed), {})
-        self.writer._get_file_writer().add_summary(row)
-        self.writer.add_custom_scalars(CHARTS)
-        self.writer.flush()
-
-    def close(self) -> None:
-        self.writer.close()
+        self.events.add(0, [shown, row, custom_scalars(CHARTS)])
 
 
 def _images_of(line: str) -> float:
@@ -199,13 +234,13 @@ def show_evaluated(folder: Path) -> None:
     """
     if not any(folder.glob(EVENTS)):
         return
-    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.summary import scalar
 
     lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None and line["images"] is not None]
     newest = {line["name"]: line["protocol_digest"] for line in lines}
     points = {(line["images"], line["name"]): line for line in lines if newest[line["name"]] == line["protocol_digest"]}
     for old in folder.glob(EVENTS + EVALUATED):
         old.unlink(missing_ok=True)
-    with SummaryWriter(str(folder), filename_suffix=EVALUATED) as writer:
-        for images, name in sorted(points):
-            writer.add_scalar(f"Evaluated/{name}", points[images, name]["value"], images)
+    events = EventFile(folder, EVALUATED)
+    for images, name in sorted(points):
+        events.add(images, [scalar(f"Evaluated/{name}", points[images, name]["value"])])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,18 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def update_run(folder: Path, **values: Any) -> None:
     """Change some keys of `run.json`."""
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})
+
+
+class Spent:
+    """Seconds that a run has taken in all its parts; counts from when it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        before = (read_json(folder / "run.json") or {}).get("seconds")
+        self.before = before if isinstance(before, (int, float)) else 0.0
+        self.begun = time.monotonic()
+
+    def seconds(self) -> float:
+        return round(self.before + time.monotonic() - self.begun, 1)
 
 
 CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder

@@ -33,9 +33,10 @@ def announce(
     data: Data,
     device: torch.device,
     settings: TrainerSettings,
+    images: int,
     console: Console,
 ) -> None:
-    """The start block on the console, and `run.json`."""
+    """The start block on the console, and `run.json`; `images` were seen when it starts."""
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
     for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
@@ -49,10 +50,11 @@ def announce(
             "name": config.get("name"),
             "notes": config.get("notes"),
             "parts": choices,
-            "images": before.get("images", 0),
+            "images": images,
             "total_images": settings.total_images,
             "parameters": counts,
             "seconds": before.get("seconds", 0.0),
+            "error": None,
             "seed": config["seed"],
             "init_from": config.get("init_from"),
             "versions": versions(),

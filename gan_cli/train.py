@@ -32,7 +32,7 @@ from gan_cli.phase import Phase
 from gan_cli.preview import given
 from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
-from gan_cli.snapshot import restore, snapshot, start_from
+from gan_cli.snapshot import check_same_run, restore, snapshot, start_from
 from gan_cli.start import announce, describe_start
 from gan_cli.types import Batch, State
 from gan_cli.update import Updater, keeps_graph
@@ -55,7 +55,7 @@ class Session:
 def loop(session: Session, stop: StopSignals) -> None:
     """Train until the images are seen or a signal asks to stop; in the order things happen."""
     gan, state, batches = session.gan, session.state, session.batches
-    while state.images < session.total_images:
+    while state.images < session.total_images and not any(job.enough for job in session.jobs):
         gan.set_progress(state.images)
         due = [phase for phase in session.phases if phase.due(state)]
         if not due:
@@ -74,7 +74,7 @@ def loop(session: Session, stop: StopSignals) -> None:
         for job in session.jobs:
             if job.due(state):
                 job(state)
-        if distributed.any_process(stop.signal) or any(job.enough for job in session.jobs):
+        if distributed.any_process(stop.signal):
             return
 
 
@@ -123,7 +123,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
     scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if console.path is not None:
-        update_run(folder, **result)
+        update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
         run = shown(folder)
         newest = max((folder / "samples").glob("images-*"), default=folder)
         why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
@@ -160,10 +160,13 @@ def prepare(
     state, meter = State(seed=config["seed"]), Meter(device)
     update = Updater(gan, device, settings.accumulate, settings.precision, meter)
     batches = Batches(data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size())
+    checkpoint.check_not_lost(folder)
+    restored = None
     if checkpoint.listed(folder):
-        path, stored = checkpoint.load(folder, console)
-        restore(stored, gan, phases, ema, update, state, meter, data)
-        console(f"going on from {path}, {state.images:,} images")
+        restored, stored = checkpoint.load(folder, console)
+        check_same_run(restored, stored, config, data)
+        restore(stored, gan, phases, ema, update, state, meter)
+        console(f"going on from {restored}, {state.images:,} images")
     elif config.get("init_from"):
         source = start_from(config["init_from"], gan, ema, console)
         console(f"weights from {source}")
@@ -171,7 +174,7 @@ def prepare(
     curves = None
     if distributed.rank() == 0:
         curves = Curves(folder, state.images)
-        announce(folder, config, gan, phases, data, device, settings, console)
+        announce(folder, config, gan, phases, data, device, settings, state.images, console)
         if state.images == 0:
             describe_start(curves, config, batches, medium, settings.preview_samples)
     (folder / "samples").mkdir(exist_ok=True)
@@ -189,7 +192,7 @@ def prepare(
         measures.append(
             Measure(settings, state, folder, config, evaluator, gan, ema, content, summary, curves, console)
         )
-    save = SaveCheckpoint(settings, state, folder, meter, content, summary)
+    save = SaveCheckpoint(settings, state, folder, meter, content, summary, restored)
     status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
     jobs = [log, samples, *measures, save, status]
     return Session(gan, phases, batches, ema, state, update, jobs, settings.total_images)

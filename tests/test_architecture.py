@@ -23,6 +23,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "schedule",
         "checkpoint",
         "log",
+        "events",
+        "leftovers",
         "distributed",
         "machine",
         "layers",

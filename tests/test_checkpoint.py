@@ -146,11 +146,31 @@ def age_format(path: Path) -> None:
     write_json(side, {**json.loads(side.read_text()), "format": 0})
 
 
+def flip_a_weight(path: Path) -> None:
+    """In the first tensor: padding between the parts of the file is no content, and only the digest covers it."""
+    data = bytearray(path.read_bytes())
+    data[data.index(content(128)["gan"]["weight"].numpy().tobytes())] ^= 0x01
+    path.write_bytes(data)
+
+
+def flip_without_side_file(path: Path) -> None:
+    if "128" in path.name:
+        flip_a_weight(path)
+    else:
+        truncate(path)
+    lose_side_file(path)
+
+
+def truncate_without_side_file(path: Path) -> None:
+    truncate(path)
+    tear_side_file(path)
+
+
 HARMS = [
     (flip_a_byte, "is damaged"),
     (truncate, "is damaged"),
-    (lose_side_file, "has no side file"),
-    (tear_side_file, "has no side file"),
+    (flip_without_side_file, "has no side file (.json) and is not whole"),
+    (truncate_without_side_file, "has no side file (.json) and is not whole"),
     (age_format, "has format 0, and this version reads format 1"),
 ]
 
@@ -281,20 +301,106 @@ def test_the_old_file_stays_when_writing_fails(tmp_path: Path, monkeypatch: pyte
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".", "file"))] == ["file.bin"]
 
 
-def test_the_side_file_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A save that is cut between its two files must not look whole."""
-    good = saved(tmp_path, 64)[0]
+def fail_at(number: int, patched: pytest.MonkeyPatch) -> None:
+    """Let the `number`-th renaming of a written file, and all after it, fail."""
+    replace, calls = os.replace, []
 
-    def fail(*arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def renamed(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) > number:
+            raise OSError(28, "No space left on device")
+        replace(*arguments)
 
-    monkeypatch.setattr("gan_cli.checkpoint.write_json", fail)
-    with pytest.raises(OSError, match="No space left"):
-        saved(tmp_path, 128)
-    monkeypatch.undo()
-    path, _, said = loaded(tmp_path)
-    assert path == good
-    assert "images-000000128.pt has no side file" in said[0]
+    patched.setattr("gan_cli.run_folder.os.replace", renamed)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_save_that_is_cut_leaves_no_checkpoint_of_it(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of a run too; the side file, which is written first, counts for nothing alone and is removed later."""
+    with monkeypatch.context() as patched:
+        fail_at(number, patched)
+        with pytest.raises(OSError, match="No space left"):
+            saved(tmp_path, 64)
+    assert checkpoint.listed(tmp_path) == []
+    with pytest.raises(UserError, match="there is no checkpoint in"):
+        loaded(tmp_path)
+    saved(tmp_path, 128)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "images-000000128.json",
+        "images-000000128.pt",
+    ]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("left", ["one", "none", "both"])
+def test_a_checkpoint_that_is_replaced_is_whole_at_every_instant(
+    left: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`best.pt` keeps its name: the old one or the new one, and the words that fit it. Cut twice in a row, too."""
+    path = checkpoint.save_best(tmp_path, content(64), {"score": 64})
+    if left == "none":
+        lose_side_file(path)
+    if left == "both":
+        with monkeypatch.context() as patched:
+            fail_at(1, patched)
+            with pytest.raises(OSError, match="No space left"):
+                checkpoint.save_best(tmp_path, content(96), {"score": 96})
+        assert set(json.loads(path.with_suffix(".json").read_text())) == {"format", "digest", "score", "before"}
+    with monkeypatch.context() as patched:
+        fail_at(number, patched)
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.save_best(tmp_path, content(128), {"score": 128})
+    images = 128 if number == 2 else 64
+    words, fault = checkpoint.fitting(path)
+    assert fault is None
+    assert words.get("score") == (None if left == "none" and images == 64 else images)
+    assert loaded(path)[1]["progress"]["images"] == images
+    checkpoint.save_best(tmp_path, content(128), {"score": 128})
+    assert checkpoint.fitting(path) == (checkpoint.summary_of(path), None)
+    assert set(words) <= {"format", "digest", "score"}
+
+
+@pytest.mark.parametrize("harm", [lose_side_file, tear_side_file])
+def test_a_checkpoint_without_a_side_file_is_judged_by_itself(tmp_path: Path, harm: Any) -> None:
+    """Of a version that wrote it last and was killed before; init_from's quick check has nothing to compare then."""
+    older, newest = saved(tmp_path, 64, 128)
+    harm(newest)
+    path, found, said = loaded(tmp_path)
+    assert (path, found["progress"]["images"], said) == (newest, 128, [])
+    assert checkpoint.newest_summary(tmp_path)[0] == older
+    harm(older)
+    assert checkpoint.newest_summary(tmp_path) == (newest, {})
+    checkpoint.write_side(newest, {"model": "dcgan"})
+    assert json.loads(newest.with_suffix(".json").read_text())["digest"] == checkpoint.fitting(newest)[0]["digest"]
+
+
+def test_a_pruning_that_was_cut_is_made_good_and_touches_nothing_else(tmp_path: Path) -> None:
+    paths = saved(tmp_path, 64, 128, 192)
+    paths[0].unlink()  # its side file is left
+    others = ["images-1.json", "images-000000064.json.old", "my images-000000064.json"]
+    for name in others:
+        (tmp_path / "checkpoints" / name).write_text("mine")
+    checkpoint.prune(paths[1], 1)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == sorted([*others, "images-000000128.json", "images-000000128.pt"])
+
+
+def test_a_run_whose_checkpoints_are_gone_is_told_apart_from_one_that_had_none(tmp_path: Path) -> None:
+    checkpoint.check_not_lost(tmp_path)
+    update_run(tmp_path, images=0)
+    checkpoint.check_not_lost(tmp_path)
+    with pytest.raises(UserError, match="has no checkpoint: there is no images-"):
+        loaded(tmp_path)
+    update_run(tmp_path, images=128)
+    with pytest.raises(UserError, match=r"are gone: it has seen 128 images.*put them back.*another folder$"):
+        checkpoint.check_not_lost(tmp_path)
+    checkpoint.save_best(tmp_path, content(64), {})
+    with pytest.raises(UserError, match=r"are gone.*init_from=.*best\.pt"):
+        checkpoint.check_not_lost(tmp_path)
+    saved(tmp_path, 128)
+    checkpoint.check_not_lost(tmp_path)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[1]", "\x00"], ids=["missing", "empty", "torn", "a list", "zero"])

@@ -68,7 +68,6 @@ def test_a_run_writes_its_row_but_no_list_of_columns(tmp_path: Path) -> None:
     curves = Curves(tmp_path, 0)
     curves.describe(compose_plain(), "text")
     curves.scalars(10, {"loss/generator": 1.0, "score/fid": 2.0, "held_out/psnr": 3.0})
-    curves.close()
     read = events(tmp_path)
     assert set(read.PluginTagToContent(metadata.PLUGIN_NAME)) == {metadata.SESSION_START_INFO_TAG}
     assert read.Tags()["scalars"] == ["loss/generator", "Score/fid", "Held_out/psnr"], "capitals come first in HPARAMS"
@@ -82,7 +81,6 @@ def scored(value: float, images: int, count: int = 10, checkpoint: str | None = 
 def test_what_gan_evaluate_found_is_shown_in_the_order_of_images(tmp_path: Path) -> None:
     curves = Curves(tmp_path, 0)
     curves.scalars(400, {"score/fid": 7.0})
-    curves.close()
     for found in (scored(9.0, 400, checkpoint=None), scored(1.0, 400), scored(2.0, 200), scored(3.0, 400)):
         append_scores(tmp_path, found)
         show_evaluated(tmp_path)

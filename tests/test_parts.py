@@ -375,12 +375,10 @@ def test_curves_take_back_points_beyond_the_checkpoint(tmp_path: Path) -> None:
     curves = Curves(tmp_path, 0)
     for images in (100, 200, 300):
         curves.scalars(images, {"loss": float(images)})
-    curves.close()
     with open(tmp_path / "scalars.jsonl", "a") as file:
         file.write('{"images": 4')
     curves = Curves(tmp_path, 200)
     curves.scalars(350, {"loss": -1.0})
-    curves.close()
     lines = [json.loads(line) for line in (tmp_path / "scalars.jsonl").read_text().splitlines()]
     assert lines == [
         {"images": 100, "loss": 100.0},

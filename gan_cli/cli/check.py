@@ -253,7 +253,9 @@ def check_init_from(config: dict[str, Any]) -> None:
     from gan_cli.checkpoint import model_facts, newest_summary
 
     path, summary = newest_summary(Path(str(config["init_from"])).expanduser())
-    before, now = summary.get("networks") or {}, model_facts(config)
+    before, now = summary.get("networks"), model_facts(config)
+    if before is None:  # no side file tells: loading will
+        return
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
             raise UserError(

@@ -68,6 +68,17 @@ def flags_first(arguments: list[str]) -> list[str]:
     return [*flags, *overrides]
 
 
+def typed_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The flags among arguments that `flags_first` has ordered, without their values, and the overrides."""
+    flags, rest = [], list(arguments)
+    while rest and rest[0].startswith("-"):
+        flag = rest.pop(0)
+        flags.append(flag.partition("=")[0])
+        takes = 1 if flag in INFO else FLAGS.get(flag, 0)
+        rest = rest[takes:]
+    return flags, rest
+
+
 def value_of(arguments: list[str], key: str) -> str | None:
     """The value typed for `key`, unquoted; None where it was not given or is null."""
     for argument in arguments:

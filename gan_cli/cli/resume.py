@@ -7,10 +7,11 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
+from gan_cli.cli.quoting import typed_flags
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
 from gan_cli.run_folder import CONFIG, flat, not_learned, read_json, write_atomically
@@ -26,6 +27,7 @@ def resume(run: Path, arguments: list[str]) -> int:
     Raises:
         UserError: no run there, or a change that would make it another run.
     """
+    overrides = typed(arguments)
     record, source = read_json(run / "run.json"), run / ".hydra" / "config.yaml"
     if record is None or not source.is_file():
         raise UserError(
@@ -36,15 +38,10 @@ def resume(run: Path, arguments: list[str]) -> int:
     config = OmegaConf.create(stored) if stored else OmegaConf.load(source)
     config.trust = []  # taken from the command line alone: the folder may be a stranger's
     OmegaConf.set_struct(config, True)
-    for override in OverridesParser.create().parse_overrides(
-        [a for a in arguments if not a.startswith(("resume=", "-"))]
-    ):
-        apply(config, override)
-    if any(argument in ("-m", "--multirun") for argument in arguments):
-        raise UserError(
-            "resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME"
-        )
-    content = plain(config, record.get("parts") or {})  # type: ignore[arg-type]
+    parts = record.get("parts") or {}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        apply(config, override, parts)
+    content = plain(config, parts)  # type: ignore[arg-type]
     changes = changed_keys(run, content)
     locked_in = [change for change in changes if not change.startswith(FREE)]
     if locked_in:
@@ -65,8 +62,25 @@ def resume(run: Path, arguments: list[str]) -> int:
     return 0
 
 
-def apply(config: Any, override: Any) -> None:
-    """One `key=value` of the command line on a stored config.
+def typed(arguments: list[str]) -> list[str]:
+    """The overrides beside `resume=`. A folder of one's own configs is not looked into: the run has its config whole.
+
+    Raises:
+        UserError: a flag that makes no sense with a resume.
+    """
+    flags, overrides = typed_flags(arguments)
+    if {"-m", "--multirun"} & set(flags):
+        raise UserError(
+            "resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME"
+        )
+    for flag in flags:
+        if flag not in ("--config-dir", "-cd", "--run", "-r"):
+            raise UserError(f"resume= goes on with a run by the config that is stored in it: leave out {flag}")
+    return [override for override in overrides if not override.startswith("resume=")]
+
+
+def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
+    """One `key=value` of the command line on a stored config; a choice of `parts` typed again changes nothing.
 
     Raises:
         UserError: no such key, or a group whose choice can't change.
@@ -78,11 +92,13 @@ def apply(config: Any, override: Any) -> None:
     try:
         present = OmegaConf.select(config, key, throw_on_missing=False, throw_on_resolution_failure=False)
         if OmegaConf.is_dict(present) and not isinstance(value, dict):
+            if (key in parts and value == parts[key]) or (isinstance(value, list) and value == list(present)):
+                return
             raise UserError(
                 f"resume= keeps the run's parts: {key}={value} needs a new run (init_from= starts from its weights)"
             )
         OmegaConf.update(config, key, value)
-    except ConfigKeyError as error:
+    except (ConfigAttributeError, ConfigKeyError) as error:
         names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
         raise UserError(f"{key} is not an option of this run{meant(key, names)}") from error
 

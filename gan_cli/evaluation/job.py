@@ -34,7 +34,7 @@ class Measure(Job):
         gan, ema: the run's own, of which a copy is scored.
         content, summary: as for a checkpoint.
         curves, console: told every score.
-        names: each score's better end, by full name.
+        end: the better end of the score that decides, "lower" or "higher"; None where none does.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class Measure(Job):
         self.folder, self.config, self.evaluator, self.gan, self.ema = folder, config, evaluator, gan, ema
         self.content, self.summary, self.curves, self.console = content, summary, curves, console
         self.decides, self.patience = settings.keep_best, settings.patience_images
-        self.names = score_names(config["metric"], config.get("features"))
+        names = score_names(config["metric"], config.get("features"))
+        self.end = names.get(str(self.decides).removesuffix("_a_to_b").removesuffix("_b_to_a"))
         self.copy: Trained | None = None
         self.latest: dict[str, float] = {}
         self.best: float | None = None
@@ -63,20 +64,67 @@ class Measure(Job):
         if distributed.rank() == 0:
             evaluator.ready(gan)
             take_back(folder, state.images)
-            self.recall()
+            self.recall(state.images)
+        self.scored_at = distributed.any_process(self.scored_at + 1) - 1  # what process 0 has read
+        self.wait()
 
-    def recall(self) -> None:
-        """The best score so far, from what the run has written: a resumed run goes on with it."""
-        seen = [line for line in read_scores(self.folder) if line.get("checkpoint") is None]
-        for line in seen:
+    def recall(self, images: int) -> None:
+        """The scores so far, from what the run has written: a resumed run goes on with them.
+
+        Those at `images`, where it goes on, count if all that belongs to them is there. Else the run was killed over
+        them: they are made again.
+        """
+        kept = self.kept()
+        lines = [line for line in read_scores(self.folder) if line.get("checkpoint") is None]
+        now = [line for line in lines if line["images"] == images]
+        self.count([line for line in lines if line["images"] < images])
+        if self.whole(now, images, kept):
+            self.count(now)
+        else:
+            take_back(self.folder, images - 1)
+            if self.curves is not None:
+                self.curves.take_back("score/")
+        if self.best is not None and not self.as_good(kept, self.best):
+            self.console(
+                f"the best {self.decides} so far ({self.best:.4g} at {self.best_at:,} images) has no checkpoint:"
+                " the best from here on is kept"
+            )
+            self.best, self.best_at = None, images
+
+    def count(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
             self.scored_at = max(self.scored_at, line["images"])
             self.latest[line["name"]] = line["value"]
             if line["name"] == self.decides:
                 self.consider(line["value"], line["images"])
 
+    def whole(self, lines: list[dict[str, Any]], images: int, kept: float | None) -> bool:
+        """Whether these scores have their curves, and the best of all its checkpoint."""
+        drawn = set() if self.curves is None else self.curves.names_at(images)
+        if {f"score/{line['name']}" for line in lines} != {name for name in drawn if name.startswith("score/")}:
+            return False
+        deciding = [line["value"] for line in lines if line["name"] == self.decides]
+        better = [value for value in deciding if self.betters(value)]
+        return bool(lines) and all(self.as_good(kept, value) for value in better)
+
+    def kept(self) -> float | None:
+        """The deciding score of the best checkpoint, where there is a whole one."""
+        path = self.folder / "checkpoints" / checkpoint.BEST
+        words, fault = checkpoint.fitting(path) if path.is_file() else ({}, "is not there")
+        score = words.get("score")
+        return (
+            score["value"] if fault is None and isinstance(score, dict) and score.get("name") == self.decides else None
+        )
+
+    def as_good(self, kept: float | None, value: float) -> bool:
+        """Whether the best checkpoint's score is no worse than another."""
+        return kept is not None and not is_better(value, kept, self.end or "lower")
+
+    def betters(self, value: float) -> bool:
+        return self.end is not None and is_better(value, self.best, self.end)
+
     def consider(self, value: float, images: int) -> bool:
-        better = self.names.get(str(self.decides).removesuffix("_a_to_b").removesuffix("_b_to_a"))
-        if better is None or not is_better(value, self.best, better):
+        if not self.betters(value):
             return False
         self.best, self.best_at = value, images
         return True
@@ -87,7 +135,11 @@ class Measure(Job):
         self.scored_at = state.images
         if distributed.rank() == 0:
             self.score(state)
-        waited = self.patience is not None and state.images - self.best_at >= self.patience
+        self.wait()
+
+    def wait(self) -> None:
+        """Whether the run may end, by the last scoring. Every process must call it."""
+        waited = self.patience is not None and self.scored_at - self.best_at >= self.patience
         self.enough = bool(distributed.any_process(int(waited and distributed.rank() == 0)))
 
     def finish(self, state: State) -> None:
@@ -96,16 +148,16 @@ class Measure(Job):
     def score(self, state: State) -> None:
         begun = time.monotonic()
         scores = self.evaluator.scores(self.as_loaded(state.images))
-        append_scores(self.folder, scores)
         self.latest = {score.name: score.value for score in scores}
-        if self.curves is not None:
-            self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
         told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
         mark = ""
         for score in scores:
             if score.name == self.decides and self.consider(score.value, state.images):
                 self.keep(score, state)
                 mark = "   best so far, kept"
+        if self.curves is not None:
+            self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
+        append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
         self.console(f"scores     {told}   ({time.monotonic() - begun:.0f} s){mark}")
 
     def as_loaded(self, images: int) -> Trained:
