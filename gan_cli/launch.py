@@ -16,8 +16,9 @@ from typing import Any
 
 from gan_cli import checkpoint
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.run_folder import CONFIG, locked, read_json, update_run, write_json
+from gan_cli.run_folder import CONFIG, locked, update_run, write_json
 from gan_cli.settings import trainer_settings
+from gan_cli.stored import read_record
 
 
 def launch(
@@ -54,8 +55,8 @@ def launch(
 
 def record_end(folder: Path, begun: float, **values: Any) -> None:
     """Into run.json: how this part of a run ended; seconds add up over its parts."""
-    before = read_json(folder / "run.json") or {}
-    seconds = round(before.get("seconds", 0.0) + time.monotonic() - begun, 1)
+    before = read_record(folder) or {}
+    seconds = round((before.get("seconds") or 0.0) + time.monotonic() - begun, 1)
     try:
         update_run(folder, seconds=seconds, **values)
     except OSError as error:  # a full disk, say: then the sentence to come matters more than the record

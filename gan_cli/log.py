@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
-from gan_cli.run_folder import flat, not_learned, write_atomically
+from gan_cli.printable import printable
+from gan_cli.run_folder import flat, loads, not_learned, open_to_append, read_text, write_atomically
 from gan_cli.scoring import read_scores
 
 EVENTS = "events.out.tfevents.*"
@@ -39,8 +40,9 @@ class Console:
     def __call__(self, text: str) -> None:
         if self.path is None:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
+        with open_to_append(self.path) as file:
+            file.write((text + "\n").encode())
         try:
             print(text, flush=True)
         except BrokenPipeError:
@@ -124,7 +126,7 @@ class Curves:
         self.lines = folder / "scalars.jsonl"
         again = self.lines.exists() or any(folder.glob(EVENTS))
         if self.lines.exists():
-            kept = [line for line in self.lines.read_text().splitlines() if _images_of(line) <= images]
+            kept = [line for line in read_text(self.lines).splitlines() if _images_of(line) <= images]
             write_atomically(self.lines, "".join(line + "\n" for line in kept).encode())
         self.writer = SummaryWriter(str(folder), purge_step=(images + 1 if images else 0) if again else None)
 
@@ -163,8 +165,8 @@ class Curves:
 
 def _images_of(line: str) -> float:
     try:
-        return float(json.loads(line)["images"])
-    except (ValueError, KeyError):  # the torn last line of a run that was killed
+        return float(loads(line)["images"])
+    except (ValueError, KeyError, TypeError, OverflowError):  # the torn last line of a run that was killed
         return float("inf")
 
 
