@@ -99,6 +99,11 @@ def build_game(config: dict[str, Any], trust: Sequence[str] = ()) -> GAN:
     made = instantiate(config["model"], trust, "model", loss=loss, penalties=penalties, augment=augment)
     if not isinstance(made, GAN):
         raise UserError(f"model is a game, and {config['model']['_target_']} is none")
+    for name, network in made.networks.items():
+        if not isinstance(network, nn.Module):
+            raise UserError(f"model.{name}={network!r} is no network: a section with a _target_ belongs there")
+    if made.latent is not None and not callable(getattr(made.latent, "draw", None)):
+        raise UserError(f"model.latent={made.latent!r} is no distribution: a section with a _target_ belongs there")
     return made
 
 

@@ -82,9 +82,23 @@ def load_trained(
         medium, names = build_medium(config, trust), list(content["data"]["class_names"])
     images = content["progress"]["images"]
     trained = Trained(gan, generators, medium, config, names, path, images, on, truncation_psi, tuple(trust))
+    try_out(trained)
     if standing_statistics:
         take_standing_statistics(trained, standing_statistics)
     return trained
+
+
+def try_out(trained: Trained) -> None:
+    """One sample, thrown away: whatever of the config doesn't fit its networks shows here, before anything is written.
+
+    Raises:
+        RunError: it can't be drawn.
+    """
+    if not trained.gan.translates:
+        with foreign(str(trained.path)):
+            latent, label = plan(trained, 1, 0, None)
+            (made,) = draw(trained, latent, label, 1)
+            trained.medium.preview(made, 1)
 
 
 @torch.no_grad()

@@ -101,8 +101,12 @@ def check_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, state in stored["state"].items():
         for key, value in state.items():
-            fits = value.shape in (parameters[number].shape, ()) if isinstance(value, Tensor) else value is None
-            if not fits and not isinstance(value, (int, float)):
+            wanted = () if key == "step" else parameters[number].shape
+            if isinstance(value, Tensor):
+                fits = value.shape == wanted and not value.is_complex()
+            else:
+                fits = value is None or (key == "step" and isinstance(value, (int, float)))
+            if not fits or (key == "step" and not float(value or 0) >= 0):
                 raise ValueError(f"the optimizer's {key} of parameter {number} does not fit it")
 
 

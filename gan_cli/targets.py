@@ -51,7 +51,7 @@ def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
 # what kind of class may stand where, by dotted key; "*" is any one part of it, "**" any number, the first that fits
 SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("model", "a game", ("gan_cli.gan.", "gan_cli.growing.", "gan_cli.style.", "gan_cli.models.")),
-    ("model.perceptual", "features to compare in", ("gan_cli.losses.perceptual.",)),
+    ("model.perceptual", "features to compare in", ("gan_cli.losses.",)),
     ("model.latent", "a distribution of latents", ("gan_cli.latent.",)),
     ("model.growth", "the growth of networks", ("gan_cli.layers.growing.",)),
     ("model.brings.degradation", "a degradation", ("gan_cli.data.degrade.",)),
@@ -64,7 +64,7 @@ SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("dataset.degradation", "a degradation", ("gan_cli.data.degrade.",)),
     ("dataset.provides.medium", "a medium", ("gan_cli.data.medium.",)),
     ("optimizer", "an optimizer", ("torch.optim.",)),
-    ("perceptual", "features to compare in", ("gan_cli.losses.perceptual.",)),
+    ("perceptual", "features to compare in", ("gan_cli.losses.",)),
     ("perceptual.**", "a network", ("gan_cli.models.", "gan_cli.layers.", "torch.nn.", "torchvision.models.")),
     ("metric.*", "a metric", ("gan_cli.metrics.",)),
     ("features", "features of a network", ("gan_cli.metrics.",)),

@@ -15,6 +15,7 @@ from gan_cli.errors import RunError, UserError
 from gan_cli.preview import MOST_COLUMNS, held_out
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
+from gan_cli.stored import foreign
 from gan_cli.translation import Translator
 
 
@@ -83,9 +84,10 @@ def translated(
         height, width = fields["source"].shape[2:]
         outwards = {key: reflected(value, game.multiple, game.smallest) for key, value in fields.items()}
         try:
-            made = game.translate(trained.generators, outwards, direction)
-        except (RuntimeError, MemoryError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
+            with foreign(str(trained.path)):
+                made = game.translate(trained.generators, outwards, direction)
+        except (RunError, MemoryError) as error:
+            if isinstance(error, RunError) and "memory" not in str(error):
                 raise
             raise RunError(
                 f"{str(file)!r} ({width}x{height}) needs more memory than there is: make it smaller"
