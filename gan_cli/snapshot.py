@@ -81,40 +81,48 @@ def put_back(
     for phase in phases:
         if phase.regularizes:  # by another phase's optimizer
             continue
-        check_optimizer(phase.optimizer, content["optimizers"][phase.name])
-        phase.optimizer.load_state_dict(content["optimizers"][phase.name])
+        load_optimizer(phase.optimizer, content["optimizers"][phase.name])
     if update.scaler.is_enabled():
         update.scaler.load_state_dict(content["scaler"])
     meter.load_state_dict(content["meter"])
 
 
-def check_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Torch takes any state whose groups are as long, and fails, or trains on, in the middle of a step.
+def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
 
     Raises:
         ValueError: options or states of another kind than the optimizer's own.
     """
-    for group, kept in zip(optimizer.param_groups, stored["param_groups"], strict=True):
+    own = [dict(group) for group in optimizer.param_groups]
+    for group, kept in zip(own, stored["param_groups"], strict=True):
         for key, value in group.items():
-            if key != "params" and kind_of(value) != kind_of(kept[key]):
+            if key != "params" and key in kept and kind_of(value) != kind_of(kept[key]):
                 raise ValueError(f"the optimizer's {key} is {kept[key]!r}")
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = [parameter for group in own for parameter in group["params"]]
     for number, state in stored["state"].items():
         for key, value in state.items():
             wanted = () if key == "step" else parameters[number].shape
             if isinstance(value, Tensor):
                 fits = value.shape == wanted and not value.is_complex()
-            else:
-                fits = value is None or (key == "step" and isinstance(value, (int, float)))
-            if not fits or (key == "step" and not float(value or 0) >= 0):
+            else:  # None: of a momentum that is 0
+                fits = value is None if key.endswith("buffer") else key == "step" and isinstance(value, (int, float))
+            if not fits or (key == "step" and not float(value) >= 0):
                 raise ValueError(f"the optimizer's {key} of parameter {number} does not fit it")
+    if len({frozenset(state) for state in stored["state"].values()}) > 1:
+        raise ValueError("the optimizer's state is not of one kind for all parameters")
+    optimizer.load_state_dict(stored)
+    for loaded, group in zip(optimizer.param_groups, own, strict=True):
+        for key, value in group.items():
+            loaded.setdefault(key, value)
 
 
 def kind_of(value: Any) -> Any:
-    """What a value is, so that a step can reckon with it: numbers are of one kind, of lists the members' count."""
+    """What an option is, so that a step can reckon with it: numbers are of one kind, switches as they stand."""
     if isinstance(value, (list, tuple)):
         return tuple(kind_of(item) for item in value)
-    return "number" if isinstance(value, (int, float)) or value is None else type(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return "number" if isinstance(value, (int, float)) else type(value)
 
 
 def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:

@@ -67,7 +67,9 @@ class Measure(Job):
 
     def recall(self) -> None:
         """The best score so far, from what the run has written: a resumed run goes on with it."""
-        seen = [line for line in read_scores(self.folder) if line.get("checkpoint") is None]
+        seen = [
+            line for line in read_scores(self.folder) if line.get("checkpoint") is None and line["images"] is not None
+        ]
         for line in seen:
             self.scored_at = max(self.scored_at, line["images"])
             self.latest[line["name"]] = line["value"]
