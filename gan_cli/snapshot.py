@@ -137,7 +137,7 @@ def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
         gan.load_state_dict(content["gan"])
         for name, network in gan.generators.items():
             network.load_state_dict(content["ema"][name])
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
     for name, network in ema.networks.items():

@@ -20,6 +20,8 @@ MOST_IMAGES = 10**15
 MOST_WHOLE = 2**16  # of a whole number that says how a model is built: widths, counts of layers
 MOST_OF_DATA = 10**7  # of one that says how a data set is
 
+ANY_NUMBER = ("_images", "seed", "root")  # ends of keys whose number, if it is one, sizes nothing
+
 
 def is_whole(value: Any, least: int = 0, most: float = MOST_IMAGES) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
@@ -50,6 +52,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "1 or 3": lambda value: is_whole(value) and value in (1, 3),
     "a seed": lambda value: is_whole(value, 0, 2**64),
     "a number": lambda value: finite(value) is not None,
+    "a word": lambda value: not isinstance(value, (dict, list, tuple)),  # name=2024 is a number
     "a text": lambda value: isinstance(value, str),
     "true or false": lambda value: isinstance(value, bool),
     "a list of texts": is_texts,
@@ -88,9 +91,9 @@ CONFIG = {
     "metric": "a section of such with a _target_?",
     "features": "a section with a _target_?",
     "choices": "a section of choices?",
-    "init_from": "a text?",
-    "name": "a text?",
-    "notes": "a text?",
+    "init_from": "a word?",
+    "name": "a word?",
+    "notes": "a word?",
     "loss.penalties": "a section of such with a _target_?",
     "loss.requires": "a section?",
     "model.requires": "a section?",
@@ -160,9 +163,9 @@ def check_config(config: Mapping[str, Any], what: str) -> None:
 
 
 def too_large(node: Any, key: str, most: int) -> str | None:
-    """Where a whole number is beyond what is reasonable; those that count images may be any."""
+    """Where a whole number is beyond what is reasonable."""
     if isinstance(node, dict):
-        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith("_images"))
+        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith(ANY_NUMBER))
     elif isinstance(node, (list, tuple)):
         inner = ((value, key) for value in node)
     else:
