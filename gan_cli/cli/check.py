@@ -18,7 +18,7 @@ from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.folder import config_folder, root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, make_importable, targets_in
+from gan_cli.targets import check_allowed, check_place, make_importable, targets_in
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -37,6 +37,7 @@ def check(config: dict[str, Any]) -> None:
     make_importable(trust)
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_allowed(node["_target_"], trust)
+        check_place(node["_target_"], path, trust)
         check_arguments(path, node)
     model = config["model"]
     check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
