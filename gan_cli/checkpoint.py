@@ -18,7 +18,8 @@ from typing import Any
 
 from gan_cli.claims import claims_of
 from gan_cli.errors import RunError, UserError
-from gan_cli.run_folder import check_entries, flat, open_regular, read_json, write_atomically, write_json
+from gan_cli.files import open_regular, read_json, write_atomically, write_json
+from gan_cli.run_folder import check_entries, flat
 from gan_cli.stored import SIDE_FILE, misfit
 from gan_cli.targets import META_KEYS
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from gan_cli.run_folder import MOST_DEPTH
+from gan_cli.files import MOST_DEPTH
 
 MOST_PICKLED = 4 * 2**20  # bytes of the part that is no tensor's values; a checkpoint of 1,000 tensors has 150,000
 SHARED = 4  # how many times larger than the file its tensors may be, where several are views of one storage

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gan_cli.build import build_game
 from gan_cli.errors import UserError
-from gan_cli.run_folder import beside, write_atomically
+from gan_cli.files import beside, write_atomically
 from gan_cli.sample import Trained, plan
 
 ENDINGS = {"onnx": ".onnx", "export": ".pt2", "safetensors": ".safetensors"}

@@ -16,8 +16,9 @@ from typing import Any
 from gan_cli import checkpoint
 from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.files import write_atomically, write_json
 from gan_cli.leftovers import clear_cache, clear_run
-from gan_cli.run_folder import CONFIG, Spent, locked, update_run, write_atomically, write_json
+from gan_cli.run_folder import CONFIG, Spent, locked, update_run
 from gan_cli.settings import trainer_settings
 
 

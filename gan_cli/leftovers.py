@@ -14,7 +14,7 @@ OF_RUN = {  # by folder below the run's
     "": (rf"\.(run|config)\.json\.{RANDOM}", rf"\.(scalars|metrics)\.jsonl\.{RANDOM}", r"\.end-\d+\.json"),
     ".hydra": (rf"\.config\.yaml\.{RANDOM}",),
     "checkpoints": (rf"\.(images-\d{{9,}}|best)\.(pt|json)\.{RANDOM}",),
-    "samples": (r"images-\d{9,}\.png\.tmp",),
+    "samples": (r"images-\d{9,}\.png\.tmp", rf"\.images-\d{{9,}}\.png\.{RANDOM}"),
 }
 OF_CACHE = (r"scan\d+-[0-9a-f]{16}\.\d+\.tmp", rf"\.(features|classifier)-[0-9a-f]+\.pt\.{RANDOM}")
 OLD_S = 24 * 3600.0  # nothing that is kept in the cache takes that long to write

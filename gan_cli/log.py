@@ -16,8 +16,9 @@ from torch import Tensor
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
+from gan_cli.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.printable import printable
-from gan_cli.run_folder import flat, loads, not_learned, open_to_append, read_text, write_atomically
+from gan_cli.run_folder import flat, not_learned
 from gan_cli.scoring import finite, read_scores
 
 CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do

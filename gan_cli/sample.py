@@ -16,12 +16,12 @@ from gan_cli import checkpoint
 from gan_cli.build import build_medium
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.errors import UserError
+from gan_cli.files import write_atomically
 from gan_cli.fitting import fitting_game
 from gan_cli.gan import GAN
 from gan_cli.machine import bar, pick_device
 from gan_cli.printable import tell
 from gan_cli.randomness import generator_for, seed_everything
-from gan_cli.run_folder import write_atomically
 from gan_cli.stored import check_content, foreign
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_cli.run_folder import loads, open_to_append, read_text, write_atomically
+from gan_cli.files import loads, open_to_append, read_text, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LARGEST = 1e100  # of a number in a run's files

@@ -13,13 +13,14 @@ from gan_cli import distributed
 from gan_cli.build import parameter_counts
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
+from gan_cli.files import write_json
 from gan_cli.gan import GAN
 from gan_cli.layers.growing import Growth
 from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
 from gan_cli.phase import Phase
 from gan_cli.report.parameters import typed_keys
-from gan_cli.run_folder import digest_of, write_json
+from gan_cli.run_folder import digest_of
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import read_record
 

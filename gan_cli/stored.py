@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.files import read_json
 from gan_cli.printable import printable
-from gan_cli.run_folder import read_json
 from gan_cli.scoring import finite
 
 MOST_IMAGES = 10**15

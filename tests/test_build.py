@@ -86,7 +86,7 @@ GAN_CONFIG: dict[str, Any] = {
         "gan_cli.checkpoint.torch.load",
         "gan_cli.checkpoint.save",
         "gan_cli.errors.UserError",
-        "gan_cli.run_folder.Path",
+        "gan_cli.files.Path",
         "gan_cli.log.Console",
         "gan_cli.update.Updater",
         "gan_cli.cli.train.main",

@@ -15,7 +15,8 @@ import torch
 
 from gan_cli import checkpoint
 from gan_cli.errors import RunError, UserError
-from gan_cli.run_folder import digest_of, flat, locked, read_json, update_run, write_atomically, write_json
+from gan_cli.files import read_json, write_atomically, write_json
+from gan_cli.run_folder import digest_of, flat, locked, update_run
 
 
 def content(images: int) -> dict[str, Any]:
@@ -293,7 +294,7 @@ def test_the_old_file_stays_when_writing_fails(tmp_path: Path, monkeypatch: pyte
             os.close(arguments[0])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"gan_cli.run_folder.{broken}", fail)
+    monkeypatch.setattr(f"gan_cli.files.{broken}", fail)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new and longer")
     monkeypatch.undo()
@@ -311,7 +312,7 @@ def fail_at(number: int, patched: pytest.MonkeyPatch) -> None:
             raise OSError(28, "No space left on device")
         replace(*arguments)
 
-    patched.setattr("gan_cli.run_folder.os.replace", renamed)
+    patched.setattr("gan_cli.files.os.replace", renamed)
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -339,27 +340,31 @@ def test_a_checkpoint_that_is_replaced_is_whole_at_every_instant(
     left: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`best.pt` keeps its name: the old one or the new one, and the words that fit it. Cut twice in a row, too."""
-    path = checkpoint.save_best(tmp_path, content(64), {"score": 64})
+    path = checkpoint.save_best(tmp_path, content(64), scored(64))
     if left == "none":
         lose_side_file(path)
     if left == "both":
         with monkeypatch.context() as patched:
             fail_at(1, patched)
             with pytest.raises(OSError, match="No space left"):
-                checkpoint.save_best(tmp_path, content(96), {"score": 96})
+                checkpoint.save_best(tmp_path, content(96), scored(96))
         assert set(json.loads(path.with_suffix(".json").read_text())) == {"format", "digest", "score", "before"}
     with monkeypatch.context() as patched:
         fail_at(number, patched)
         with pytest.raises(OSError, match="No space left"):
-            checkpoint.save_best(tmp_path, content(128), {"score": 128})
+            checkpoint.save_best(tmp_path, content(128), scored(128))
     images = 128 if number == 2 else 64
     words, fault = checkpoint.fitting(path)
     assert fault is None
-    assert words.get("score") == (None if left == "none" and images == 64 else images)
+    assert words.get("score") == (None if left == "none" and images == 64 else scored(images)["score"])
     assert loaded(path)[1]["progress"]["images"] == images
-    checkpoint.save_best(tmp_path, content(128), {"score": 128})
+    checkpoint.save_best(tmp_path, content(128), scored(128))
     assert checkpoint.fitting(path) == (checkpoint.summary_of(path), None)
     assert set(words) <= {"format", "digest", "score"}
+
+
+def scored(value: int) -> dict[str, Any]:
+    return {"score": {"name": "modes", "value": value}}
 
 
 @pytest.mark.parametrize("harm", [lose_side_file, tear_side_file])

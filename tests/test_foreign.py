@@ -29,6 +29,7 @@ from gan_cli.data import folder as pictures
 from gan_cli.data.images import Decoder
 from gan_cli.data.medium import write_png
 from gan_cli.errors import RunError, UserError
+from gan_cli.files import loads, open_regular, read_json, write_json
 from gan_cli.fitting import fitting_game
 from gan_cli.launch import launch
 from gan_cli.log import Console
@@ -37,7 +38,7 @@ from gan_cli.report.listing import Listing
 from gan_cli.report.parameters import typed_keys
 from gan_cli.report.runs import read_run, runs_below
 from gan_cli.report.text import comma_separated
-from gan_cli.run_folder import check_entries, loads, locked, open_regular, read_json, write_json
+from gan_cli.run_folder import check_entries, locked
 from gan_cli.sample import load_trained
 from gan_cli.scoring import append_scores, read_scores
 from gan_cli.stored import check_config

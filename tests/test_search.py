@@ -24,7 +24,7 @@ from gan_cli.cli import outcome, search
 from gan_cli.cli.config import cell_name
 from gan_cli.cli.search_space import Dimension, deciding, read
 from gan_cli.errors import UserError
-from gan_cli.run_folder import write_json
+from gan_cli.files import write_json
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'gan_cli[search]'")
 

@@ -21,7 +21,8 @@ from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
-from gan_cli.run_folder import check_entries, read_json
+from gan_cli.files import read_json
+from gan_cli.run_folder import check_entries
 
 
 class CheckFirst(Callback):

@@ -15,8 +15,8 @@ from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.errors import RunError, UserError
+from gan_cli.files import write_json
 from gan_cli.printable import tell
-from gan_cli.run_folder import write_json
 from gan_cli.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.stored import foreign, read_record
 from gan_cli.targets import make_importable

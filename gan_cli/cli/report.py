@@ -8,12 +8,12 @@ from typing import Any
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
 from gan_cli.errors import UserError
+from gan_cli.files import write_atomically
 from gan_cli.printable import tell
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep
 from gan_cli.report.written import as_csv, as_markdown
-from gan_cli.run_folder import write_atomically
 
 
 def main() -> None:

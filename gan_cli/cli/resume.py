@@ -17,8 +17,9 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import typed_flags
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
+from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
-from gan_cli.run_folder import CONFIG, check_entries, flat, not_learned, read_json, read_yaml, write_atomically
+from gan_cli.run_folder import CONFIG, check_entries, flat, not_learned
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import check_config, foreign, read_record
 

@@ -148,9 +148,9 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     import torch
 
     from gan_cli.data.medium import write_png
+    from gan_cli.files import write_atomically
     from gan_cli.machine import bar
     from gan_cli.modes.project import project as search
-    from gan_cli.run_folder import write_atomically
     from gan_cli.sample import write_npz
     from gan_cli.translate import changes_of, picture_for
 

@@ -30,7 +30,7 @@ from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import meant, sentence
 from gan_cli.errors import UserError
-from gan_cli.run_folder import read_json, write_json
+from gan_cli.files import read_json, write_json
 from gan_cli.scoring import is_better, score_names
 
 BEST = "best.json"

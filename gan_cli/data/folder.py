@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import UserError
-from gan_cli.run_folder import kind_of
+from gan_cli.files import kind_of
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side

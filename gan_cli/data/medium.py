@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gan_cli.run_folder import write_atomically
+from gan_cli.files import write_atomically
 
 MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
 

@@ -17,10 +17,10 @@ from gan_cli.build import build_data, locate, without_download
 from gan_cli.data.medium import to_pixels
 from gan_cli.data.order import Data
 from gan_cli.errors import UserError
+from gan_cli.files import write_atomically
 from gan_cli.metrics.features import Extractor, Labelled
 from gan_cli.metrics.statistics import FeatureStatistics
 from gan_cli.randomness import permutation
-from gan_cli.run_folder import write_atomically
 
 FORMAT = 1  # of the kept statistics
 

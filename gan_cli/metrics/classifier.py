@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, max_pool2d, relu
 
+from gan_cli.files import write_atomically
 from gan_cli.randomness import derive_seed, generator_for
-from gan_cli.run_folder import write_atomically
 
 FEATURES = 64
 LARGEST = 64  # pixels: larger pictures are brought down to it

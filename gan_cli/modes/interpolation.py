@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.errors import UserError
+from gan_cli.files import beside
 from gan_cli.modes.space import Space
-from gan_cli.run_folder import beside
 
 ENDINGS = (".mp4", ".gif", "")  # "": a folder of PNG files
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import UserError
-from gan_cli.run_folder import CONFIG, check_entries, loads, locked, read_json, read_text
+from gan_cli.files import loads, read_json, read_text
+from gan_cli.run_folder import CONFIG, check_entries, locked
 from gan_cli.scoring import METRICS_FILE, finite
 
 PARTS = ("model", "loss", "dataset")
