@@ -16,11 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_cli.claims import claims_of
 from gan_cli.errors import RunError, UserError
-from gan_cli.run_folder import flat, read_json, write_atomically, write_json
+from gan_cli.run_folder import check_entries, flat, open_regular, read_json, write_atomically, write_json
+from gan_cli.stored import SIDE_FILE, misfit
 from gan_cli.targets import META_KEYS
 
 FORMAT = 1
+UNREADABLE = (AssertionError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)  # by torch
 BEST = "best.pt"
 BEFORE = "before"  # in a side file: the words on the file that is being replaced
 NOT_NETWORKS = (*META_KEYS, "perceptual")
@@ -85,8 +88,9 @@ def listed(run: Path) -> list[Path]:
 
 
 def summary_of(path: Path) -> dict[str, Any] | None:
-    """What the side file says; None where it is missing or torn."""
-    return read_json(path.with_suffix(".json"))
+    """What the side file says; None where it is missing, torn, or not what `write` makes."""
+    summary = read_json(path.with_suffix(".json"))
+    return None if summary is None or misfit(summary, SIDE_FILE) else summary
 
 
 def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
@@ -133,12 +137,20 @@ def check_not_lost(run: Path) -> None:
 
 
 def candidates(where: Path) -> list[Path]:
-    """Checkpoint files that a path typed by a user may mean: itself, or those of a run, newest first."""
-    if where.is_file() and where.suffix == ".pt":
-        return [where]
-    if where.name == "checkpoints":
-        where = where.parent
-    return listed(where)
+    """Checkpoint files that a path typed by a user may mean: itself, or those of a run, newest first.
+
+    Raises:
+        UserError: an entry of its run's folder is no file or folder of its own (`run_folder.check_entries`).
+    """
+    single = where.is_file() and where.suffix == ".pt"
+    run = run_of(where) if single else where.parent if where.name == "checkpoints" else where
+    check_entries(run)
+    return [where] if single else listed(run)
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint's file belongs to: the folder that it lies in, unless that is `checkpoints/`."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def best_of(run: Path) -> Path:
@@ -147,7 +159,9 @@ def best_of(run: Path) -> Path:
     Raises:
         UserError: the run kept none.
     """
-    path = (run.parent if run.name == "checkpoints" else run) / "checkpoints" / BEST
+    run = run.parent if run.name == "checkpoints" else run
+    check_entries(run)
+    path = run / "checkpoints" / BEST
     if not path.is_file():
         raise UserError(
             f"{str(run)!r} kept no best checkpoint; a run does with trainer.keep_best=SCORE, or leave out best=true"
@@ -216,7 +230,7 @@ def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
 
 def _digest(path: Path) -> str:
     sha = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             sha.update(block)
     return sha.hexdigest()
@@ -224,7 +238,7 @@ def _digest(path: Path) -> str:
 
 def _checksums_fit(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as parts:
+        with open_regular(path) as file, zipfile.ZipFile(file) as parts:
             stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())  # as torch does
             return stored and parts.testzip() is None
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
@@ -232,7 +246,7 @@ def _checksums_fit(path: Path) -> bool:
 
 
 def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:
-    """Tensors and plain values only; a file that holds anything else is refused unread.
+    """Tensors and plain values only; a file that holds anything else, or claims more than it has, is refused unread.
 
     Raises:
         RunError: not a checkpoint of ours.
@@ -242,8 +256,11 @@ def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        with open_regular(path) as file:
+            claims_of(file)
+            file.seek(0)
+            content = torch.load(file, map_location=map_location, weights_only=True)
+    except (*UNREADABLE, pickle.UnpicklingError) as error:
         reason = str(error).split("\n")[0]
         raise RunError(f"{path} is not a checkpoint that holds only tensors and plain values ({reason})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -67,7 +67,7 @@ class Rehearsal:
         if device.type != "mps":
             self.gan.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.phases = self.gan.plan = self.gan.phases(optimizer_factory(config, trust))
-        self.ema = EMA(self.gan.generators, settings.ema_halflife_images)
+        self.ema = EMA.of(self.gan.generators, settings)
         self.state = State(seed=config["seed"])
         self.meter = Meter(device)
         self.update = Updater(self.gan, device, settings.accumulate, settings.precision, self.meter)
@@ -149,7 +149,7 @@ def stretches(phases: list[Phase], total: int) -> Iterator[tuple[int, int]]:
 
 
 def estimate(config: dict[str, Any], trust: Sequence[str] = ()) -> Estimate:
-    """Measure steps at the beginning and the end of each stage, and add up.
+    """Measure steps in the middle of each stage, and add up.
 
     Raises:
         UserError: a part can't be built.
@@ -160,10 +160,8 @@ def estimate(config: dict[str, Any], trust: Sequence[str] = ()) -> Estimate:
         rehearsal = Rehearsal(config, settings, device, trust)
         spans, stages = list(stretches(rehearsal.phases, settings.total_images)), []
         for begin, end in spans:
-            places = [begin] if len(spans) == 1 else [begin, max(begin, end - 1)]  # a level fades in, then does not
-            found = [rehearsal.at(place) for place in places]
-            seconds = sum(each for each, _, _ in found) / len(found)
-            stages.append(Stage(begin, end, found[0][1], found[0][2], seconds))
+            seconds, phases, batch = rehearsal.at(begin if len(spans) == 1 else (begin + end) // 2)
+            stages.append(Stage(begin, end, phases, batch, seconds))
         jobs = jobs_seconds(rehearsal, settings)
         return Estimate(parameter_counts(rehearsal.gan), stages, jobs, peak_mib(device), device_name(device))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gan_cli.build import build_game
 from gan_cli.errors import UserError
-from gan_cli.run_folder import write_atomically
+from gan_cli.run_folder import beside, write_atomically
 from gan_cli.sample import Trained, plan
 
 ENDINGS = {"onnx": ".onnx", "export": ".pt2", "safetensors": ".safetensors"}
@@ -67,9 +67,7 @@ def export(trained: Trained, form: str, path: Path, direction: str | None = None
         "export": to_program,
         "safetensors": to_safetensors,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
-    try:
+    with beside(path) as temporary:
         again = writers[form](module, given, temporary, trained)
         worst = 0.0
         for count in (len(given[0]), 5, 1):  # the batch is free
@@ -77,9 +75,6 @@ def export(trained: Trained, form: str, path: Path, direction: str | None = None
                     for tensor in given]  # fmt: skip
             with torch.no_grad():
                 worst = max(worst, (module(*some) - again(some)).abs().max().item())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return worst
 
 

@@ -137,7 +137,8 @@ class GAN(nn.Module):
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """The terms that the turn's player minimises, by name, each (N,): the equation of the paper."""
-        side = self.loss.discriminator if turn.player == "discriminator" else self.loss.generator
+        ahead = self.loss.unrolled if self.loss.unroll_steps else self.loss.generator
+        side = self.loss.discriminator if turn.player == "discriminator" else ahead
         if turn.player == "discriminator" and callable(told := getattr(self.augment, "observe", None)):
             for match in turn.matches:
                 told(match.real_logits.detach(), len(turn.batch), turn.batch.total)

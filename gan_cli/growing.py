@@ -1,4 +1,4 @@
-"""The game of growing networks: a pair of phases for each level, with optimizers and a batch size of their own."""
+"""The game of growing networks: phases for each level's fade and for what follows it, with optimizers of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
-from gan_cli.layers.growing import Growth, shrunk
+from gan_cli.layers.growing import Growth, Stage, shrunk
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.phase import Phase
@@ -58,13 +58,17 @@ class GrowingGame(GAN):
         self.set_progress(0)
 
     def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
-        """Those of the default game, once for each level: a new level starts with fresh optimizers."""
-        return [phase for level in self.growth.levels for phase in self.phases_at(level, optimizers)]
+        """Those of the default game, once for each level's fade and once for the time after it.
+
+        Each starts with fresh optimizers: the authors' code (of ProGAN and of StyleGAN) forgets their state where a
+        level begins to fade in and where it has.
+        """
+        return [phase for stage in self.growth.stages for phase in self.phases_at(stage, optimizers)]
 
     def phases_at(
-        self, level: int, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
+        self, stage: Stage, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
     ) -> list[Phase]:
-        side, (begin, end) = 4 << level, self.growth.span(level)
+        level, side = stage.level, 4 << stage.level
 
         def optimizer_of(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
             optimizer, course = optimizers(player, parts_of(networks, level))
@@ -73,8 +77,8 @@ class GrowingGame(GAN):
         phases = super().phases(optimizer_of)
         for phase in phases:
             phase.networks = parts_of(phase.networks, level)
-            phase.name = f"{phase.name}_{side}"
-            phase.starts_at, phase.stops_at, phase.batch_size = begin, end, self.batch_sizes.get(side)
+            phase.name = f"{phase.name}_{side}{'_fade' if stage.fades else ''}"
+            phase.starts_at, phase.stops_at, phase.batch_size = stage.begin, stage.end, self.batch_sizes.get(side)
         return phases
 
     def set_progress(self, images: int) -> None:

@@ -16,8 +16,9 @@ from torch import Tensor
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
-from gan_cli.run_folder import flat, not_learned, write_atomically
-from gan_cli.scoring import read_scores
+from gan_cli.printable import printable
+from gan_cli.run_folder import flat, loads, not_learned, open_to_append, read_text, write_atomically
+from gan_cli.scoring import finite, read_scores
 
 CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do
     "losses": {"all players": ["Multiline", ["loss/.*"]]},
@@ -38,8 +39,9 @@ class Console:
     def __call__(self, text: str) -> None:
         if self.path is None:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
+        with open_to_append(self.path) as file:
+            file.write((text + "\n").encode())
         try:
             print(text, flush=True)
         except BrokenPipeError:
@@ -131,8 +133,8 @@ class Curves:
         return {name for values in self._at(images) for name in values}
 
     def scalars(self, images: int, values: dict[str, float]) -> None:
-        with open(self.lines, "a") as file:
-            file.write(json.dumps({"images": images, **values}) + "\n")
+        with open_to_append(self.lines) as file:
+            file.write((json.dumps({"images": images, **values}) + "\n").encode())
         self._points(images, values)
 
     def picture(self, name: str, pixels: Tensor, images: int) -> None:
@@ -166,14 +168,17 @@ class Curves:
 
     def _at(self, images: int) -> list[dict[str, float]]:
         """The values of the lines at some images."""
-        lines = self.lines.read_text().splitlines() if self.lines.exists() else []
-        found = [json.loads(line) for line in lines if _images_of(line) == images]
-        return [{name: value for name, value in entry.items() if name != "images"} for entry in found]
+        lines = read_text(self.lines).splitlines() if self.lines.exists() else []
+        found = [loads(line) for line in lines if _images_of(line) == images]
+        return [
+            {name: value for name, value in entry.items() if name != "images" and finite(value) is not None}
+            for entry in found
+        ]
 
     def _keep(self, wanted: Callable[[str], bool]) -> None:
         """The lines that are wanted, and no other; the file is left alone where that is all of them."""
         if self.lines.exists():
-            text = self.lines.read_text()
+            text = read_text(self.lines)
             kept = "".join(line + "\n" for line in text.splitlines() if wanted(line))
             if kept != text:
                 write_atomically(self.lines, kept.encode())
@@ -198,8 +203,8 @@ class Curves:
 
 def _images_of(line: str) -> float:
     try:
-        return float(json.loads(line)["images"])
-    except (ValueError, KeyError):  # the torn last line of a run that was killed
+        return float(loads(line)["images"])
+    except (ValueError, KeyError, TypeError, OverflowError):  # the torn last line of a run that was killed
         return float("inf")
 
 

@@ -19,6 +19,8 @@ import torch
 from gan_cli import __version__
 from gan_cli.errors import UserError
 
+CODE = Path(__file__).resolve().parent
+
 
 def pick_device(name: str) -> torch.device:
     """The training device of this process: "auto" is CUDA, else MPS, else the CPU.
@@ -114,16 +116,27 @@ def versions() -> dict[str, str]:
     }
 
 
-def git_commit() -> str | None:
-    """The commit of the working folder, with "+changes" where it is not clean; None outside a repository."""
+def git_commit(code: Path = CODE) -> str | None:
+    """The commit of this program's own code, with "+changes" where it is not clean; None where it is no checkout.
+
+    Never that of the working folder: git obeys the configuration of the repository that it is asked about, which in a
+    run folder may be a stranger's and may name a program to run.
+    """
+    root = code.parent
+    if not (root / ".git").exists():
+        return None
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own["GIT_OPTIONAL_LOCKS"] = "0"
+    ask = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(root)]
+
+    def told(*words: str) -> str:
+        done = subprocess.run([*ask, *words], env=own, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip()
+
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5, check=True
-        )
+        return told("rev-parse", "HEAD") + ("+changes" if told("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
 
 
 def device_name(device: torch.device) -> str:

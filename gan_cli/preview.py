@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.build import build_data
+from gan_cli.build import build_data, without_download
 from gan_cli.data.order import Data
 from gan_cli.gan import GAN
 from gan_cli.randomness import generator_for
@@ -17,8 +17,8 @@ MOST_COLUMNS = 8  # of a grid that shows several rows for each example
 
 
 def held_out(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
-    """The test split of a run's data set; its files are decoded when they are needed."""
-    dataset = {**config["dataset"], "split": "test"}
+    """The test split of a run's data set; its files are decoded when they are needed, and never fetched."""
+    dataset = {**without_download(config["dataset"]), "split": "test"}
     if "memory_limit_mb" in dataset:
         dataset["memory_limit_mb"] = 0
     return build_data({**config, "dataset": dataset}, trust)

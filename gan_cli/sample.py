@@ -13,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from gan_cli import checkpoint
-from gan_cli.build import build_game, build_medium
+from gan_cli.build import build_medium
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.errors import UserError
+from gan_cli.fitting import fitting_game
 from gan_cli.gan import GAN
 from gan_cli.machine import bar, pick_device
+from gan_cli.printable import tell
 from gan_cli.randomness import generator_for, seed_everything
 from gan_cli.run_folder import write_atomically
+from gan_cli.stored import check_content, foreign
 
 
 @dataclass
@@ -46,7 +49,7 @@ def load_trained(
     ema: bool = True,
     device: str = "auto",
     trust: Sequence[str] = (),
-    warn: Any = print,
+    warn: Any = tell,
     standing_statistics: int = 0,
     truncation_psi: float = 1.0,
 ) -> Trained:
@@ -63,23 +66,39 @@ def load_trained(
     Raises:
         UserError: no valid checkpoint, or one whose config names a class that is not allowed; standing statistics of a
             model without batch norm.
+        RunError: a checkpoint that does not hold what belongs there, or other weights than those of its config.
     """
     path, content = checkpoint.load(where, warn)
+    check_content(content, str(path))
     config, on = content["config"], pick_device(device)
-    gan = build_game(config, trust)
-    gan.load_state_dict(content["gan"])
-    gan.set_progress(content["progress"]["images"])
-    gan.to(on).eval()
-    generators = gan.generators
-    if ema:
-        for name, network in generators.items():
-            network.load_state_dict(content["ema"][name])
-    medium, names = build_medium(config, trust), list(content["data"]["class_names"])
+    with foreign(str(path)):
+        gan = fitting_game(config, content["gan"], trust, str(path))
+        gan.set_progress(content["progress"]["images"])
+        gan.to(on).eval()
+        generators = gan.generators
+        if ema:
+            for name, network in generators.items():
+                network.load_state_dict(content["ema"][name])
+        medium, names = build_medium(config, trust), list(content["data"]["class_names"])
     images = content["progress"]["images"]
     trained = Trained(gan, generators, medium, config, names, path, images, on, truncation_psi, tuple(trust))
+    try_out(trained)
     if standing_statistics:
         take_standing_statistics(trained, standing_statistics)
     return trained
+
+
+def try_out(trained: Trained) -> None:
+    """One sample, thrown away: whatever of the config doesn't fit its networks shows here, before anything is written.
+
+    Raises:
+        RunError: it can't be drawn.
+    """
+    if not trained.gan.translates:
+        with foreign(str(trained.path)):
+            latent, label = plan(trained, 1, 0, None)
+            (made,) = draw(trained, latent, label, 1)
+            trained.medium.preview(made, 1)
 
 
 @torch.no_grad()
@@ -158,7 +177,9 @@ def draw(trained: Trained, latent: Tensor, label: Tensor | None, batch_size: int
         rows = slice(start, start + batch_size)
         some = None if label is None else label[rows].to(trained.device)
         at = latent[rows].to(trained.device)
-        yield trained.gan.sample(trained.generators, at, some, trained.truncation_psi).float().cpu()
+        with foreign(str(trained.path)):
+            made = trained.gan.sample(trained.generators, at, some, trained.truncation_psi).float().cpu()
+        yield made
 
 
 def write_grid(

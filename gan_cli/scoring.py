@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_cli.run_folder import write_atomically
+from gan_cli.run_folder import loads, open_to_append, read_text, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
+LARGEST = 1e100  # of a number in a run's files
 NOT_COMPARED = ("seed", "versions")  # parts of a protocol in which two comparable scores may differ
 
 
@@ -53,25 +54,44 @@ def protocol_digest(protocol: dict[str, Any]) -> str:
 def append_scores(folder: Path, scores: list[Score]) -> None:
     """Add to a run's metrics.jsonl, on lines of their own even after one that a killed run left open."""
     file = folder / METRICS_FILE
-    torn = file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")
-    with open(file, "a", encoding="utf-8") as lines:
-        lines.write("\n" * torn + "".join(score.line() + "\n" for score in scores))
+    torn = file.exists() and not read_text(file).endswith(("", "\n"))
+    with open_to_append(file) as lines:
+        lines.write(("\n" * torn + "".join(score.line() + "\n" for score in scores)).encode())
 
 
 def read_scores(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl, in order; one that was torn by a killed run is passed over."""
+    """The lines of a run's metrics.jsonl, in order; what is no score, as a torn last one, is passed over."""
     file = folder / METRICS_FILE
     if not file.exists():
         return []
     found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in read_text(file).splitlines():
         try:
-            entry = json.loads(line)
+            entry = loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and {"name", "value", "images", "protocol_digest"} <= set(entry):
+        if isinstance(entry, dict) and is_score(entry):
             found.append(entry)
     return found
+
+
+def is_score(entry: dict[str, Any]) -> bool:
+    """Whether a line of metrics.jsonl says what the readers go by."""
+    images, checkpoint = entry.get("images"), entry.get("checkpoint")
+    return (
+        all(isinstance(entry.get(key), str) for key in ("name", "protocol_digest"))
+        and finite(entry.get("value")) is not None
+        and "images" in entry
+        and (images is None or (isinstance(images, int) and finite(images) is not None))
+        and (checkpoint is None or isinstance(checkpoint, str))
+    )
+
+
+def finite(value: Any) -> float | None:
+    """A number whose square is a number too, or None for anything else; those next to 0 are 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
+        return None
+    return value if abs(value) > 1 / LARGEST else 0
 
 
 def take_back(folder: Path, images: int) -> None:
@@ -79,7 +99,7 @@ def take_back(folder: Path, images: int) -> None:
     file = folder / METRICS_FILE
     if not file.exists():
         return
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = read_text(file).splitlines()
     kept = [line for line in lines if not _later(line, images)]
     if kept != lines:
         write_atomically(file, "".join(line + "\n" for line in kept).encode())
@@ -87,7 +107,7 @@ def take_back(folder: Path, images: int) -> None:
 
 def _later(line: str, images: int) -> bool:
     try:
-        entry = json.loads(line)
+        entry = loads(line)
         return entry.get("checkpoint") is None and entry["images"] > images
     except (ValueError, KeyError, TypeError, AttributeError):  # torn
         return True

@@ -16,6 +16,9 @@ class TrainerSettings:
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     ema_halflife_images: int = 10_000
+    ema_ramp_up: float | None = 0.05
+    ema_ramp_images: int | None = None
+    ema_decay: float | None = None
     log_every_images: int = 2_000
     sample_every_images: int = 20_000
     checkpoint_every_images: int = 50_000

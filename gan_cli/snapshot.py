@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+from torch.optim import Optimizer
+
 from gan_cli import checkpoint
 from gan_cli.checkpoint import model_facts
 from gan_cli.data.order import Data
@@ -14,6 +17,7 @@ from gan_cli.gan import GAN
 from gan_cli.log import Console, Meter
 from gan_cli.phase import Phase
 from gan_cli.run_folder import flat, not_learned
+from gan_cli.stored import check_content, foreign
 from gan_cli.types import State
 from gan_cli.update import Updater
 
@@ -52,7 +56,9 @@ def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], 
 
     Raises:
         UserError: it is not; says in what they differ.
+        RunError: it does not hold what belongs there.
     """
+    check_content(content, str(path))
     keys = differing(model_facts(content["config"]), model_facts(config))
     if keys:
         raise UserError(f"{path} is a checkpoint of another model: {told(keys, content['config'], config)}; {TAKE_OUT}")
@@ -95,7 +101,24 @@ def restore(
     state: State,
     meter: Meter,
 ) -> None:
-    """The inverse of `snapshot`."""
+    """The inverse of `snapshot`.
+
+    Raises:
+        RunError: the content is not what `snapshot` makes of such parts.
+    """
+    with foreign("the checkpoint"):
+        put_back(content, gan, phases, ema, update, state, meter)
+
+
+def put_back(
+    content: dict[str, Any], gan: GAN, phases: list[Phase], ema: EMA, update: Updater, state: State, meter: Meter
+) -> None:
+    lacking = [p.name for p in phases if not p.regularizes and p.name not in content["optimizers"]]
+    if lacking:
+        raise UserError(
+            f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other phases;"
+            " start a new run from its weights with init_from= instead of resume="
+        )
     progress = content["progress"]
     state.seed, state.images, state.step = progress["seed"], progress["images"], progress["step"]
     state.updates = dict(progress["updates"])
@@ -104,10 +127,48 @@ def restore(
     for phase in phases:
         if phase.regularizes:  # by another phase's optimizer
             continue
-        phase.optimizer.load_state_dict(content["optimizers"][phase.name])
+        load_optimizer(phase.optimizer, content["optimizers"][phase.name])
     if update.scaler.is_enabled():
         update.scaler.load_state_dict(content["scaler"])
     meter.load_state_dict(content["meter"])
+
+
+def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
+
+    Raises:
+        ValueError: options or states of another kind than the optimizer's own.
+    """
+    own = [dict(group) for group in optimizer.param_groups]
+    for group, kept in zip(own, stored["param_groups"], strict=True):
+        for key, value in group.items():
+            if key != "params" and key in kept and kind_of(value) != kind_of(kept[key]):
+                raise ValueError(f"the optimizer's {key} is {kept[key]!r}")
+    parameters = [parameter for group in own for parameter in group["params"]]
+    for number, state in stored["state"].items():
+        for key, value in state.items():
+            wanted = () if key == "step" else parameters[number].shape
+            if isinstance(value, Tensor):
+                fits = value.shape == wanted and not value.is_complex()
+            else:  # None: of a momentum that is 0
+                fits = value is None if key.endswith("buffer") else key == "step" and isinstance(value, (int, float))
+            if not fits or (key == "step" and not float(value) >= 0):
+                raise ValueError(f"the optimizer's {key} of parameter {number} does not fit it")
+    if len({frozenset(state) for state in stored["state"].values()}) > 1:
+        raise ValueError("the optimizer's state is not of one kind for all parameters")
+    optimizer.load_state_dict(stored)
+    for loaded, group in zip(optimizer.param_groups, own, strict=True):
+        for key, value in group.items():
+            loaded.setdefault(key, value)
+
+
+def kind_of(value: Any) -> Any:
+    """What an option is, so that a step can reckon with it: numbers are of one kind, switches as they stand."""
+    if isinstance(value, (list, tuple)):
+        return tuple(kind_of(item) for item in value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return "number" if isinstance(value, (int, float)) else type(value)
 
 
 def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
@@ -117,11 +178,12 @@ def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
         UserError: no valid checkpoint there, or one of another model.
     """
     path, content = checkpoint.load(Path(where).expanduser(), console)
+    check_content(content, str(path))
     try:
         gan.load_state_dict(content["gan"])
         for name, network in gan.generators.items():
             network.load_state_dict(content["ema"][name])
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
     for name, network in ema.networks.items():

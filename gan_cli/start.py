@@ -19,8 +19,9 @@ from gan_cli.log import Console, Curves
 from gan_cli.machine import device_name, git_commit, shown, versions
 from gan_cli.phase import Phase
 from gan_cli.report.parameters import typed_keys
-from gan_cli.run_folder import digest_of, read_json, write_json
+from gan_cli.run_folder import digest_of, write_json
 from gan_cli.settings import TrainerSettings
+from gan_cli.stored import read_record
 
 DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
 
@@ -41,7 +42,7 @@ def announce(
     choices = config.get("choices") or {}
     for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
         console(f"{name:<10} {text}")
-    before = read_json(folder / "run.json") or {}
+    before = read_record(folder) or {}
     write_json(
         folder / "run.json",
         {
@@ -53,7 +54,7 @@ def announce(
             "images": images,
             "total_images": settings.total_images,
             "parameters": counts,
-            "seconds": before.get("seconds", 0.0),
+            "seconds": before.get("seconds") or 0.0,
             "error": None,
             "seed": config["seed"],
             "init_from": config.get("init_from"),
@@ -61,7 +62,7 @@ def announce(
             "git_commit": git_commit(),
             "device": device_name(device),
             "processes": distributed.world_size(),
-            "started": before.get("started", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
+            "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "digest_of_config": digest_of(config),
         },
     )

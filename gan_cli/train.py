@@ -156,7 +156,7 @@ def prepare(
     if device.type != "mps":
         gan.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
     phases = gan.plan = gan.phases(optimizer_factory(config, trust))
-    ema = EMA(gan.generators, settings.ema_halflife_images)
+    ema = EMA.of(gan.generators, settings)
     state, meter = State(seed=config["seed"]), Meter(device)
     update = Updater(gan, device, settings.accumulate, settings.precision, meter)
     batches = Batches(data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size())

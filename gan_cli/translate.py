@@ -11,10 +11,11 @@ from torch import Tensor
 from gan_cli.data.folder import ENDINGS, GREY_MODES, look, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.medium import to_pixels, write_png
-from gan_cli.errors import UserError
+from gan_cli.errors import RunError, UserError
 from gan_cli.preview import MOST_COLUMNS, held_out
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
+from gan_cli.stored import foreign
 from gan_cli.translation import Translator
 
 
@@ -82,7 +83,15 @@ def translated(
         seed_everything(seed, "translate", name)
         height, width = fields["source"].shape[2:]
         outwards = {key: reflected(value, game.multiple, game.smallest) for key, value in fields.items()}
-        made = game.translate(trained.generators, outwards, direction)
+        try:
+            with foreign(str(trained.path)):
+                made = game.translate(trained.generators, outwards, direction)
+        except (RunError, MemoryError) as error:
+            if isinstance(error, RunError) and "memory" not in str(error):
+                raise
+            raise RunError(
+                f"{str(file)!r} ({width}x{height}) needs more memory than there is: make it smaller"
+            ) from error
         yield name, made[0, :, : height * game.scale, : width * game.scale].cpu()
 
 
@@ -155,6 +164,8 @@ def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int
 def read(decoder: Decoder, file: Path) -> Tensor:
     try:
         return decoder(file)
+    except UserError:
+        raise
     except Exception as error:  # PIL raises whatever its decoders raise
         raise UserError(f"{str(file)!r} can't be read as an image ({type(error).__name__})") from error
 

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
+    0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings", "printable"),
     1: (
         "ema",
         "latent",
@@ -31,10 +31,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "data",
         "augment",
         "scoring",
+        "claims",
+        "stored",
     ),
     2: ("losses", "penalties", "metrics"),
     3: ("gan", "phase", "translation", "lazy", "style", "growing", "unrolled"),
-    4: ("models", "update", "build", "snapshot"),
+    4: ("models", "update", "build", "snapshot", "fitting"),
     5: (
         "train",
         "sample",

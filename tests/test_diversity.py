@@ -8,27 +8,39 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+import yaml
+from conftest import QUICK, ROOT, TINY, compose_checked
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid
 
 import gan_cli.augment.ada as ada_module
 from gan_cli.augment.ada import Ada, Sampled
 from gan_cli.augment.diffaugment import DiffAugment
-from gan_cli.build import build_game, optimizer_factory
+from gan_cli.build import build_game, instantiate, locate, optimizer_factory
 from gan_cli.checkpoint import load
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.log import Meter
-from gan_cli.losses.adversarial import AdversarialLoss, Minimax, NonSaturating
+from gan_cli.losses.adversarial import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RelativisticAverage,
+    RelativisticPairing,
+    Wasserstein,
+)
 from gan_cli.penalties.gradient import R1, R2, GradientPenalty
 from gan_cli.schedule import Course
 from gan_cli.train import train
 from gan_cli.types import Batch, Match, Noise, State
 from gan_cli.unrolled import unrolled
 from gan_cli.update import Updater
+
+CONF = ROOT / "conf"
 
 # ---- unrolling ----
 
@@ -64,7 +76,7 @@ def small_game(loss: AdversarialLoss, make: Any) -> tuple[GAN, list[Any], Batch]
 
 
 def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) -> Tensor:
-    """The generator's loss against a copy of the critic that really was trained `steps` more times."""
+    """What the generator minimises against a copy of the critic that really was trained `steps` more times."""
     rival, critic = copy.deepcopy(gan), None
     optimizer = type(phase.optimizer)(rival.discriminator.parameters(), **phase.optimizer.defaults)
     optimizer.load_state_dict(copy.deepcopy(phase.optimizer.state_dict()))
@@ -74,7 +86,39 @@ def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) ->
         loss = rival.loss.discriminator(match_of(critic, real, fake)).mean()
         loss.backward()
         optimizer.step()
-    return rival.loss.generator(match_of(critic, real, fake)).mean().detach()
+    return OBJECTIVES[type(gan.loss)][1](critic(real), critic(fake)).mean().detach()
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    return -(1 + (-x).exp()).log()
+
+
+# by loss, written out from the papers: what the critic minimises, and what the generator does at a critic that is
+# some updates ahead; of a zero-sum game that is the whole value, its real term too
+OBJECTIVES: dict[type, tuple[Any, Any]] = {
+    Minimax: (
+        lambda real, fake: -log_sigmoid(real) - log_sigmoid(-fake),
+        lambda real, fake: log_sigmoid(real) + log_sigmoid(-fake),
+    ),
+    Wasserstein: (lambda real, fake: fake - real, lambda real, fake: real - fake),
+    NonSaturating: (
+        lambda real, fake: -log_sigmoid(real) - log_sigmoid(-fake),
+        lambda real, fake: -log_sigmoid(fake),
+    ),
+    LeastSquares: (
+        lambda real, fake: (real - 1) ** 2 / 2 + fake**2 / 2,
+        lambda real, fake: (fake - 1) ** 2 / 2,
+    ),
+    Hinge: (lambda real, fake: (1 - real).clamp(min=0) + (1 + fake).clamp(min=0), lambda real, fake: -fake),
+    RelativisticPairing: (
+        lambda real, fake: -log_sigmoid(real - fake),
+        lambda real, fake: -log_sigmoid(fake - real),
+    ),
+    RelativisticAverage: (
+        lambda real, fake: -log_sigmoid(real - fake.mean()) - log_sigmoid(real.mean() - fake),
+        lambda real, fake: -log_sigmoid(fake - real.mean()) - log_sigmoid(fake.mean() - real),
+    ),
+}
 
 
 def match_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Any:
@@ -115,7 +159,7 @@ def test_an_unrolled_critics_penalties_are_part_of_the_gradient(kind: Any, monke
 
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating, Wasserstein])
 def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: str, steps: int) -> None:
     gan, (critics, generators), batch = small_game(loss(unroll_steps=steps), OPTIMIZERS[kind])
     latent = torch.randn(6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
@@ -130,7 +174,7 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
     match.answer = lambda samples: match.critic(samples)  # type: ignore[method-assign]
     (ahead,) = unrolled(gan, critics, [match], steps)
     ahead.answer = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
-    value = gan.loss.generator(ahead).mean()
+    value = gan.loss.unrolled(ahead).mean()
     (slope,) = torch.autograd.grad(value, [gan.generator.a], retain_graph=True)  # type: ignore[list-item]
     sides = []
     for sign in (1, -1):
@@ -142,6 +186,50 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
     assert abs(slope.item() - plain.item()) > 1e-3, "the plain game's gradient is another"
     after = (gan.state_dict(), critics.optimizer.state_dict())
     assert str(after) == str(before), "the critic and its optimizer are where they were"
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+@pytest.mark.parametrize("loss", OBJECTIVES, ids=lambda loss: loss.__name__)
+def test_a_turns_gradient_is_that_of_the_papers_value_unrolled_by_hand(
+    loss: Any, kind: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    make = {
+        "adam": lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.5, 0.9), eps=1e-4),
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.2),
+    }[kind]
+    gan, (_, generators), batch = small_game(loss(unroll_steps=steps), make)
+    torch.set_default_dtype(torch.float64)
+    try:
+        turn = Turn(gan, generators, batch, Noise(torch.device("cpu"), batch, 0), {}, False)
+        (slope,) = torch.autograd.grad(gan.losses(turn)["adversarial"].mean(), list(gan.generator.parameters()))
+        latent = gan.latents(batch, turn.noise.key)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    def answer(weight: Tensor, x: Tensor) -> Tensor:
+        return (weight * x).tanh().sum(1) + (weight * x).square().sum(1) * 0.1
+
+    critics, generator = OBJECTIVES[loss]
+    made = gan.generator.a.detach().clone().requires_grad_()  # type: ignore[operator,union-attr]
+    fake, weight = made * latent[:, :1], gan.discriminator.a.detach().clone().requires_grad_()  # type: ignore[operator,union-attr]
+    mean = square = torch.zeros(())
+    for number in range(1, steps + 1):
+        total = critics(answer(weight, batch.real), answer(weight, fake)).mean()
+        (gradient,) = torch.autograd.grad(total, weight, create_graph=True)
+        if kind == "sgd":
+            weight = weight - 0.2 * gradient
+            continue
+        mean, square = 0.5 * mean + 0.5 * gradient, 0.9 * square + 0.1 * gradient**2
+        weight = weight - 0.05 * (mean / (1 - 0.5**number)) / ((square / (1 - 0.9**number)).sqrt() + 1e-4)
+    value = generator(answer(weight, batch.real), answer(weight, fake)).mean()
+    (wanted,) = torch.autograd.grad(value, made, retain_graph=True)
+    assert slope.item() == pytest.approx(wanted.item(), rel=1e-6)
+    alone = generator(answer(weight, batch.real).detach(), answer(weight, fake)).mean()
+    without = torch.autograd.grad(alone, made)[0].item()
+    if loss.zero_sum and (kind, steps) != ("adam", 1):  # Adam's first step is a sign, which does not move
+        assert abs(wanted.item() - without) > 1e-4 * abs(wanted.item()), "the real term moves with the generator"
 
 
 def trained(folder: Path, *more: str) -> dict[str, Any]:
@@ -305,6 +393,108 @@ def test_p_follows_the_signs_of_the_answers_to_reals() -> None:
     for _ in range(8):
         fixed.observe(torch.ones(50), 50, 50)
     assert fixed.p.item() == pytest.approx(0.3)
+
+
+def test_a_scheduled_p_follows_its_cosine_whatever_the_critic_answers() -> None:
+    ada = Ada(final_p=0.55, ramp_images=20_000_000)
+    wanted = {0: 0.0, 5_000_000: 0.55 * (1 - 2**-0.5) / 2, 10_000_000: 0.275, 20_000_000: 0.55, 90_000_000: 0.55}
+    for images, p in wanted.items():
+        ada.set_progress(images)
+        for _ in range(10):
+            ada.observe(torch.ones(8), 8, 8)
+        assert ada.p.item() == pytest.approx(p, abs=1e-7)
+    assert ada.signs.tolist() == [0, 0]
+    falling = Ada(p=0.4, final_p=0.2, ramp_images=10)
+    falling.set_progress(10)
+    assert falling.p.item() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"final_p": 0.5},
+        {"ramp_images": 100},
+        {"final_p": 0.5, "ramp_images": 100, "fixed": True},
+        {"final_p": 1.5, "ramp_images": 100},
+        {"color": 1.5},
+        {"cutout": -0.1},
+    ],
+    ids=str,
+)
+def test_options_of_ada_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"final_p|cutout"):
+        Ada(**options)
+
+
+def test_colours_and_cutout_have_probabilities_of_their_own() -> None:
+    """At p = 1: none of the colour changes at factor 0, half of them at one half; a cut square of half the side."""
+    grey = torch.full((4000, 1, 16, 16), 0.5)
+    torch.manual_seed(0)
+    assert torch.allclose(Ada(p=1.0, fixed=True, color=0.0)(grey), grey, atol=1e-5), (
+        "moving a plain picture shows nothing"
+    )
+    halves = Ada(p=1.0, fixed=True, color=0.5)(grey)
+    same = ((halves - grey).abs().amax([1, 2, 3]) < 1e-5).float().mean().item()
+    assert same == pytest.approx(0.5 * 0.5 * 0.75, abs=0.03)  # neither brightness, contrast nor (half of them) a mirror
+    cut = Ada(p=1.0, fixed=True, color=0.0, cutout=0.5)(grey)
+    blank = (cut == 0).flatten(1)
+    hit = blank.any(1)
+    assert hit.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    rows, columns = (blank[hit].view(-1, 16, 16).any(axis).sum(1) for axis in (2, 1))
+    assert torch.equal(rows * columns, blank[hit].sum(1)), "a square, or what of it lies inside"
+    assert int(rows.max()) == 8
+    assert int(rows.min()) >= 4, "its middle is in the picture"
+
+
+STEERED = {
+    "minimax": True,
+    "nonsaturating": True,
+    "hinge": True,
+    "dragan": True,
+    "lsgan": False,
+    "wgan": False,
+    "wgan_gp": False,
+    "relativistic_average": False,
+    "relativistic_pairing": False,
+}
+
+
+def test_every_loss_says_whether_zero_means_undecided() -> None:
+    assert set(STEERED) == {file.stem for file in (CONF / "loss").glob("*.yaml")}
+    for name, steered in STEERED.items():
+        node = yaml.safe_load((CONF / "loss" / f"{name}.yaml").read_text())
+        assert ("undecided_at_zero" in node.get("provides", [])) == steered, name
+        assert locate(node["_target_"]).undecided_at_zero == steered, name  # type: ignore[attr-defined]
+    # what the word promises: swapping the sides and the sign changes nothing, so that 0 is the answer to a coin
+    logit = torch.linspace(-3, 3, 7, dtype=torch.double)
+    for name, steered in STEERED.items():
+        if name.startswith(("wgan", "relativistic")):  # any level will do
+            continue
+        loss = build_loss(name)
+        coin = loss.discriminator(match_of(lambda x: x, logit, logit))
+        assert torch.allclose(coin, coin.flip(0)) == steered, name
+
+
+@pytest.mark.parametrize("loss", STEERED)
+def test_ada_is_steered_only_by_a_sign_that_means_something(loss: str) -> None:
+    start = ["model=dcgan", *TINY["dcgan"], *QUICK, f"loss={loss}", "augment=ada"]
+    if STEERED[loss]:
+        compose_checked(*start)
+    else:
+        with pytest.raises(UserError, match=rf"under loss={loss}, where 0 is not .* augment.final_p=0.5"):
+            compose_checked(*start)
+    compose_checked(*start, "augment.fixed=true", "augment.p=0.2")
+    compose_checked(*start, "augment.final_p=0.5", "augment.ramp_images=1000")
+    with pytest.raises(UserError, match=r"leaves augment\.p at 0"):
+        compose_checked(*start, "augment.fixed=true")
+    with pytest.raises(UserError, match="give both, or neither"):
+        compose_checked(*start, "augment.final_p=0.5")
+    with pytest.raises(UserError, match="give one of them"):
+        compose_checked(*start, "augment.fixed=true", "augment.p=0.2", "augment.final_p=0.5", "augment.ramp_images=9")
+
+
+def build_loss(name: str) -> AdversarialLoss:
+    return instantiate(yaml.safe_load((CONF / "loss" / f"{name}.yaml").read_text()) | {"n_critic": 1})
 
 
 def test_p_moves_alike_however_a_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_levels_and_stages_are_taken_one_by_one(measured: None) -> None:
         *("model.growth.fade_images=100", "model.growth.stable_images=50", "model.batch_sizes={4: 16}"),
     )
     assert [(stage.begin, stage.end, stage.batch_size) for stage in grown.stages] == [
-        *((0, 50, 16), (50, 200, 8), (200, 500, 8))
+        *((0, 50, 16), (50, 150, 8), (150, 200, 8), (200, 300, 8), (300, 500, 8))
     ]
     assert grown.stages[0].seconds == pytest.approx(2 / 16 * 1000)
     assert grown.total_seconds == pytest.approx(0.05 * 125 + 0.45 * 250 + 7)

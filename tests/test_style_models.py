@@ -144,8 +144,8 @@ def test_equalized_layers_scale_at_run_time() -> None:
     assert torch.allclose(PixelNorm()(image).square().mean(1), torch.ones(1, 5, 5), atol=1e-5)
 
 
-@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 3, 3, 1)])
-def test_resampling_keeps_constants_and_has_exact_derivatives(taps: tuple[int, ...]) -> None:
+def test_resampling_keeps_constants_and_has_exact_derivatives() -> None:
+    taps = (1, 3, 3, 1)
     up, down = Upsample(taps).double(), Downsample(taps).double()
     ones = torch.ones(1, 2, 8, 8, dtype=torch.double)
     assert torch.allclose(up(ones)[:, :, 2:-2, 2:-2], torch.ones(1, 2, 12, 12, dtype=torch.double))
@@ -158,7 +158,7 @@ def test_resampling_keeps_constants_and_has_exact_derivatives(taps: tuple[int, .
     wanted[start : start + len(taps), start : start + len(taps)] = torch.outer(line, line) / line.sum() ** 2 * 4
     assert torch.allclose(up(point)[0, 0], wanted)
     x = torch.randn(2, 3, 6, 6, dtype=torch.double, requires_grad=True)
-    for layer in (up, down, *([Blur(taps).double()] if len(taps) % 2 else [])):
+    for layer in (up, down, Blur((1, 2, 1)).double()):
         assert torch.autograd.gradcheck(layer, x)
         assert torch.autograd.gradgradcheck(lambda value, layer=layer: layer(value).pow(3), x)
 
@@ -321,6 +321,8 @@ def test_levels_come_when_the_paper_says() -> None:
     assert growth.at(1400) == (2, 0.0)
     assert growth.at(9999) == (2, 1.0)
     assert Growth(16, 16).at(0) == (2, 1.0), "no growing"
+    stages = [(0, False, 0, 400), (1, True, 400, 1000), (1, False, 1000, 1400), (2, True, 1400, 2000)]
+    assert [tuple(stage) for stage in growth.stages] == [*stages, (2, False, 2000, None)]
 
 
 @pytest.mark.parametrize("module", [progan, stylegan], ids=["progan", "stylegan"])
@@ -370,12 +372,17 @@ def test_a_growing_run_moves_what_its_level_uses_and_resumes_in_a_fade(tmp_path:
     whole, cut = (load(tmp_path / name, print)[1] for name in ("whole", "cut"))
     assert whole["progress"] == cut["progress"]
     assert whole["progress"]["updates"]["generator_4"] == 4
-    assert whole["progress"]["updates"]["generator_8"] == 8
+    assert whole["progress"]["updates"]["generator_8_fade"] == 4
+    assert whole["progress"]["updates"]["generator_8"] == 4
     for part in ("gan", "ema"):
         flat = torch.utils._pytree.tree_leaves(whole[part]), torch.utils._pytree.tree_leaves(cut[part])
         assert all(torch.equal(a, b) for a, b in zip(*flat, strict=True)), part
     assert whole["optimizers"]["generator_4"]["state"] == {}, "a level that is over keeps no moments"
     assert whole["optimizers"]["generator_16"]["state"]
+    faded = load(tmp_path / "whole" / "checkpoints" / "images-000000072.pt", print)[1]["optimizers"]
+    for player in ("generator", "discriminator"):  # the fade of 8x8 ended at 64 images, a step ago
+        assert faded[f"{player}_8_fade"]["state"] == {}
+        assert faded[f"{player}_8"]["state"][0]["step"] == 1, "its end too starts with fresh moments"
     first = load(tmp_path / "whole" / "checkpoints" / "images-000000032.pt", print)[1]["gan"]
     start = build_game(config).state_dict()
     moved = {name for name, value in first.items() if not torch.equal(value, start[name])}
@@ -543,7 +550,8 @@ def test_a_lazy_step_is_worth_as_many_eager_ones() -> None:
 def test_a_run_that_ends_before_its_last_level_says_so_at_its_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = compose_checked(*GROWING, "augment=ada", "trainer.total_images=16", "trainer.log_every_images=8")
+    more = ["loss=nonsaturating", "augment=ada", "trainer.total_images=16", "trainer.log_every_images=8"]
+    config = compose_checked(*GROWING, *more)
     train(config, tmp_path / "run")
     said = capsys.readouterr().out
     assert (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, interpolate, leaky_relu, relu
 
 from gan_cli.data.degrade import filled_smoothly
+from gan_cli.layers.norm import InstanceNorm
 from gan_cli.layers.patchgan import PatchGAN, receptive_field
 from gan_cli.layers.resnet import ResNetGenerator
 from gan_cli.layers.unet import NoisyDropout, UNet
@@ -97,8 +98,8 @@ def test_logits_by_patch(layers: int, side: int) -> None:
 def test_the_first_layer_of_a_patch_critic_has_no_norm() -> None:
     """Widths 64 to 512; norms behind the three inner convolutions alone; logits on both sides of 0."""
     critic = PatchGAN(3, width=4, norm="instance")
-    assert [norm.num_features for norm in modules(critic, nn.InstanceNorm2d)] == [8, 16, 32]
-    assert all(not norm.affine for norm in modules(critic, nn.InstanceNorm2d))
+    assert [norm.num_channels for norm in modules(critic, InstanceNorm)] == [8, 16, 32]
+    assert all(not norm.affine for norm in modules(critic, InstanceNorm))
     assert [layer.bias is not None for layer in modules(PatchGAN(3, 4), nn.Conv2d)] == [True, False, False, False, True]
     for parameter in critic.parameters():
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
@@ -221,8 +222,8 @@ def test_instance_norm_in_a_u_net() -> None:
     """No gain, no statistics, biases everywhere; each picture for itself."""
     torch.manual_seed(0)
     network, images = UNet(1, 1, 16, width=2, dropout=0, norm="instance").eval(), normal(3, 1, 16, 16)
-    assert all(not norm.affine for norm in modules(network, nn.InstanceNorm2d))
-    assert len(modules(network, nn.InstanceNorm2d)) == 5  # two of four levels down, three of four up
+    assert all(not norm.affine for norm in modules(network, InstanceNorm))
+    assert len(modules(network, InstanceNorm)) == 5  # two of four levels down, three of four up
     assert all(layer.bias is not None for layer in modules(network, *CONVOLUTIONS))
     torch.testing.assert_close(network(images)[:1], network(images[:1]))
 
@@ -252,9 +253,9 @@ def test_residual_generator() -> None:
     assert image.shape == (2, 1, 20, 32)
     assert -1 <= image.min() < -0.5 < 0.5 < image.max() <= 1
     assert all(layer.bias is not None for layer in modules(network, *CONVOLUTIONS))
-    norms = modules(network, nn.InstanceNorm2d)
+    norms = modules(network, InstanceNorm)
     assert len(norms) == 3 + 2 * 2 + 2
-    assert not any(norm.affine or norm.track_running_stats for norm in norms)
+    assert not any(norm.affine for norm in norms)
 
 
 @pytest.mark.parametrize(("resolution", "blocks"), [(64, 6), (128, 6), (256, 9), (512, 9)])
@@ -311,10 +312,10 @@ def test_halvings(halvings: int) -> None:
     assert network(normal(1, 1, side, side)).shape == (1, 1, side, side)
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("instance", nn.InstanceNorm2d), ("none", None)])
+@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("instance", InstanceNorm), ("none", None)])
 def test_the_norm_of_a_filling_generator(norm: Any, kind: type | None) -> None:
     network = inpainting.Generator(1, 32, blocks=1, width=2, norm=norm)
-    found = modules(network, nn.BatchNorm2d, nn.InstanceNorm2d)
+    found = modules(network, nn.BatchNorm2d, InstanceNorm)
     assert [type(layer) for layer in found] == ([] if kind is None else [kind] * 7)
 
 

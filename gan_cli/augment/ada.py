@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from gan_cli.distributed import world_size
+from gan_cli.schedule import Schedule
 
 
 class Ada(nn.Module):
@@ -26,6 +27,9 @@ class Ada(nn.Module):
         ada_images: images in which p goes from 0 to 1 at most.
         interval: the critic's updates between two steps of p, taken at the next one's start.
         fixed: p stays as it is.
+        final_p: what p becomes by `ramp_images`, along a cosine, steered by nothing (R3GAN); None: it is steered.
+        color: factor on the probability of the colour changes.
+        cutout: factor on the probability that a square of half the side is blanked; 0: none.
     """
 
     p: Tensor
@@ -38,11 +42,24 @@ class Ada(nn.Module):
         ada_images: int = 500_000,
         interval: int = 4,
         fixed: bool = False,
+        final_p: float | None = None,
+        ramp_images: int | None = None,
+        color: float = 1.0,
+        cutout: float = 0.0,
     ) -> None:
         super().__init__()
+        if (final_p is None) != (ramp_images is None) or (fixed and final_p is not None):
+            raise ValueError("final_p and ramp_images go together, and not with fixed=true")
+        if final_p is not None and not 0 <= final_p <= 1:
+            raise ValueError(f"final_p={final_p} must be from 0 to 1")
+        if not 0 <= color <= 1 or not 0 <= cutout <= 1:
+            raise ValueError("color and cutout must be from 0 to 1")
         if not 0 <= p <= 1 or not 0 < target < 1 or ada_images < 1 or interval < 1:
             raise ValueError("p must be from 0 to 1, target between 0 and 1, ada_images and interval at least 1")
-        self.target, self.ada_images, self.interval, self.fixed = target, ada_images, interval, fixed
+        self.target, self.ada_images, self.interval = target, ada_images, interval
+        self.steered, self.color, self.cutout = not fixed and final_p is None, color, cutout
+        self.span = None if final_p is None else (p, final_p)
+        self.ramp = Schedule("constant") if ramp_images is None else Schedule("cosine", 0, ramp_images)
         self.register_buffer("p", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # since the last step: sum of signs, images; a process's mean
 
@@ -52,7 +69,7 @@ class Ada(nn.Module):
         What earlier updates have left moves p first: their sums are then those of all processes (buffers are averaged
         behind each update) and of whole batches, however these were cut. All of it stays on the device.
         """
-        if self.fixed:
+        if not self.steered:
             return
         with torch.no_grad():
             signs, counted = self.signs[0], self.signs[1] * world_size()
@@ -62,11 +79,17 @@ class Ada(nn.Module):
             self.signs.mul_(~due)
             self.signs += torch.stack([real_logits.sign().mean() * images, real_logits.new_tensor(images)])
 
+    def set_progress(self, images: int) -> None:
+        if self.span is not None:
+            first, last = self.span
+            self.p.fill_(first + (last - first) * self.ramp.done(images))
+
     def forward(self, x: Tensor) -> Tensor:
         lowers = torch.amp.is_autocast_available(x.device.type)  # not on the meta device
         with torch.autocast(x.device.type, enabled=False) if lowers else nullcontext():  # places need all their digits
             x = x if x.dtype == torch.double else x.float()
-            return self.recolored(Sampled.apply(x, self.grid(x)))
+            x = self.recolored(Sampled.apply(x, self.grid(x)))
+            return self.cut(x) if self.cutout > 0 else x
 
     def grid(self, x: Tensor) -> Tensor:
         """Where each pixel of the outcome comes from, (N, H, W, 2)."""
@@ -93,7 +116,7 @@ class Ada(nn.Module):
     def recolored(self, x: Tensor) -> Tensor:
         """Brightness, contrast, luma mirror (of grey pictures: the negative), and for colour hue and saturation."""
         count, channels = x.shape[:2]
-        draw = Draw(self.p, count, x.device)
+        draw = Draw(self.p * self.color, count, x.device)
 
         def amounts(values: Tensor) -> Tensor:
             return values.to(x.dtype)[:, None, None, None]
@@ -112,6 +135,17 @@ class Ada(nn.Module):
         saturation = draw.chance((draw.normal() * math.log(2)).exp(), 1.0)[:, None, None]
         change = (grey + rest * saturation) @ change
         return torch.einsum("nij,njhw->nihw", change.to(x.dtype), x)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """A square of half the side, its middle anywhere in the picture, becomes grey."""
+        draw = Draw(self.p * self.cutout, len(x), x.device)
+        reach = draw.sometimes()[:, None] / 4
+        inside = []
+        for side in x.shape[2:]:
+            places = (torch.arange(side, device=x.device) + 0.5) / side
+            middle = torch.rand(len(x), 1, device=x.device)
+            inside.append((places - middle).abs() < reach)
+        return x * ~(inside[0][:, None, :, None] & inside[1][:, None, None, :])
 
 
 class Draw:

@@ -41,7 +41,7 @@ class DiffAugment(nn.Module):
 
     def translated(self, x: Tensor) -> Tensor:
         count, _, height, width = x.shape
-        most = [round(side * self.translation) for side in (height, width)]
+        most = [pixels(side, self.translation) for side in (height, width)]
         down, right = (shifts(count, reach, x.device) for reach in most)
         rows = torch.arange(height, device=x.device)[None] + down[:, None] + most[0]
         columns = torch.arange(width, device=x.device)[None] + right[:, None] + most[1]
@@ -54,12 +54,17 @@ class DiffAugment(nn.Module):
         count, _, height, width = x.shape
         inside = []
         for axis, side in ((2, height), (3, width)):
-            size = round(side * self.cutout)
+            size = pixels(side, self.cutout)
             first = torch.randint(0, side + (1 - size % 2), (count,), device=x.device) - size // 2
             place = torch.arange(side, device=x.device)[None]
             line = (place >= first[:, None]) & (place < first[:, None] + size)
             inside.append(line[:, None, :, None] if axis == 2 else line[:, None, None, :])
         return x * ~(inside[0] & inside[1])
+
+
+def pixels(side: int, share: float) -> int:
+    """A share of a side in whole pixels; a half counts as one, where Python's `round` takes the even number."""
+    return int(side * share + 0.5)
 
 
 def uniform(x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
-from gan_cli.run_folder import read_json
+from gan_cli.run_folder import check_entries, read_json
 
 
 class CheckFirst(Callback):
@@ -37,6 +37,7 @@ class CheckFirst(Callback):
     @staticmethod
     def refuse_another(folder: Path, config: DictConfig) -> None:
         """A folder that holds another run is not gone on in under a new config."""
+        check_entries(folder)
         if (folder / "run.json").exists():
             changes = changed_keys(folder, plain(config, config.hydra.runtime.choices))
             if changes:
@@ -49,6 +50,8 @@ class CheckFirst(Callback):
         """Check every cell of the grid before the first one starts."""
         try:
             self.cells = [checked(cell) for cell in grid(config)]
+            for cell in self.cells:
+                check_entries(cell)
             twice = [cell.name for number, cell in enumerate(self.cells) if cell in self.cells[:number]]
             if twice:
                 raise UserError(f"two cells of the sweep would share the folder {twice[0]}: they train the same thing")
@@ -125,7 +128,7 @@ def fetch(content: dict[str, Any]) -> None:
     if content.get("perceptual"):
         from gan_cli.build import instantiate
 
-        instantiate(content["perceptual"], content["trust"]).load()
+        instantiate(content["perceptual"], content["trust"], "perceptual").load()
 
 
 def grid(config: DictConfig) -> list[DictConfig]:

@@ -12,12 +12,13 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.folder import config_folder, root_keys
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, make_importable, targets_in
+from gan_cli.targets import check_allowed, check_place, make_importable, targets_in
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -36,6 +37,7 @@ def check(config: dict[str, Any]) -> None:
     make_importable(trust)
     for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
         check_allowed(node["_target_"], trust)
+        check_place(node["_target_"], path, trust)
         check_arguments(path, node)
     model = config["model"]
     check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
@@ -94,17 +96,6 @@ def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] 
             )
     if trainer["device"].split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
         raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
-
-
-def check_augment(config: dict[str, Any]) -> None:
-    """Pictures can be augmented; points can't, nor can a picture beside its source."""
-    needs = ((config.get("augment") or {}).get("requires") or {}).get("fields") or []
-    missing = [field for field in needs if field not in config["model"].get("requires", {}).get("fields", [])]
-    if missing:
-        raise UserError(
-            f"augment={chosen(config, 'augment')} changes pictures of a model that draws them;"
-            f" model={chosen(config, 'model')} is no such model, leave it at augment=none"
-        )
 
 
 def check_conditional(config: dict[str, Any]) -> None:

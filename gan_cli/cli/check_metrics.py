@@ -8,7 +8,7 @@ from typing import Any
 from gan_cli.cli.signatures import check_arguments
 from gan_cli.errors import UserError
 from gan_cli.scoring import features_name, score_names
-from gan_cli.targets import check_allowed, targets_in
+from gan_cli.targets import check_allowed, check_place, targets_in
 
 GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
 PICTURES = {"image", "target", "b"}
@@ -22,6 +22,7 @@ def check_choice(metrics: dict[str, Any], features: dict[str, Any] | None, trust
     """
     for path, node in targets_in({"metric": metrics, **({"features": features} if features else {})}):
         check_allowed(node["_target_"], trust)
+        check_place(node["_target_"], path, trust)
         check_arguments(path, node)
     for name, node in metrics.items():
         requires = node.get("requires") or {}

@@ -15,8 +15,10 @@ from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.errors import RunError, UserError
-from gan_cli.run_folder import read_json, write_json
+from gan_cli.printable import tell
+from gan_cli.run_folder import write_json
 from gan_cli.scoring import METRICS_FILE, Score, append_scores
+from gan_cli.stored import foreign, read_record
 from gan_cli.targets import make_importable
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def evaluate(wanted: dict[str, Any]) -> None:
     if output is not None:
         lines = {name: [asdict(score) for score in scores] for name, scores in found.items()}
         write_json(output, lines)
-        print(f"scores in {output}")
+        tell(f"scores in {output}")
 
 
 def check(wanted: dict[str, Any]) -> None:
@@ -89,15 +91,16 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
 
     standing = wanted["standing_statistics"]
     trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
-    check_metrics(trained.config, wanted["metric"], wanted.get("features"))
-    evaluator = evaluator_for(trained.config, wanted, evaluators)
+    with foreign(str(trained.path)):
+        check_metrics(trained.config, wanted["metric"], wanted.get("features"))
+        evaluator = evaluator_for(trained.config, wanted, evaluators)
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
     run = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
     append_scores(run, scores)
     show_evaluated(run)
-    print(f"\n{trained.path}, {trained.images:,} images")
+    tell(f"\n{trained.path}, {trained.images:,} images")
     show(scores)
-    print(f"also in {run / METRICS_FILE}", flush=True)
+    tell(f"also in {run / METRICS_FILE}")
     return scores
 
 
@@ -131,16 +134,27 @@ def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
     found: dict[str, list[Score]] = {}
     evaluators: dict[str, Evaluator] = {}
     for number, cell in enumerate(cells, 1):
-        print(f"\n[{number} of {len(cells)}] {cell.name}", end="", flush=True)
+        tell(f"\n[{number} of {len(cells)}] {cell.name}")
         try:
+            if cell.is_symlink():
+                raise UserError(
+                    "it is a link, and scores would be written where it leads; say checkpoint= for that run"
+                )
             found[str(cell)] = of_checkpoint(wanted, cell, evaluators)
         except (UserError, RunError) as error:
-            status = (read_json(cell / "run.json") or {}).get("status", "unknown")
-            print(f"\n{cell} ({status}): {error}", file=sys.stderr, flush=True)
+            tell(f"\n{cell} ({status_of(cell)}): {error}", sys.stderr)
             outcome.code = 1
     if not found:
         raise UserError(f"no cell of {str(folder)!r} could be scored")
     return found
+
+
+def status_of(run: Path) -> str:
+    """What its run.json says of how it ended, as far as it can be read."""
+    try:
+        return str((read_record(run) or {}).get("status") or "unknown")
+    except UserError:
+        return "unknown"
 
 
 def of_folders(wanted: dict[str, Any]) -> list[Score]:
@@ -152,7 +166,7 @@ def of_folders(wanted: dict[str, Any]) -> list[Score]:
     a, b = (Path(wanted[side]).expanduser() for side in "ab")
     device = pick_device(wanted["device"])
     scores = folder_scores(a, b, wanted["metric"], wanted.get("features"), how, device, wanted["trust"])
-    print(f"\n{a} against {b}")
+    tell(f"\n{a} against {b}")
     show(scores)
     return scores
 
@@ -164,8 +178,8 @@ def show(scores: list[Score]) -> None:
         end = f"{score.better} is better" if score.better else ""
         options = {key: value for key, value in score.protocol["metric"].items() if key != "name"}
         words = "  ".join(f"{key} {value}" for key, value in options.items())
-        print(f"  {score.name:<{width}}  {score.value:>12.6g}  {end:<16}  {words}".rstrip())
+        tell(f"  {score.name:<{width}}  {score.value:>12.6g}  {end:<16}  {words}".rstrip())
     first = next((score.protocol for score in scores if "features" in score.protocol), scores[0].protocol)
     for part in ("features", "real", "fake"):
         if part in first:
-            print(f"  {part}: " + ", ".join(f"{key} {value}" for key, value in first[part].items()))
+            tell(f"  {part}: " + ", ".join(f"{key} {value}" for key, value in first[part].items()))

@@ -9,6 +9,7 @@ from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli.command import check_whole, run
 from gan_cli.cli.help import export_help
 from gan_cli.errors import UserError
+from gan_cli.printable import tell
 from gan_cli.targets import make_importable
 
 FORMATS = ("onnx", "export", "safetensors")
@@ -53,4 +54,4 @@ def export(wanted: dict[str, Any]) -> None:
     difference = exporter.export(trained, wanted["format"], target, wanted["direction"])
     exporter.write_about(target, trained, wanted["format"], difference)
     size = target.stat().st_size / 2**20
-    print(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")
+    tell(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from gan_cli.printable import tell
 from gan_cli.run_folder import locked
 
 code = 0  # exit code
@@ -72,5 +73,5 @@ def summarise(cells: list[tuple[Path, dict[str, Any]]]) -> None:
     print("sweep: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), flush=True)
     for folder, status, text in ends:
         if status not in ("finished", "skipped"):
-            print(f"  {status}: {folder}" + (f": {text}" if text else ""), flush=True)
+            tell(f"  {status}: {folder}" + (f": {text}" if text else ""))
             code = 1

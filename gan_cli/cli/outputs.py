@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def default_output(
     stem = f"{kind}-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else slug(of))
     ending = ENDINGS_OF[wanted["format"]]
     number, path = 1, run / "samples" / f"{stem}{ending}"
-    while path.exists():
+    while os.path.lexists(path):  # a link to nowhere too
         number += 1
         path = run / "samples" / f"{stem}-{number}{ending}"
     return path

@@ -8,6 +8,7 @@ from typing import Any
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
 from gan_cli.errors import UserError
+from gan_cli.printable import tell
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep
@@ -37,7 +38,7 @@ def report(wanted: dict[str, Any]) -> None:
     by = None if wanted["by"] is None else str(wanted["by"])
     sweep = read_sweep(folder, by, wanted["at"])
     text = as_markdown(sweep)
-    print(text, flush=True)
+    tell(text)
     write(output or folder, {"report.md": text, "report.csv": as_csv(sweep), "report.html": as_html(sweep)})
 
 
@@ -45,7 +46,7 @@ def list_runs(folder: Path, output: Path | None) -> None:
     """`runs=`: the list, and its files where an output is wanted."""
     listing = Listing(folder)
     text = listing.as_markdown()
-    print(text, flush=True)
+    tell(text)
     if output is not None:
         write(output, {"runs.md": text, "runs.csv": listing.as_csv()})
 
@@ -53,7 +54,7 @@ def list_runs(folder: Path, output: Path | None) -> None:
 def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         write_atomically(folder / name, text.encode("utf-8", errors="replace"))
-    print(f"written: {', '.join(str(folder / name) for name in files)}")
+    tell(f"written: {', '.join(str(folder / name) for name in files)}")
 
 
 def check(wanted: dict[str, Any]) -> None:

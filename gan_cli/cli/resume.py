@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
+from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import typed_flags
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
-from gan_cli.run_folder import CONFIG, flat, not_learned, read_json, write_atomically
+from gan_cli.printable import tell
+from gan_cli.run_folder import CONFIG, check_entries, flat, not_learned, read_json, read_yaml, write_atomically
 from gan_cli.settings import TrainerSettings
+from gan_cli.stored import check_config, foreign, read_record
 
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
 SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
@@ -28,20 +33,25 @@ def resume(run: Path, arguments: list[str]) -> int:
         UserError: no run there, or a change that would make it another run.
     """
     overrides = typed(arguments)
-    record, source = read_json(run / "run.json"), run / ".hydra" / "config.yaml"
+    check_entries(run)
+    record, source = read_record(run), run / ".hydra" / "config.yaml"
     if record is None or not source.is_file():
         raise UserError(
             f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
         )
     stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
     stored = {key: value for key, value in (stored or {}).items() if key != "choices"}
-    config = OmegaConf.create(stored) if stored else OmegaConf.load(source)
+    if stored:
+        check_config(stored, str(run / CONFIG))
+    config = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
     config.trust = []  # taken from the command line alone: the folder may be a stranger's
     OmegaConf.set_struct(config, True)
     parts = record.get("parts") or {}
     for override in OverridesParser.create().parse_overrides(overrides):
         apply(config, override, parts)
-    content = plain(config, parts)  # type: ignore[arg-type]
+    with foreign(str(run / CONFIG)):
+        content = plain(config, parts)  # type: ignore[arg-type]
+        check_config(content, str(run / CONFIG))
     changes = changed_keys(run, content)
     locked_in = [change for change in changes if not change.startswith(FREE)]
     if locked_in:
@@ -49,12 +59,14 @@ def resume(run: Path, arguments: list[str]) -> int:
             f"resume= goes on with the same run, and this would make it another: {'; '.join(locked_in)};"
             f" start a new run from its weights with init_from={run}"
         )
-    check(content)
+    with foreign(str(run / CONFIG)):
+        check(content)
+    check_there(content["dataset"], run)
     for change in changes:
-        print(f"changed: {change}", flush=True)
-    images, total = record.get("images", 0), content["trainer"]["total_images"]
+        tell(f"changed: {change}")
+    images, total = record.get("images") or 0, content["trainer"]["total_images"]
     if record.get("status") == "finished" and images >= total:
-        print(f"{run} is finished ({images:,} images); to go on for longer: trainer.total_images=N above that")
+        tell(f"{run} is finished ({images:,} images); to go on for longer: trainer.total_images=N above that")
         return 0
     from gan_cli.launch import launch
 
@@ -77,6 +89,25 @@ def typed(arguments: list[str]) -> list[str]:
         if flag not in ("--config-dir", "-cd", "--run", "-r"):
             raise UserError(f"resume= goes on with a run by the config that is stored in it: leave out {flag}")
     return [override for override in overrides if not override.startswith("resume=")]
+
+
+def check_there(dataset: dict[str, Any], run: Path) -> None:
+    """A resume fetches nothing: the folder may be a stranger's, and it is the folder that says where to.
+
+    Raises:
+        UserError: files of the data set are missing.
+    """
+    if not dataset.get("download"):
+        return
+    known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (config_folder() / "dataset").glob("*.yaml")]
+    files = next((y["provides"].get("files") for y in known if y["_target_"] == dataset["_target_"]), None)
+    root = Path(str(dataset.get("root"))).expanduser()
+    missing = [name for name in files or [] if not (root / name).exists() and not (root / f"{name}.gz").exists()]
+    if missing:
+        raise UserError(
+            f"the data set of {str(run)!r} is not in {str(root)!r} ({', '.join(missing)}): resume= downloads nothing,"
+            " put it there first"
+        )
 
 
 def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from gan_cli.cli.help import sample_help
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.data.folder import ENDINGS
 from gan_cli.errors import UserError
+from gan_cli.printable import tell
 from gan_cli.targets import make_importable
 
 FORMATS = ("grid", "png", "npz")
@@ -62,7 +63,7 @@ def sample(wanted: dict[str, Any]) -> None:
         sampler.write_files(trained, target, latent, label, wanted["batch_size"], about)
     else:
         sampler.write_array(trained, target, latent, label, wanted["batch_size"], about)
-    print(f"{count:,} samples of {trained.path} in {target}")
+    tell(f"{count:,} samples of {trained.path} in {target}")
 
 
 def translate(wanted: dict[str, Any], where: Path) -> None:
@@ -90,7 +91,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     target = target or default_output(trained.path, trained.images, {**wanted, "format": "png"}, given.stem)
     outputs = translation.translated(trained, inputs, wanted["direction"], masks, wanted["seed"])
     done = translation.write_translated(outputs, target)
-    print(f"{done:,} {'picture' if done == 1 else 'pictures'} by {trained.path} in {target}")
+    tell(f"{done:,} {'picture' if done == 1 else 'pictures'} by {trained.path} in {target}")
 
 
 def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
@@ -106,7 +107,7 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
     target = target or default_output(trained.path, trained.images, wanted)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_png(trained.medium.rows(rows, wanted["columns"] or columns), target)
-    print(f"rows {', '.join(rows)} of held-out pictures by {trained.path} in {target}")
+    tell(f"rows {', '.join(rows)} of held-out pictures by {trained.path} in {target}")
 
 
 def check(wanted: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from gan_cli.cli.command import check_whole
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.errors import UserError
+from gan_cli.printable import tell
 
 MODES = ("grid", "interpolation", "style_mixing", "project", "directions")
 OWN = {  # keys that one mode alone has, with their defaults
@@ -86,7 +87,7 @@ def run(wanted: dict[str, Any], where: Path) -> None:
         "directions": directions,
     }
     carried_out[mode](wanted, space, target, given)
-    print(f"mode={mode} of {trained.path} in {target}")
+    tell(f"mode={mode} of {trained.path} in {target}")
 
 
 def taken(path: Path, overwrite: bool) -> None:
@@ -139,7 +140,7 @@ def directions(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> 
     pictures = strips(space, space.codes(latent, label), label, found, wanted["reach"], columns)
     write_png(space.trained.medium.preview(pictures, columns), target)
     for number, value in enumerate(strength.tolist()):
-        print(f"row {number + 1}   strength {value:.4g}")
+        tell(f"row {number + 1}   strength {value:.4g}")
 
 
 def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> None:
@@ -156,7 +157,7 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)
     if changes := changes_of(given, *picture.shape[1:3]):
-        print(f"{given.name} for this model: {', '.join(changes)}")
+        tell(f"{given.name} for this model: {', '.join(changes)}")
     with bar(None, wanted["steps"], "steps") as counter:
         found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
     target.mkdir(parents=True, exist_ok=True)
@@ -167,4 +168,4 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     lines = ["step,distance", *(f"{step},{value:.8g}" for step, value in enumerate(found.curve))]
     write_atomically(target / "distance.csv", ("\n".join(lines) + "\n").encode())
     write_atomically(target / "about.json", json.dumps({**about, "distance": found.curve[-1]}).encode())
-    print(f"distance {found.curve[0]:.4g} at the start, {found.curve[-1]:.4g} at the end")
+    tell(f"distance {found.curve[0]:.4g} at the start, {found.curve[-1]:.4g} at the end")

@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gan_cli.cli.folder import config_folder
 from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.printable import tell
 
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
@@ -44,7 +45,7 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
 
 def say(text: str, code: int) -> int:
     prefix = "" if code > 128 else "error: "
-    print(prefix + " ".join(line.strip() for line in text.splitlines()), file=sys.stderr, flush=True)
+    tell(prefix + " ".join(line.strip() for line in text.splitlines()), sys.stderr)
     return code
 
 

@@ -24,7 +24,9 @@ from gan_cli.cli.quoting import flags_first, quoted, value_of
 from gan_cli.cli.resume import changed_keys, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.run_folder import digest_of, read_json
+from gan_cli.printable import tell
+from gan_cli.run_folder import check_entries, digest_of
+from gan_cli.stored import read_record
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
 
@@ -108,8 +110,10 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> 
     """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on."""
     total = f" of {outcome.sweep_size}" if outcome.sweep_size else ""
     print(f"\n[{number + 1}{total}] {overrides}", flush=True)
-    record, text = read_json(folder / "run.json") or {}, ""
+    record, text = {}, ""
     try:
+        check_entries(folder)
+        record = read_record(folder) or {}
         changes = changed_keys(folder, content)
         if changes and record:
             raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
@@ -125,7 +129,7 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> 
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:
         status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
-        print(f"{status}: {text}", file=sys.stderr, flush=True)
+        tell(f"{status}: {text}", sys.stderr)
         if not isinstance(error, (UserError, RunError)):
             import traceback
 

@@ -11,15 +11,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
+import threading
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gan_cli.errors import UserError
+from gan_cli.run_folder import kind_of
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
+LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB on the way
 SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 
@@ -149,14 +156,60 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     return verdicts
 
 
-def look(path: Path) -> dict:
-    """`mode`, upright `width` and `height` of a picture that can be read, else `error`."""
+class Room:
+    """So many pixels may be decoded at a time, however many threads decode: a few files of a few MB can hold GBs."""
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels, self.free, self.change = pixels, pixels, threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room; one that needs more than there is gets all of it."""
+        pixels = min(pixels, self.pixels)
+        with self.change:
+            self.change.wait_for(lambda: self.free >= pixels)
+            self.free -= pixels
+        try:
+            yield
+        finally:
+            with self.change:
+                self.free += pixels
+                self.change.notify_all()
+
+
+ROOM = Room(LARGEST)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A picture, opened by PIL and not decoded yet; to be decoded within, where there is room for it.
+
+    Raises:
+        UserError: it has more than `LARGEST` pixels, or is no regular file.
+        OSError, SyntaxError and others of PIL's: it is no picture.
+    """
     from PIL import Image
 
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):  # a pipe or a device might never end
+        raise UserError(f"{str(path)!r} is {kind_of(mode)} and no picture")
+    with Image.open(path) as image:
+        width, height = image.size
+        if width * height > LARGEST:
+            raise UserError(
+                f"{path.name!r} has {width}x{height} pixels, and {LARGEST / 1e6:.0f} million is the most that one"
+                " picture may have; make it smaller, or cut it into several"
+            )
+        with ROOM.taken(width * height):
+            yield image
+
+
+def look(path: Path) -> dict:
+    """`mode`, upright `width` and `height` of a picture that can be read, else `error`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL warns of odd metadata; here only the pixels count
-            with Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            with opened(path) as image:
                 image.load()  # the whole file: a truncated one opens without complaint
                 if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
                     return {"error": f"its pixels are neither 8 nor 16 bit, but PIL's mode {image.mode}"}
@@ -164,6 +217,8 @@ def look(path: Path) -> dict:
                 if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
                     width, height = height, width
                 return {"mode": image.mode, "width": width, "height": height}
+    except UserError as error:
+        return {"error": str(error).replace(str(path), path.name)}
     except Exception as error:  # PIL raises whatever its decoders raise; each is this file's verdict
         return {"error": f"{type(error).__name__}: {error}".replace(str(path), path.name)}
 

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from gan_cli.data.folder import opened
 from gan_cli.data.order import Order
 from gan_cli.types import Noise
 
+AHEAD = 2**29  # bytes of pictures of any size that are decoded before they are asked for
 DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures
 
 
@@ -62,10 +64,14 @@ class SizesStore:
 
 
 class FileStore:
-    """Pictures decoded when they are needed, `workers` threads ahead of training."""
+    """Pictures decoded when they are needed, `workers` threads ahead of training.
 
-    def __init__(self, files: list[Path], decoder: Decoder, workers: int) -> None:
-        self.files, self.decoder = files, decoder
+    Args:
+        sizes: bytes of each once it is decoded, where they may be large: no more than `AHEAD` are held then.
+    """
+
+    def __init__(self, files: list[Path], decoder: Decoder, workers: int, sizes: list[int] | None = None) -> None:
+        self.files, self.decoder, self.sizes = files, decoder, sizes
         self.pool = ThreadPoolExecutor(workers)
         self.ahead: OrderedDict[int, Future[Tensor]] = OrderedDict()
 
@@ -84,6 +90,8 @@ class FileStore:
 
     def prefetch(self, indices: Tensor) -> None:
         for index in indices.tolist():
+            if self.sizes is not None and sum(self.sizes[other] for other in (index, *self.ahead)) > AHEAD:
+                break
             if index not in self.ahead:
                 self.ahead[index] = self._submit(index)
         while len(self.ahead) > 4 * len(indices):  # hints that came to nothing
@@ -190,8 +198,8 @@ class Decoder:
         import numpy
         from PIL import Image, ImageOps
 
-        with Image.open(path) as opened:
-            image: Image.Image = ImageOps.exif_transpose(opened)
+        with opened(path) as stored:
+            image: Image.Image = ImageOps.exif_transpose(stored)
             if image.mode.startswith("I"):
                 wide = numpy.asarray(image).astype(numpy.int64)
                 image = Image.fromarray((wide >> 8).clip(0, 255).astype(numpy.uint8))

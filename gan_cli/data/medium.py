@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from gan_cli.run_folder import write_atomically
 
 MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
 
@@ -85,7 +88,8 @@ class PointMedium:
         return self.preview(torch.cat([*rows.values()]), columns)
 
     def save(self, sample: Tensor, path: Path) -> None:
-        path.write_text(",".join(f"{value:.6g}" for value in sample.tolist()) + "\n")
+        line = ",".join(f"{value:.6g}" for value in sample.tolist()) + "\n"
+        write_atomically(path, line.encode(), durable=False)
 
     def array(self, samples: Tensor) -> Tensor:
         return samples.float().cpu()
@@ -112,6 +116,6 @@ def write_png(pixels: Tensor, path: Path) -> None:
     from PIL import Image
 
     image = pixels[0].numpy() if pixels.shape[0] == 1 else pixels.permute(1, 2, 0).contiguous().numpy()
-    temporary = path.with_name(path.name + ".tmp")
-    Image.fromarray(image).save(temporary, format="PNG")
-    temporary.replace(path)
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, format="PNG")
+    write_atomically(path, out.getvalue(), durable=False)

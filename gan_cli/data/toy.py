@@ -17,7 +17,7 @@ class Gaussians:
     """A ring of 8 or a grid of 25 Gaussians; fields `point` (N, 2) and `label` (N,), the mode.
 
     Args:
-        arrangement: "ring": 8 centres on the unit circle (Metz et al. 2017: deviation 0.01);
+        arrangement: "ring": 8 centres on the unit circle (the notebook of Metz et al. 2017: deviation 0.01);
             "grid": 5x5 centres in [-1, 1]^2, 0.5 apart (PacGAN's and VEEGAN's grid scaled down by 4;
             their deviation becomes 0.0125).
         deviation: standard deviation of each mode; None takes the arrangement's own.

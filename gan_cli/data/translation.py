@@ -196,7 +196,8 @@ class Degraded:
         pixels = sum(width * height for width, height in side.sizes) * decoder.channels
         self.store: SizesStore | FileStore
         if pixels > memory_limit_mb * 2**20:
-            self.store = FileStore(side.files, decoder, workers)
+            sizes = [width * height * decoder.channels for width, height in side.sizes]
+            self.store = FileStore(side.files, decoder, workers, sizes)
         else:
             with ThreadPoolExecutor(workers) as pool:
                 self.store = SizesStore(list(pool.map(decoder, side.files)))
@@ -221,8 +222,10 @@ class Degraded:
         where = torch.full((count, 2), 0.5)
         if jitter is not None:  # the pictures lie in memory: drawn there, so that nothing waits for the device
             where = jitter.on_cpu().uniform("crop", 2)
-        pictures = self.store.pictures(indices)
-        cut = [window(picture[None], self.resolution, row[None]) for picture, row in zip(pictures, where, strict=True)]
+        cut = [  # one after the other: a batch of whole pictures may be larger than the memory
+            window(self.store.pictures(one)[0][None], self.resolution, row[None])
+            for one, row in zip(indices.split(1), where, strict=True)
+        ]
         target = to_float(torch.cat(cut).to(device, non_blocking=True))
         if jitter is not None and self.flip:
             target = flipped(target, jitter.uniform("flip", 1, 1, 1))

@@ -116,7 +116,7 @@ class Evaluator:
 
 def made_metrics(nodes: dict[str, dict[str, Any]], trust: Sequence[str]) -> dict[str, Metric]:
     """From their YAML, by name."""
-    return {name: instantiate(node, trust) for name, node in nodes.items()}
+    return {name: instantiate(node, trust, f"metric.{name}") for name, node in nodes.items()}
 
 
 def carried_out(

@@ -22,6 +22,8 @@ from gan_cli.metrics.statistics import FeatureStatistics
 from gan_cli.randomness import permutation
 from gan_cli.scoring import Score
 
+MOST_AT_ONCE = 2**26  # bytes of the pictures of one batch
+MOST_HELD = 2**32
 OF_MODELS = {
     "test": "nearest_neighbours",
     "asked": "classification_accuracy",
@@ -91,7 +93,8 @@ class Side:
         waiting: list[Tensor] = []
         for file in self.files:
             picture = self.decoder(file)
-            if waiting and (picture.shape != waiting[0].shape or len(waiting) == self.how.batch_size):
+            full = len(waiting) == self.how.batch_size or (len(waiting) + 1) * picture.numel() > MOST_AT_ONCE
+            if waiting and (picture.shape != waiting[0].shape or full):
                 yield torch.stack(waiting)
                 waiting = []
             waiting.append(picture)
@@ -106,7 +109,14 @@ class Side:
         Raises:
             UserError: they differ in size.
         """
-        parts = list(self.batches())
+        parts = []
+        for part in self.batches():
+            parts.append(part)
+            if sum(some.numel() for some in parts) > MOST_HELD:
+                raise UserError(
+                    f"metric=ms_ssim holds all pictures in memory, and those of {str(self.where)!r} are more than"
+                    f" {MOST_HELD / 2**30:.0f} GiB: say count= for fewer, or make them smaller"
+                )
         if len({part.shape[1:] for part in parts}) > 1:
             raise UserError(f"metric=ms_ssim compares pixels, and the pictures of {str(self.where)!r} differ in size")
         return torch.cat(parts)

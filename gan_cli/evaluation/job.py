@@ -75,7 +75,8 @@ class Measure(Job):
         them: they are made again.
         """
         kept = self.kept()
-        lines = [line for line in read_scores(self.folder) if line.get("checkpoint") is None]
+        mine = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
+        lines = [line for line in mine if line["images"] is not None]
         now = [line for line in lines if line["images"] == images]
         self.count([line for line in lines if line["images"] < images])
         if self.whole(now, images, kept):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.build import build_data, locate
+from gan_cli.build import build_data, locate, without_download
 from gan_cli.data.medium import to_pixels
 from gan_cli.data.order import Data
 from gan_cli.errors import UserError
@@ -53,7 +53,7 @@ class Reference:
             UserError: the data set is not there any more.
         """
         if split not in self._data:
-            dataset = dict(self.config["dataset"])
+            dataset = without_download(self.config["dataset"])
             if self.has_splits:
                 dataset["split"] = split
             self._data[split] = build_data({**self.config, "dataset": dataset}, self.trust)

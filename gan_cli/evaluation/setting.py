@@ -150,5 +150,5 @@ def made_extractor(node: dict[str, Any] | None, trust: Sequence[str] = ()) -> Ex
     """
     if node is None:
         raise UserError("these metrics compare features: say features=classifier, inception or module")
-    made: Extractor = instantiate(node, trust)
+    made: Extractor = instantiate(node, trust, "features")
     return made

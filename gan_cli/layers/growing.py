@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,15 @@ from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Blur, double, halve
 from gan_cli.types import Told
+
+
+class Stage(NamedTuple):
+    """A stretch of a run, in images seen, in which a level is faded in, or trained on."""
+
+    level: int
+    fades: bool
+    begin: int
+    end: int | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,18 @@ class Growth:
         period = self.fade_images + self.stable_images
         begin = 0 if number == 0 else self.stable_images + (number - 1) * period
         return begin, None if level == self.levels[-1] else self.stable_images + number * period
+
+    @property
+    def stages(self) -> list[Stage]:
+        """In the order of a run: each level's fade, but for the first's, and the time after it."""
+        found = []
+        for level in self.levels:
+            begin, end = self.span(level)
+            grown = begin if level == self.levels[0] else begin + self.fade_images
+            if grown > begin:
+                found.append(Stage(level, True, begin, grown))
+            found.append(Stage(level, False, grown, end))
+        return found
 
     def at(self, images: int) -> tuple[int, float]:
         """The level that is trained, and the share of its own branch: 1 where it is not fading."""

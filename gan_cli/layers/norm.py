@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 NORMS = ("batch", "instance", "layer", "none")
 
@@ -14,12 +14,31 @@ class ChannelLayerNorm(nn.GroupNorm):
         super().__init__(1, channels, affine=affine)
 
 
+class InstanceNorm(nn.GroupNorm):
+    """Each channel of each sample to mean 0 and deviation 1 over H, W; a group norm of one channel a group.
+
+    Not torch's `InstanceNorm2d`, whose gradients are wrong for a batch of one where the arriving gradient is in
+    channels_last, as it is in training.
+
+    Raises:
+        ValueError: maps of one pixel, of which nothing would be left.
+    """
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__(channels, channels, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2:].numel() == 1:
+            raise ValueError("instance norm of maps of one pixel leaves nothing of them")
+        return super().forward(x)
+
+
 def norm_2d(kind: str, channels: int, affine: bool = True) -> nn.Module:
     """A norm for (N, C, H, W): one of `NORMS`."""
     if kind == "batch":
         return nn.BatchNorm2d(channels, affine=affine)
     if kind == "instance":
-        return nn.InstanceNorm2d(channels, affine=affine)
+        return InstanceNorm(channels, affine=affine)
     if kind == "layer":
         return ChannelLayerNorm(channels, affine=affine)
     if kind == "none":

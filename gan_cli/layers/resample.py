@@ -18,12 +18,20 @@ def binomial(taps: Sequence[float]) -> Tensor:
 
 
 class Filter(nn.Module):
-    """A low-pass filter; `taps` [1,2,1] in StyleGAN and R3GAN, [1,3,3,1] in StyleGAN2. No parameters."""
+    """A low-pass filter: [1,2,1] where StyleGAN blurs, [1,3,3,1] where StyleGAN2 and R3GAN resample. No parameters.
+
+    Raises:
+        ValueError: a number of taps that would shift the picture by half a pixel.
+    """
 
     kernel: Tensor
+    odd: bool | None = None  # how many taps keep the picture in its place; None: the caller's padding does
 
     def __init__(self, taps: Sequence[float]) -> None:
         super().__init__()
+        if self.odd is not None and len(taps) % 2 != self.odd:
+            kind = "an odd" if self.odd else "an even"
+            raise ValueError(f"{type(self).__name__.lower()} takes {kind} number of taps, not {len(taps)}")
         self.register_buffer("kernel", binomial(taps), persistent=False)
 
     def blur(self, x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
@@ -35,12 +43,16 @@ class Filter(nn.Module):
 class Blur(Filter):
     """(N, C, H, W) -> the same size; an odd number of taps."""
 
+    odd = True
+
     def forward(self, x: Tensor) -> Tensor:
         return self.blur(x, len(self.kernel) // 2)
 
 
 class Upsample(Filter):
-    """(N, C, H, W) -> (N, C, 2H, 2W): zeros between the pixels, then the filter, its gain 4."""
+    """(N, C, H, W) -> (N, C, 2H, 2W): zeros between the pixels, then the filter, its gain 4; an even number of taps."""
+
+    odd = False
 
     def forward(self, x: Tensor) -> Tensor:
         padding = (len(self.kernel) - 1) // 2
@@ -48,7 +60,9 @@ class Upsample(Filter):
 
 
 class Downsample(Filter):
-    """(N, C, 2H, 2W) -> (N, C, H, W): the filter, then every second pixel."""
+    """(N, C, 2H, 2W) -> (N, C, H, W): the filter, then every second pixel; an even number of taps."""
+
+    odd = False
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blur(x, (len(self.kernel) - 1) // 2, stride=2)

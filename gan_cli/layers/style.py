@@ -24,19 +24,26 @@ def activate(x: Tensor) -> Tensor:
 class MappingNetwork(nn.Module):
     """Latent (N, Z), label (N,) or None -> w (N, W): `layers` dense layers that learn a hundredth as fast.
 
-    The latent is scaled to unit mean square; a class's vector of length W, scaled alike, stands beside it. The mean of
-    w is tracked in training, for truncation. With `latent_size` 0 a label alone is mapped.
+    The latent is scaled to unit mean square; a class's vector of length W, scaled alike, stands beside it (as in
+    StyleGAN2-ADA; StyleGAN scales both as one). The mean of w is tracked in training, for truncation. With
+    `latent_size` 0 a label alone is mapped.
+
+    Args:
+        gain: sqrt(2) where the weights bring it (StyleGAN), 1 where the activations do (StyleGAN2): the same at the
+            start, but the biases learn sqrt(2) times as fast in the latter.
     """
 
     mean: Tensor
 
-    def __init__(self, latent_size: int, size: int, layers: int, num_classes: int | None = None) -> None:
+    def __init__(
+        self, latent_size: int, size: int, layers: int, num_classes: int | None = None, gain: float = 1.0
+    ) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.rest = num_classes, math.sqrt(2) / gain
         self.embed = EqualizedLinear(num_classes, size) if num_classes else None
         first = latent_size + (size if num_classes else 0)
         self.layers = nn.ModuleList(
-            EqualizedLinear(size if number else first, size, rate=0.01) for number in range(layers)
+            EqualizedLinear(size if number else first, size, gain, rate=0.01) for number in range(layers)
         )
         self.register_buffer("mean", torch.zeros(size))
 
@@ -47,7 +54,7 @@ class MappingNetwork(nn.Module):
             parts.append(unit(self.embed(one_hot(label, self.num_classes or 0).float())))
         w = torch.cat(parts, 1)
         for layer in self.layers:
-            w = activate(layer(w))
+            w = leaky_relu(layer(w), 0.2) * self.rest
         if track and self.training:
             with torch.no_grad():
                 self.mean.lerp_(w.float().mean(0), 1 - TRACKED)

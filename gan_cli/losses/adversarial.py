@@ -8,6 +8,7 @@ that their differences can be read off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,14 @@ class AdversarialLoss(nn.Module):
         n_critic: discriminator updates for each generator update, each on a fresh batch.
         penalties: terms that belong to this loss by definition (WGAN-GP's gradient penalty), by name.
         unroll_steps: critic updates that the generator looks ahead (`unrolled`); 0: none.
+
+    Attributes:
+        zero_sum: whether the generator minimises just what the discriminator maximises.
+        undecided_at_zero: whether a logit of 0 means that the discriminator can't tell, as ADA's steering takes it.
     """
+
+    zero_sum: ClassVar[bool] = False
+    undecided_at_zero: ClassVar[bool] = False
 
     def __init__(
         self, n_critic: int = 1, penalties: Mapping[str, nn.Module] | None = None, unroll_steps: int = 0
@@ -41,6 +49,14 @@ class AdversarialLoss(nn.Module):
         """What the generator minimises, (N,)."""
         raise NotImplementedError
 
+    def unrolled(self, match: Match) -> Tensor:
+        """What the generator minimises against a discriminator that depends on it, being some updates ahead, (N,).
+
+        In a zero-sum game the whole value (Metz et al. 2017, eq. 2): its real term, a constant otherwise, now moves
+        with the generator. Elsewhere the generator's own objective.
+        """
+        return -self.discriminator(match) if self.zero_sum else self.generator(match)
+
     def constrain(self, parameters: Iterable[Tensor]) -> None:
         """Applied to the discriminator's parameters after each of its updates; nothing by default."""
 
@@ -48,8 +64,11 @@ class AdversarialLoss(nn.Module):
 class Minimax(AdversarialLoss):
     """The zero-sum game; its generator's gradient vanishes where the discriminator is sure.
 
-    Goodfellow et al. 2014, eq. 1: D maximises log D(x) + log(1 - D(G(z))), G minimises the latter.
+    Goodfellow et al. 2014, eq. 1: D maximises log D(x) + log(1 - D(G(z))), G minimises it, that is, the second term.
     """
+
+    zero_sum = True
+    undecided_at_zero = True
 
     def discriminator(self, match: Match) -> Tensor:
         return per_sample(softplus(-match.real_logits) + softplus(match.fake_logits))
@@ -60,6 +79,8 @@ class Minimax(AdversarialLoss):
 
 class NonSaturating(AdversarialLoss):
     """Minimax with a generator that maximises log D(G(z)) instead (Goodfellow et al. 2014, sec. 3)."""
+
+    undecided_at_zero = True
 
     def discriminator(self, match: Match) -> Tensor:
         return per_sample(softplus(-match.real_logits) + softplus(match.fake_logits))
@@ -81,6 +102,8 @@ class LeastSquares(AdversarialLoss):
 class Hinge(AdversarialLoss):
     """The hinge loss (Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17)."""
 
+    undecided_at_zero = True
+
     def discriminator(self, match: Match) -> Tensor:
         return per_sample(relu(1 - match.real_logits) + relu(1 + match.fake_logits))
 
@@ -96,6 +119,8 @@ class Wasserstein(AdversarialLoss):
     the gradient penalty among its `penalties`. The reference code's longer critic training at the
     start (100 updates for each of the first 25) is in neither paper, and not done here.
     """
+
+    zero_sum = True
 
     def __init__(
         self,

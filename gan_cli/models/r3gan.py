@@ -1,6 +1,6 @@
 """R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!"): a modern baseline without norms or tricks.
 
-Grouped residual blocks, no normalisation, FixUp-like initialisation, resampling with [1,2,1]; trained by the
+Grouped residual blocks, no normalisation, FixUp-like initialisation, resampling with [1,3,3,1]; trained by the
 relativistic pairing loss with R1 and R2. 20,781,952 and 21,280,512 parameters for 10 classes at 32 px (four levels
 of 768 channels); 22,429,824 and 22,381,440 at 64 px without labels.
 """
@@ -18,7 +18,7 @@ from gan_cli.layers.resample import Downsample, Upsample
 from gan_cli.types import Told
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
-TAPS = (1, 2, 1)
+TAPS = (1, 3, 3, 1)  # the authors' [1,2,1], convolved with [1,1] where it resamples by 2
 
 
 class Generator(nn.Module):
@@ -100,7 +100,8 @@ class Discriminator(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.basis = nn.Parameter(torch.randn(widths[0], 1, 4, 4) / 4)  # a dot product over 4x4 pixels
         self.end = plain_linear(widths[0], size)
-        self.embed = plain_linear(num_classes or 0, size, math.sqrt((num_classes or 0) / size)) if told else None
+        # N(0, 1 / (size K)), as the authors': a logit starts about as large as without labels, over sqrt(K)
+        self.embed = plain_linear(num_classes or 0, size, 1 / math.sqrt(size)) if told else None
         self.classes = plain_linear(widths[0], num_classes or 0) if asked else None
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:

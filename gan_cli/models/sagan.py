@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral
+from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral, xavier_init
 from gan_cli.types import Told
 
 
@@ -25,17 +25,9 @@ def widths(resolution: int, width: int) -> dict[int, int]:
     return {side: min(resolution // side, 16) * width for side in sides}
 
 
-def orthogonal(network: nn.Module) -> None:
-    """Orthogonal weights and no biases, before the layers are wrapped."""
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.orthogonal_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
 def wrapped(layer: nn.Module) -> nn.Module:
-    orthogonal(layer)
+    """Xavier uniform weights, as the authors' code; no biases at the start; spectral norm."""
+    xavier_init(layer, 1.0)
     return spectral(layer)
 
 

@@ -38,8 +38,9 @@ class Generator(nn.Module):
         self.dense = nn.Linear(latent_size, wide[0] * 16)
         self.blocks = nn.ModuleList(UpBlock(coarse, fine, num_classes or 0) for coarse, fine in pairwise(wide))
         self.norm, self.to_image = ConditionalNorm(wide[-1], 0), nn.Conv2d(wide[-1], channels, 3, 1, 1)
-        layers: list[Any] = [self.dense, self.to_image, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
+        layers: list[Any] = [self.dense, *(x for b in self.blocks for x in (b.first, b.second, b.skip))]
         xavier_init(nn.ModuleList(layers))
+        xavier_init(self.to_image, 1.0)
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
@@ -78,7 +79,7 @@ class Discriminator(nn.Module):
                 for n, (i, o, down) in enumerate(zip(ins, outs, downs, strict=True))
             )
         )
-        self.answer = nn.Linear(outs[-1], 1)
+        self.answer = nn.Linear(outs[-1], 1, bias=False)
         told, asked = conditional == "projection", conditional == "auxiliary"
         self.embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes and told else None
         self.classes = nn.Linear(outs[-1], num_classes) if num_classes and asked else None

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import instance_norm, leaky_relu
+from torch.nn.functional import group_norm, leaky_relu
 
 from gan_cli.gan import GAN
 from gan_cli.growing import GrowingGame
@@ -76,7 +76,8 @@ class Styled(nn.Module):
         self.affine = EqualizedLinear(style, 2 * channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = instance_norm(leaky_relu(self.noise(x) + self.bias[:, None, None], 0.2), eps=1e-8)
+        x = leaky_relu(self.noise(x) + self.bias[:, None, None], 0.2)
+        x = group_norm(x, x.shape[1], eps=1e-8)  # instance norm; not torch's, see `layers.norm.InstanceNorm`
         scale, shift = self.affine(w)[:, :, None, None].chunk(2, 1)
         return x * (scale + 1) + shift
 
@@ -151,7 +152,7 @@ class Generator(nn.Module):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes)
+        self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes, HE)
         wide = widths(growth.resolution, channel_base, channel_max)
         self.synthesis = Synthesis(growth, channels, style_size, wide)
 

@@ -1,4 +1,4 @@
-"""Networks for points in the plane, after the ring experiment of Unrolled GAN (Metz et al. 2017).
+"""Networks for points in the plane, after the notebook of Unrolled GAN (Metz et al. 2017), not quite its paper.
 
 49,666 and 17,025 parameters (latent 256, two layers of 128 tanh units, orthogonal weights of gain 1.4).
 """

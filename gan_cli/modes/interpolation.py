@@ -12,6 +12,7 @@ from torch import Tensor
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.errors import UserError
 from gan_cli.modes.space import Space
+from gan_cli.run_folder import beside
 
 ENDINGS = (".mp4", ".gif", "")  # "": a folder of PNG files
 
@@ -55,11 +56,8 @@ def write_frames(frames: Iterable[Tensor], path: Path, medium: Medium, rate: int
         for number, picture in enumerate(pictures):
             write_png(picture, path / f"{number:06d}.png")
         return number + 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.tmp{ending}")
-    count = (write_gif if ending == ".gif" else write_mp4)(pictures, temporary, rate)
-    temporary.replace(path)
-    return count
+    with beside(path) as temporary:
+        return (write_gif if ending == ".gif" else write_mp4)(pictures, temporary, rate)
 
 
 def write_gif(pictures: Iterator[Tensor], path: Path, rate: int) -> int:

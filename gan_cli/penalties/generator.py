@@ -40,9 +40,9 @@ class PathLength(Penalty):
             direction = turn.noise.normal("path_direction", *images.shape[1:])[:count] / math.sqrt(images[0, 0].numel())
             (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
             lengths = gradient.square().sum(2).mean(1).add(1e-12).sqrt()
-            with torch.no_grad():
-                self.mean.lerp_(lengths.mean(), self.decay)
-            return {name: self.weight * (lengths - self.mean).square()}
+            mean = torch.lerp(self.mean, lengths.mean(), self.decay)  # moves with the lengths, as in the authors' code
+            self.mean.copy_(mean.detach())
+            return {name: self.weight * (lengths - mean).square()}
 
 
 class ModeSeeking(Penalty):

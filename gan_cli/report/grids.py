@@ -6,6 +6,8 @@ import base64
 import io
 from pathlib import Path
 
+from gan_cli.data.folder import opened
+
 
 def last_grid(run: Path) -> Path | None:
     """The newest picture that training drew, by its images."""
@@ -22,9 +24,9 @@ def as_uri(picture: Path, width: int, few_colours: bool = False) -> tuple[str, t
     from PIL import Image, ImageChops  # here: without a grid to show, Pillow is not needed
 
     try:
-        with Image.open(picture) as file:
+        with opened(picture) as file:
             image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: Pillow's for a torn PNG
+    except Exception:  # Pillow raises whatever its decoders raise; the page says that it can't be read
         return None
     if image.width > width:
         shape = width, max(1, round(image.height * width / image.width))

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from gan_cli.errors import UserError
 from gan_cli.report.text import NONE, spoken
-from gan_cli.run_folder import flat, not_learned
+from gan_cli.run_folder import flat, not_learned, read_yaml
 
 # the order of columns; an experiment chooses in all other groups and so comes first
 GROUPS = ("experiment", "model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "perceptual")
@@ -27,8 +28,8 @@ def values_of(config: dict[str, Any], choices: dict[str, Any]) -> Values:
 def typed_keys(folder: Path) -> set[str]:
     """What was overridden on the command line of a cell; none where Hydra's record is gone."""
     try:
-        overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        overrides = yaml.safe_load(read_yaml(folder / ".hydra" / "overrides.yaml"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, UserError):
         return set()
     return {str(text).lstrip("+~").partition("=")[0] for text in overrides} if isinstance(overrides, list) else set()
 

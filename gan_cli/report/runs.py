@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import UserError
-from gan_cli.run_folder import CONFIG, locked, read_json
-from gan_cli.scoring import METRICS_FILE
+from gan_cli.run_folder import CONFIG, check_entries, loads, locked, read_json, read_text
+from gan_cli.scoring import METRICS_FILE, finite
 
 PARTS = ("model", "loss", "dataset")
 Key = tuple[str, str]  # a score's name and the digest of its protocol: what may be compared
@@ -100,6 +98,10 @@ def read_run(folder: Path, name: str, curves: bool = True) -> Run:
     """
     name = name.encode("utf-8", "replace").decode()  # a name that is no text can be printed nowhere
     file = folder / "run.json"
+    try:
+        check_entries(folder)
+    except UserError as error:
+        return Run(folder, name, "unreadable", {}, problems=[str(error)])
     record = read_json(file)
     if record is None and file.exists():
         return Run(folder, name, "unreadable", {}, problems=[f"{name}: its run.json can't be read"])
@@ -153,8 +155,11 @@ def lines_of(file: Path, run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
     But for the last: a run that was killed while it wrote has it torn.
     """
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_text(file).splitlines()
     except FileNotFoundError:
+        return
+    except UserError as error:
+        run.problems.append(str(error))
         return
     except OSError as error:
         run.problems.append(f"{run.name}: its {file.name} can't be read ({error.strerror})")
@@ -162,7 +167,7 @@ def lines_of(file: Path, run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
     broken = []
     for number, line in enumerate(lines, 1):
         try:
-            entry = json.loads(line)
+            entry = loads(line)
         except ValueError:
             if number < len(lines) and line.strip():
                 broken.append(str(number))
@@ -193,16 +198,6 @@ def point_of(entry: dict[str, Any]) -> Point | None:
     )
 
 
-def finite(value: Any) -> float | None:
-    """A finite number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:  # a whole number beyond all floats
-        return None
-
-
 def best_of(points: list[Point]) -> Point:
     """The best of a run's points, the earliest of equal ones; the newest where there is no better end."""
     better = points[-1].better
@@ -214,19 +209,30 @@ def best_of(points: list[Point]) -> Point:
 def runs_below(root: Path) -> tuple[list[Run], list[str]]:
     """Every run in or below a folder, by name, and a sentence for each folder that could not be opened.
 
-    Linked folders are followed, each folder is entered once.
+    A linked folder is followed where it is a run or has runs as a sweep has its cells: no deeper, since it may lead to
+    the root of the disk. Each run is met once.
     """
     found, closed, seen = [], [], set()
-    walk = os.walk(root, onerror=lambda error: closed.append(f"{error.filename} can't be opened"), followlinks=True)
-    for place, folders, _ in walk:
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folder = Path(place)
-        if is_run(folder):
+
+    def meet(folder: Path) -> bool:
+        real = os.path.realpath(folder)
+        if real not in seen and is_run(folder):
             relative = folder.relative_to(root).as_posix()
             found.append(read_run(folder, folder.resolve().name if relative == "." else relative, curves=False))
+            seen.add(real)
+        return real in seen
+
+    for place, folders, _ in os.walk(root, onerror=lambda error: closed.append(f"{error.filename} can't be opened")):
+        folder = Path(place)
+        if meet(folder):
             folders[:] = [name for name in folders if name not in ("checkpoints", "samples", ".hydra")]
+        for link in (folder / name for name in sorted(folders)):
+            if link.is_symlink() and not meet(link):
+                try:
+                    cells = sorted(cell for cell in link.iterdir() if cell.is_dir())
+                except OSError:
+                    closed.append(f"{link} can't be opened")
+                    continue
+                for cell in cells:
+                    meet(cell)
     return sorted(found, key=lambda run: run.name), sorted(closed)

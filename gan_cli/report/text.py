@@ -8,6 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gan_cli.printable import cell as as_cell
+from gan_cli.printable import printable
+
 NONE = "-"  # an empty place of a table
 
 
@@ -30,17 +33,20 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
 
 def clean(cell: str) -> str:
     """Text that can't leave its cell, nor bring HTML into the page that shows the Markdown."""
-    one_line = " ".join(str(cell).split())
+    one_line = printable(" ".join(str(cell).split()))
     return one_line.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
-    """CSV with a header of all keys, in the order in which they first come; None is an empty field."""
+    """CSV with a header of all keys, in the order in which they first come; None is an empty field.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it (`printable.cell`).
+    """
     header = list(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
-    writer = csv.DictWriter(out, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(as_cell, header))
+    writer.writerows([as_cell(row.get(key)) for key in header] for row in rows)
     return out.getvalue()
 
 
