@@ -121,6 +121,7 @@ class Judge:
 @pytest.fixture(autouse=True)
 def _judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_cli.train.Evaluator", Judge)
+    monkeypatch.setattr("gan_cli.run_folder.os.fsync", lambda handle: None)  # it is for power cuts, and takes its time
 
 
 def config_of(images: int) -> dict[str, Any]:
