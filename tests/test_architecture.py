@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings"),
+    0: ("__init__", "types", "errors", "randomness", "run_folder", "targets", "settings", "limits"),
     1: (
         "ema",
         "latent",

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from gan_cli.distributed import world_size
+from gan_cli.limits import Count, Share
 
 
 class Ada(nn.Module):
@@ -33,10 +36,10 @@ class Ada(nn.Module):
 
     def __init__(
         self,
-        p: float = 0.0,
-        target: float = 0.6,
-        ada_images: int = 500_000,
-        interval: int = 4,
+        p: Share = 0.0,
+        target: Annotated[float, Interval(gt=0, lt=1)] = 0.6,
+        ada_images: Count = 500_000,
+        interval: Count = 4,
         fixed: bool = False,
     ) -> None:
         super().__init__()

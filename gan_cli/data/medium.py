@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from gan_cli.limits import Positive
+
 MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
 
 
@@ -70,7 +72,7 @@ class PointMedium:
     ending = ".csv"
     side = 256  # pixels of the preview
 
-    def __init__(self, extent: float) -> None:
+    def __init__(self, extent: Positive) -> None:
         self.extent = extent
 
     def preview(self, samples: Tensor, columns: int) -> Tensor:
