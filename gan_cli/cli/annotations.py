@@ -1,4 +1,4 @@
-"""Reading annotations from source, so that nothing heavy is imported: types, their limits, names that stand for them."""
+"""Reading annotations from source, so that nothing heavy is imported: types, limits, and names for them."""
 
 from __future__ import annotations
 

@@ -77,12 +77,7 @@ def check_scoring(config: dict[str, Any]) -> None:
         UserError: the first thing that is wrong.
     """
     trainer, metrics, features = config["trainer"], config.get("metric") or {}, config.get("features")
-    for key, least in (("evaluate_every_images", 0), ("evaluate_count", 2)):
-        if trainer.get(key, least) < least:
-            raise UserError(f"trainer.{key}={trainer[key]} must be at least {least}")
     patience, decides = trainer.get("patience_images"), trainer.get("keep_best")
-    if patience is not None and patience < 1:
-        raise UserError(f"trainer.patience_images={patience} must be at least 1, or null")
     if not metrics:
         for key in ("keep_best", "patience_images", "evaluate_every_images"):
             if trainer.get(key):

@@ -190,7 +190,8 @@ def number(value: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """As it is typed in YAML."""
-    return (
-        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
-    )
+    """As it is typed in YAML, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    text = str(value) if str(value).strip() else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -7,6 +7,7 @@ from typing import Any
 
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
+from gan_cli.cli.options import Report, check_options
 from gan_cli.errors import UserError
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
@@ -61,6 +62,7 @@ def check(wanted: dict[str, Any]) -> None:
     Raises:
         UserError: options that don't go together.
     """
+    check_options(Report, wanted)
     if wanted["sweep"] is not None and wanted["runs"] is not None:
         raise UserError("sweep= makes tables of one sweep and runs= a list of all runs: give one of them")
     if wanted["sweep"] is None and (wanted["by"] is not None or wanted["at"] != "newest"):

@@ -91,8 +91,7 @@ def check_value(key: str, value: Any, kind: Kind) -> None:
         UserError: a value that `kind` does not take.
     """
     if not kind.fits(value):
-        text = shown(value) if shown(value).strip() else repr(value)
-        raise UserError(f"{key}={text} does not fit: {kind.words()} is wanted")
+        raise UserError(f"{key}={shown(value)} does not fit: {kind.words()} is wanted")
 
 
 def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
@@ -112,7 +111,9 @@ def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
 
 
 def follows(value: Any) -> bool:
-    """Whether a value is worked out, or missing; so is one that holds such a value."""
+    """Whether a value is worked out or missing, as null may be; so is one that holds such a value."""
+    if value is None:
+        return True
     if isinstance(value, dict):
         return any(map(follows, value.values()))
     if isinstance(value, list):

@@ -19,6 +19,7 @@ from gan_cli.limits import Positive, Weight
 
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 
+Layers = Annotated[Sequence[str | int], MinLen(1)]  # names of sub-modules; of a Sequential's, numbers
 Colour = Annotated[Sequence[float], MinLen(1)]  # one for each channel
 Spread = Annotated[Sequence[Positive], MinLen(1)]
 
@@ -40,7 +41,7 @@ class Features(nn.Module):
         self,
         network: nn.Module,
         weights: str,
-        layers: Annotated[Sequence[str], MinLen(1)],
+        layers: Layers,
         mean: Colour = (0.485, 0.456, 0.406),
         deviation: Spread = (0.229, 0.224, 0.225),
         scale: Weight = 1.0,
@@ -135,7 +136,7 @@ class VGG19(Features):
     def __init__(
         self,
         weights: str | None = None,
-        layers: Annotated[Sequence[str], MinLen(1)] = ("35",),
+        layers: Layers = ("35",),
         scale: Weight = 1 / 12.75,
     ) -> None:
         from torchvision.models import vgg19

@@ -217,7 +217,7 @@ class NetworkFeatures(Extractor):
         self,
         network: nn.Module,
         weights: str,
-        layer: str,
+        layer: str | int,
         name: str = "module",
         size: Pixels | None = 224,
         mean: Colour = (0.485, 0.456, 0.406),
