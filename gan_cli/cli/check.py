@@ -20,7 +20,7 @@ from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
 from gan_cli.cli.signatures import SCHEDULE, check_arguments, check_value, nodes_of, signature_of
 from gan_cli.cli.torch_optimizers import UNFIT
 from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, make_importable
+from gan_cli.targets import META_KEYS, check_allowed, make_importable
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -128,30 +128,40 @@ def check_conditional(config: dict[str, Any]) -> None:
         )
 
 
-WIRED = re.compile(r"\$\{dataset\.(channels|source_channels|resolution)\}")
+WIRED = re.compile(
+    r"\$\{(dataset\.(?:channels|source_channels|resolution|provides\.classes)"
+    r"|model\.(?:latent\.size|num_classes|conditional|scale|growth))\}"
+)
 
 
 def check_wired(config: dict[str, Any]) -> None:
-    """What a network's YAML takes from the data stays so: `channels` may be mistaken for the widths of layers."""
+    """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
     file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
     if not file.is_file():
         return  # a user's own
-    for name, written in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+    written = yaml.safe_load(file.read_text(encoding="utf-8"))
+    check_followed(config, "model", config["model"], written)
+    for name, inner in written.items():
         node = config["model"].get(name)
-        if not isinstance(written, dict) or not isinstance(node, dict) or name in ("brings", "requires"):
+        if isinstance(inner, dict) and isinstance(node, dict) and name not in META_KEYS:
+            check_followed(config, f"model.{name}", node, inner)
+
+
+def check_followed(config: dict[str, Any], path: str, node: dict[str, Any], written: dict[str, Any]) -> None:
+    for key, source in written.items():
+        origin = WIRED.search(str(source)) if isinstance(source, str) else None
+        if origin is None:
             continue
-        for key, source in written.items():
-            data = WIRED.search(str(source))
-            if data is None:
-                continue
-            wanted = OmegaConf.create({**config, "wanted": source}).wanted
-            if node.get(key) != wanted:
-                widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
-                hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
-                raise UserError(
-                    f"model.{name}.{key}={node.get(key)} must be {wanted}, which follows from the data"
-                    f" (dataset.{data[1]}){hint if 'channels' in key else ''}"
-                )
+        wanted = OmegaConf.to_container(OmegaConf.create({**config, "wanted": source}), resolve=True)["wanted"]  # type: ignore[index,call-overload]
+        if node.get(key) != wanted:
+            data = origin[1].startswith("dataset.")
+            widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
+            hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
+            # `channels` may be mistaken for the widths of layers
+            raise UserError(
+                f"{path}.{key}={shown(node.get(key))} must be {shown(wanted)}, which follows from"
+                f" {f'the data ({origin[1]})' if data else origin[1]}{hint if 'channels' in key else ''}"
+            )
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:

@@ -107,13 +107,13 @@ def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
         target = node["_target_"]
         if target == SCHEDULE or (isinstance(target, str) and is_allowed(target, trust)):
             signature = {**(signature_of(target) or {}), **own_keys(path)}
-            check_values(path, {key: value for key, value in node.items() if not follows(value)}, signature)
+            completed = path == "dataset"  # where null may be filled in
+            typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}
+            check_values(path, typed, signature)
 
 
 def follows(value: Any) -> bool:
-    """Whether a value is worked out or missing, as null may be; so is one that holds such a value."""
-    if value is None:
-        return True
+    """Whether a value is worked out, or missing; so is one that holds such a value."""
     if isinstance(value, dict):
         return any(map(follows, value.values()))
     if isinstance(value, list):
