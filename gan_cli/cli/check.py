@@ -5,22 +5,19 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
-
-import yaml
-from omegaconf import OmegaConf
 
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
-from gan_cli.cli.folder import config_folder, root_keys
+from gan_cli.cli.check_model import check_model
+from gan_cli.cli.folder import root_keys
 from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
 from gan_cli.cli.signatures import SCHEDULE, check_arguments, check_value, nodes_of, signature_of
 from gan_cli.cli.torch_optimizers import UNFIT
 from gan_cli.errors import UserError
-from gan_cli.targets import META_KEYS, check_allowed, make_importable
+from gan_cli.targets import check_allowed, make_importable
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -44,8 +41,7 @@ def check(config: dict[str, Any]) -> None:
     model = config["model"]
     check_trainer(config["trainer"], model.get("pack", 1), model.get("batch_sizes"))
     check_augment(config)
-    check_conditional(config)
-    check_wired(config)
+    check_model(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)
@@ -113,55 +109,6 @@ def check_augment(config: dict[str, Any]) -> None:
             f"augment={chosen(config, 'augment')} changes pictures of a model that draws them;"
             f" model={chosen(config, 'model')} is no such model, leave it at augment=none"
         )
-
-
-def check_conditional(config: dict[str, Any]) -> None:
-    """One switch says what is done with labels; how many classes there are follows from it and the data."""
-    model = config["model"]
-    if "conditional" not in model:
-        return
-    wanted = None if model["conditional"] == "none" else config["dataset"]["provides"].get("classes")
-    if model.get("num_classes") != wanted:
-        raise UserError(
-            f"model.num_classes={model['num_classes']} follows from model.conditional={model['conditional']} and the"
-            " data set; say model.conditional=projection or auxiliary for a model that is told the class"
-        )
-
-
-WIRED = re.compile(
-    r"\$\{(dataset\.(?:channels|source_channels|resolution|provides\.classes)"
-    r"|model\.(?:latent\.size|num_classes|conditional|scale|growth))\}"
-)
-
-
-def check_wired(config: dict[str, Any]) -> None:
-    """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
-    file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
-    if not file.is_file():
-        return  # a user's own
-    written = yaml.safe_load(file.read_text(encoding="utf-8"))
-    check_followed(config, "model", config["model"], written)
-    for name, inner in written.items():
-        node = config["model"].get(name)
-        if isinstance(inner, dict) and isinstance(node, dict) and name not in META_KEYS:
-            check_followed(config, f"model.{name}", node, inner)
-
-
-def check_followed(config: dict[str, Any], path: str, node: dict[str, Any], written: dict[str, Any]) -> None:
-    for key, source in written.items():
-        origin = WIRED.search(str(source)) if isinstance(source, str) else None
-        if origin is None:
-            continue
-        wanted = OmegaConf.to_container(OmegaConf.create({**config, "wanted": source}), resolve=True)["wanted"]  # type: ignore[index,call-overload]
-        if node.get(key) != wanted:
-            data = origin[1].startswith("dataset.")
-            widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
-            hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
-            # `channels` may be mistaken for the widths of layers
-            raise UserError(
-                f"{path}.{key}={shown(node.get(key))} must be {shown(wanted)}, which follows from"
-                f" {f'the data ({origin[1]})' if data else origin[1]}{hint if 'channels' in key else ''}"
-            )
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import outcome
 from gan_cli.cli.check_device import check_device
-from gan_cli.cli.check_metrics import check_choice, check_metrics
+from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
 from gan_cli.cli.command import run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
@@ -69,6 +69,7 @@ def check(wanted: dict[str, Any]) -> None:
         options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
         raise UserError(f"say which scores: metric=[{','.join(options[:2])}]; there are {', '.join(options)}")
     check_choice(wanted["metric"], wanted.get("features"), wanted["trust"])
+    check_count("count", wanted["count"], wanted["metric"])
 
 
 def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:

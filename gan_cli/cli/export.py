@@ -24,7 +24,7 @@ def export(wanted: dict[str, Any]) -> None:
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    check_options(Export, wanted)
+    check(wanted)
     make_importable(wanted["trust"])
     where = Path(str(wanted["checkpoint"])).expanduser()
     where = best_of(where) if wanted["best"] else where
@@ -48,3 +48,8 @@ def export(wanted: dict[str, Any]) -> None:
     exporter.write_about(target, trained, wanted["format"], difference)
     size = target.stat().st_size / 2**20
     print(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """Of the options alone."""
+    check_options(Export, wanted)
