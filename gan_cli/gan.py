@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from gan_cli.errors import UserError
 from gan_cli.latent import Gaussian, Uniform
 from gan_cli.layers.equalized import PixelNorm
+from gan_cli.limits import Count, Depth, Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.phase import Phase
@@ -58,10 +59,10 @@ class GAN(nn.Module):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        num_classes: int | None = None,
-        pack: int = 1,
+        num_classes: Count | None = None,
+        pack: Depth = 1,
         conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: float = 1.0,
+        auxiliary_weight: Weight = 1.0,
     ) -> None:
         super().__init__()
         self.conditional, self.auxiliary_weight = conditional, auxiliary_weight

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.growing import Growth, Stage, shrunk
+from gan_cli.limits import Count, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.phase import Phase
@@ -38,11 +39,11 @@ class GrowingGame(GAN):
         growth: Growth,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        num_classes: int | None = None,
-        batch_sizes: Mapping[int, int] | None = None,
-        rates: Mapping[int, float] | None = None,
+        num_classes: Count | None = None,
+        batch_sizes: Mapping[int, Width] | None = None,
+        rates: Mapping[int, Weight] | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: float = 1.0,
+        auxiliary_weight: Weight = 1.0,
     ) -> None:
         super().__init__(
             *(generator, discriminator, latent, loss, penalties, augment, num_classes),

@@ -7,11 +7,13 @@ import math
 import torch
 from torch import Tensor
 
+from gan_cli.limits import Weight, Width
+
 
 class Gaussian:
     """Standard normal latents."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: Width) -> None:
         self.size = size
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -43,7 +45,7 @@ class Gaussian:
 class Uniform:
     """Latents uniform in [-bound, bound]."""
 
-    def __init__(self, size: int, bound: float = 1.0) -> None:
+    def __init__(self, size: Width, bound: Weight = 1.0) -> None:
         self.size, self.bound = size, bound
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Interval
 from torch import nn
 from torch.optim import Optimizer
+
+from gan_cli.limits import Images
 
 
 class Schedule:
@@ -25,11 +28,11 @@ class Schedule:
 
     def __init__(
         self,
-        kind: str = "constant",
-        start_images: int = 0,
-        end_images: int | None = None,
-        final_factor: float = 0.0,
-        warmup_images: int = 0,
+        kind: Literal["constant", "linear", "cosine"] = "constant",
+        start_images: Images = 0,
+        end_images: Images | None = None,
+        final_factor: Annotated[float, Interval(ge=0, le=1_000)] = 0.0,
+        warmup_images: Images = 0,
     ) -> None:
         if kind not in ("constant", "linear", "cosine"):
             raise ValueError(f"schedule kind {kind!r} is unknown: use constant, linear or cosine")

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Interval
+
+from gan_cli.limits import Batch, Count, Images, Positive, Rate, Samples
+
+Beta = Annotated[float, Interval(ge=0, lt=1)]  # of Adam
 
 
 @dataclass
 class TrainerSettings:
     """How a run is carried out; see `conf/trainer/default.yaml` for each key's meaning and unit."""
 
-    total_images: int = 100_000
-    batch_size: int = 64
-    accumulate: int = 1
+    total_images: Count = 100_000
+    batch_size: Batch = 64
+    accumulate: Count = 1
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    ema_halflife_images: int = 10_000
-    ema_ramp_up: float | None = 0.05
-    ema_ramp_images: int | None = None
-    ema_decay: float | None = None
-    log_every_images: int = 2_000
-    sample_every_images: int = 20_000
-    checkpoint_every_images: int = 50_000
-    keep_checkpoints: int = 2
-    preview_samples: int = 64
-    status_every_s: float = 5.0
+    ema_halflife_images: Images = 10_000
+    ema_ramp_up: Positive | None = 0.05
+    ema_ramp_images: Count | None = None
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] | None = None
+    log_every_images: Images = 2_000
+    sample_every_images: Images = 20_000
+    checkpoint_every_images: Images = 50_000
+    keep_checkpoints: Count = 2
+    preview_samples: Annotated[int, Interval(ge=1, le=10_000)] = 64
+    status_every_s: Annotated[float, Interval(ge=0, le=1e6)] = 5.0
     deterministic: bool = False
-    processes: int = 1
-    max_restarts: int = 0
-    evaluate_every_images: int = 0
-    evaluate_count: int = 10_000
-    evaluate_split: str | None = None
+    processes: Annotated[int, Interval(ge=1, le=1_024)] = 1
+    max_restarts: Annotated[int, Ge(0)] = 0
+    evaluate_every_images: Images = 0
+    evaluate_count: Samples = 10_000
+    evaluate_split: Literal["train", "valid", "test", "all"] | None = None
     keep_best: str | None = None
-    patience_images: int | None = None
+    patience_images: Count | None = None
 
     # what may differ when a run goes on: none of it changes what is learned
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
@@ -51,6 +57,17 @@ class TrainerSettings:
         "keep_best",
         "patience_images",
     )
+
+
+@dataclass
+class OptimizerSettings:
+    """What of `optimizer` is this program's own, beside the options of its class; read by the check."""
+
+    learning_rate: Rate
+    rates: dict[Literal["generator", "discriminator"], Rate | None] | None = None
+    player_betas: dict[Literal["generator", "discriminator"], tuple[Beta, Beta] | None] | None = None
+    schedule: dict[str, Any] | None = None  # of `schedule.Schedule`
+    final_beta2: Beta | None = None
 
 
 def trainer_settings(config: dict[str, Any]) -> TrainerSettings:

@@ -12,6 +12,7 @@ from gan_cli.gan import GAN, Turn
 from gan_cli.latent import Gaussian
 from gan_cli.layers.style import mixed, spread
 from gan_cli.lazy import lazy_phases
+from gan_cli.limits import Count, Share, Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.phase import Phase
@@ -33,10 +34,10 @@ class StyleGame(GAN):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        num_classes: int | None = None,
-        mixing: float = 0.9,
+        num_classes: Count | None = None,
+        mixing: Share = 0.9,
         conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: float = 1.0,
+        auxiliary_weight: Weight = 1.0,
     ) -> None:
         super().__init__(
             *(generator, discriminator, latent, loss, penalties, augment, num_classes),

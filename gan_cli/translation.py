@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_cli.gan import GAN, Turn
+from gan_cli.limits import Images, Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.metrics.pictures import psnr, ssim_if_any
@@ -56,8 +57,8 @@ class Translator(GAN):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        adversarial_weight: float = 1.0,
-        pretrain_images: int = 0,
+        adversarial_weight: Weight = 1.0,
+        pretrain_images: Images = 0,
     ) -> None:
         super().__init__(generator, discriminator, None, loss, penalties, augment)
         self.adversarial_weight, self.pretrain_images = adversarial_weight, pretrain_images

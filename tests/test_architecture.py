@@ -16,7 +16,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # a file imports from its own layer and from lower ones; a folder stands for all files in it
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("__init__", "types", "errors", "randomness", "run_folder", "files", "targets", "settings", "printable"),
+    0: (
+        "__init__",
+        "types",
+        "errors",
+        "randomness",
+        "run_folder",
+        "files",
+        "targets",
+        "settings",
+        "printable",
+        "limits",
+    ),
     1: (
         "ema",
         "latent",

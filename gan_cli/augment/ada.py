@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from gan_cli.distributed import world_size
+from gan_cli.limits import Count, Share
 from gan_cli.schedule import Schedule
 
 
@@ -37,15 +40,15 @@ class Ada(nn.Module):
 
     def __init__(
         self,
-        p: float = 0.0,
-        target: float = 0.6,
-        ada_images: int = 500_000,
-        interval: int = 4,
+        p: Share = 0.0,
+        target: Annotated[float, Interval(gt=0, lt=1)] = 0.6,
+        ada_images: Count = 500_000,
+        interval: Count = 4,
         fixed: bool = False,
-        final_p: float | None = None,
-        ramp_images: int | None = None,
-        color: float = 1.0,
-        cutout: float = 0.0,
+        final_p: Share | None = None,
+        ramp_images: Count | None = None,
+        color: Share = 1.0,
+        cutout: Share = 0.0,
     ) -> None:
         super().__init__()
         if (final_p is None) != (ramp_images is None) or (fixed and final_p is not None):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from gan_cli.limits import Share
+
 
 class DiffAugment(nn.Module):
     """Images (N, C, H, W) -> images, each changed by random amounts of its own; differentiable.
@@ -17,7 +19,7 @@ class DiffAugment(nn.Module):
         cutout: side of the square of zeros, as a share of the picture's; 1/2 as published.
     """
 
-    def __init__(self, color: float = 1.0, translation: float = 0.125, cutout: float = 0.5) -> None:
+    def __init__(self, color: Share = 1.0, translation: Share = 0.125, cutout: Share = 0.5) -> None:
         super().__init__()
         for name, value in [("color", color), ("translation", translation), ("cutout", cutout)]:
             if not 0 <= value <= 1:

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome
 from gan_cli.cli.check import check
+from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys
 from gan_cli.cli.sentences import say, sentence
@@ -107,6 +108,7 @@ def checked(config: DictConfig) -> Path:
     HydraConfig.instance().set_config(config)
     content = plain(config, config.hydra.runtime.choices)
     check(content)
+    check_built(content)
     fetch(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
     folder = Path(str(OmegaConf.select(config, key)))

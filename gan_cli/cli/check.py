@@ -5,20 +5,20 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-
 from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_data import check_data, chosen
+from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
-from gan_cli.cli.folder import config_folder, root_keys
-from gan_cli.cli.signatures import check_arguments
+from gan_cli.cli.check_model import check_model
+from gan_cli.cli.folder import root_keys
+from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
+from gan_cli.cli.signatures import SCHEDULE, check_arguments, check_value, nodes_of, signature_of
+from gan_cli.cli.torch_optimizers import UNFIT
 from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, check_place, make_importable, targets_in
+from gan_cli.targets import check_allowed, check_place, make_importable
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -35,22 +35,34 @@ def check(config: dict[str, Any]) -> None:
     check_root(config)
     trust = config.get("trust") or []
     make_importable(trust)
-    for path, node in targets_in({key: value for key, value in config.items() if key != "trust"}):
-        check_allowed(node["_target_"], trust)
-        check_place(node["_target_"], path, trust)
+    for path, node in nodes_of(config):
+        if node["_target_"] != SCHEDULE:
+            check_allowed(node["_target_"], trust)
+            check_place(node["_target_"], path, trust)
         check_arguments(path, node)
     model = config["model"]
-    check_trainer(config["trainer"], max(model.get("pack", 1), 1), model.get("batch_sizes"))
+    check_trainer(config["trainer"], model.get("pack", 1), model.get("batch_sizes"))
     check_augment(config)
-    check_conditional(config)
-    check_wired(config)
+    check_model(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)
-    check_optimizer(config["optimizer"])
+    check_optimizer(config["optimizer"], bool(config["loss"].get("unroll_steps")))
     check_scoring(config)
     check_files(config)
     check_init_from(config)
+
+
+NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
+LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))
+ROOT: dict[str, Kind] = {  # what stands at the top
+    **dict.fromkeys(("model", "loss", "dataset", "optimizer", "trainer"), PART),
+    **dict.fromkeys(("penalty", "metric"), Either((Table(WORD, PART), NULL))),
+    **dict.fromkeys(("augment", "perceptual", "features"), Either((PART, NULL))),
+    **dict.fromkeys(("dry_run", "full_size"), Simple(bool)),
+    **dict.fromkeys(("name", "notes", "sweep"), LABEL),
+    **dict.fromkeys(("init_from", "resume"), Either((WORD, Simple(int), NULL))),
+}
 
 
 def check_root(config: dict[str, Any]) -> None:
@@ -58,27 +70,20 @@ def check_root(config: dict[str, Any]) -> None:
     if extra:
         raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
     seed = config.get("seed")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise UserError(f"seed={seed!r} is not a whole number from 0 up")
-    if not isinstance(config.get("dry_run", False), bool):
-        raise UserError(f"dry_run={config['dry_run']!r} must be true or false")
-    if not isinstance(config.get("trust") or [], list):
+    trust = config.get("trust")
+    if not isinstance(trust or [], list) or not all(isinstance(name, str) and name for name in trust or []):
         raise UserError("trust takes a list of packages: trust=[my_package]")
+    for key, kind in ROOT.items():
+        value = config.get(key)
+        if isinstance(kind, Part) and not kind.fits(value):
+            raise UserError(f"{key}={shown(value)} is no part: {key}=OPTION chooses one; gan-train --help lists them")
+        if key in config:
+            check_value(key, value, kind)
 
 
 def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] | None = None) -> None:
-    for key in ("total_images", "batch_size", "accumulate", "processes", "keep_checkpoints", "preview_samples"):
-        if trainer[key] < 1:
-            raise UserError(f"trainer.{key}={trainer[key]} must be at least 1")
-    for key in (
-        "ema_halflife_images",
-        "log_every_images",
-        "sample_every_images",
-        "checkpoint_every_images",
-        "max_restarts",
-    ):
-        if trainer[key] < 0:
-            raise UserError(f"trainer.{key}={trainer[key]} must not be negative")
     parts, batch = trainer["accumulate"] * trainer["processes"] * pack, trainer["batch_size"]
     if batch % parts:
         near = max(parts, batch - batch % parts)
@@ -89,54 +94,12 @@ def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] 
             f" {near} or {near + parts} would do"
         )
     for side, size in (sizes or {}).items():
-        if size < 1 or size % parts:
+        if size % parts:
             raise UserError(
                 f"model.batch_sizes has {size} for {side} pixels, which can't be cut into {parts} equal parts;"
                 f" {max(parts, size - size % parts)} would do"
             )
-    if trainer["device"].split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
-        raise UserError(f"trainer.device={trainer['device']!r} is unknown; use auto, cpu, cuda or mps")
-
-
-def check_conditional(config: dict[str, Any]) -> None:
-    """One switch says what is done with labels; how many classes there are follows from it and the data."""
-    model = config["model"]
-    if "conditional" not in model:
-        return
-    wanted = None if model["conditional"] == "none" else config["dataset"]["provides"].get("classes")
-    if model.get("num_classes") != wanted:
-        raise UserError(
-            f"model.num_classes={model['num_classes']} follows from model.conditional={model['conditional']} and the"
-            " data set; say model.conditional=projection or auxiliary for a model that is told the class"
-        )
-    if model.get("auxiliary_weight", 1.0) < 0:
-        raise UserError(f"model.auxiliary_weight={model['auxiliary_weight']} must not be negative")
-
-
-WIRED = re.compile(r"\$\{dataset\.(channels|source_channels|resolution)\}")
-
-
-def check_wired(config: dict[str, Any]) -> None:
-    """What a network's YAML takes from the data stays so: `channels` may be mistaken for the widths of layers."""
-    file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
-    if not file.is_file():
-        return  # a user's own
-    for name, written in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-        node = config["model"].get(name)
-        if not isinstance(written, dict) or not isinstance(node, dict) or name in ("brings", "requires"):
-            continue
-        for key, source in written.items():
-            data = WIRED.search(str(source))
-            if data is None:
-                continue
-            wanted = OmegaConf.create({**config, "wanted": source}).wanted
-            if node.get(key) != wanted:
-                widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
-                hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
-                raise UserError(
-                    f"model.{name}.{key}={node.get(key)} must be {wanted}, which follows from the data"
-                    f" (dataset.{data[1]}){hint if 'channels' in key else ''}"
-                )
+    check_device("trainer.device", trainer["device"])
 
 
 def check_whole_batch(config: dict[str, Any]) -> None:
@@ -153,10 +116,6 @@ def check_whole_batch(config: dict[str, Any]) -> None:
 
 def check_terms(config: dict[str, Any]) -> None:
     loss, added = config["loss"], config.get("penalty") or {}
-    if loss.get("n_critic", 1) < 1:
-        raise UserError(f"loss.n_critic={loss['n_critic']} must be at least 1")
-    if loss.get("unroll_steps", 0) < 0:
-        raise UserError(f"loss.unroll_steps={loss['unroll_steps']} must not be negative")
     if loss.get("clip") is not None and loss.get("unroll_steps", 0):
         raise UserError(
             f"loss={chosen(config, 'loss')} clips critic weights, and unrolling does not look through that;"
@@ -169,10 +128,6 @@ def check_terms(config: dict[str, Any]) -> None:
         )
     for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
         for name, penalty in node.items():
-            if penalty.get("every", 1) < 1:
-                raise UserError(f"{key}.{name}.every={penalty['every']} must be at least 1")
-            if penalty.get("weight", 0) < 0:
-                raise UserError(f"{key}.{name}.weight={penalty['weight']} must not be negative")
             if penalty.get("final_weight") is not None and not penalty.get("ramp_images"):
                 raise UserError(f"{key}.{name}.final_weight needs {key}.{name}.ramp_images, where it is reached")
     for name, node in added.items():
@@ -197,34 +152,24 @@ def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> Non
             )
 
 
-def check_optimizer(optimizer: dict[str, Any]) -> None:
-    """The optimizer's options are torch's own, which can't be looked up here; ours are checked by hand."""
-    rates = {"learning_rate": optimizer.get("learning_rate")}
-    rates.update(
-        {f"rates.{player}": rate for player, rate in (optimizer.get("rates") or {}).items() if rate is not None}
-    )
-    for key, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1e38:
-            raise UserError(f"optimizer.{key}={rate!r} is not a rate: a number from 0 to below 1e38")
-    betas = optimizer.get("betas", [0.0, 0.0])
-    if (
-        not isinstance(betas, list)
-        or len(betas) != 2
-        or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas)
-    ):
-        raise UserError(f"optimizer.betas={betas!r} must be two numbers from 0 to below 1, as [0.5,0.999]")
-    final = optimizer.get("final_beta2")
-    if final is not None and (not isinstance(final, (int, float)) or not 0 <= final < 1):
-        raise UserError(f"optimizer.final_beta2={final!r} must be a number from 0 to below 1")
+def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> None:
+    """What of the optimizer's options goes together; each alone is bound to `settings` and `torch_optimizers`."""
+    name = str(optimizer["_target_"]).removeprefix("torch.optim.")
+    if name in UNFIT:
+        raise UserError(
+            f"optimizer._target_=torch.optim.{name} {UNFIT[name]}, which is not for networks; optimizer=adam is"
+        )
+    if optimizer.get("nesterov") and (not optimizer.get("momentum") or optimizer.get("dampening")):
+        raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, and no optimizer.dampening")
+    if optimizer.get("fused") and optimizer.get("foreach"):
+        raise UserError("optimizer.fused=true and optimizer.foreach=true are two ways to do one thing: say one of them")
+    if looks_ahead and optimizer.get("fused"):
+        raise UserError("optimizer.fused=true can't be looked through, as loss.unroll_steps does: leave it out")
+    if looks_ahead and "differentiable" not in (signature_of(optimizer["_target_"]) or {"differentiable"}):
+        raise UserError(f"loss.unroll_steps can't look through torch.optim.{name}; optimizer=adam fits")
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
-    if kind not in ("constant", "linear", "cosine"):
-        raise UserError(f"optimizer.schedule.kind={kind!r} is unknown; use constant, linear or cosine")
-    for key in ("start_images", "end_images", "final_factor", "warmup_images"):
-        value = schedule.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-            raise UserError(f"optimizer.schedule.{key}={value!r} is not a number from 0 up")
-    if final is not None and kind == "constant":
+    if optimizer.get("final_beta2") is not None and kind == "constant":
         raise UserError("optimizer.final_beta2 follows the schedule: set optimizer.schedule.kind to linear or cosine")
     if kind != "constant" and (end is None or end <= begin):
         raise UserError(

@@ -8,7 +8,6 @@ from typing import Any
 
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
 from gan_cli.errors import UserError
-from gan_cli.run_folder import flat
 from gan_cli.targets import targets_in
 
 
@@ -24,28 +23,9 @@ def check_data(config: dict[str, Any]) -> None:
     check_resolution(config)
     check_scale(config)
     check_sides(config)
-    check_degradation(config["dataset"])
     check_perceptual(config)
     check_crop(config["dataset"])
-    check_least(config)
     check_patches(config)
-
-
-LEAST = {  # values of these keys, wherever they are, below which nothing is trained or all crashes
-    "model": {"blocks": 1, "generator_updates": 1, "halvings": 0, "layers": 1, "pool_size": 0, "pretrain_images": 0}
-    | {"width": 1, "pack": 1, "minibatch_kernels": 0},
-    "dataset": {"background": 0, "memory_limit_mb": 0, "workers": 1},
-}
-
-
-def check_least(config: dict[str, Any]) -> None:
-    for part, rules in LEAST.items():
-        for key, value in flat({part: config[part]}).items():
-            least = rules.get(key.rpartition(".")[2])
-            if least is not None and isinstance(value, int) and value < least:
-                raise UserError(f"{key}={value} must be at least {least}")
-    if (config["dataset"].get("background") or 0) > 255:
-        raise UserError(f"dataset.background={config['dataset']['background']} must be a grey level from 0 to 255")
 
 
 def check_patches(config: dict[str, Any]) -> None:
@@ -154,14 +134,6 @@ def check_sides(config: dict[str, Any]) -> None:
             )
 
 
-def check_degradation(dataset: dict[str, Any]) -> None:
-    area = (dataset.get("degradation") or {}).get("area")
-    if area is not None and not 0 < area < 1:
-        raise UserError(
-            f"model.brings.degradation.area={area} must be between 0 and 1: the share of the picture that is missing"
-        )
-
-
 def check_perceptual(config: dict[str, Any]) -> None:
     if config.get("perceptual") and "perceptual" not in config["model"]:
         raise UserError(
@@ -175,7 +147,7 @@ def check_crop(dataset: dict[str, Any]) -> None:
     larger = dataset.get("load_resolution")
     if larger is not None and larger < resolution:
         raise UserError(f"dataset.load_resolution={larger} must be at least dataset.resolution={resolution}, or null")
-    if padding < 0 or (padding and padding >= resolution):
+    if padding and padding >= resolution:
         raise UserError(
             f"dataset.crop_padding={padding} must be from 0 to {resolution - 1}, below dataset.resolution={resolution}"
         )

@@ -65,6 +65,11 @@ def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dic
             raise UserError(f"metric={name} needs a conditional model (cgan, cdcgan), and {label} has no classes")
         if requires.get("split") and "split" not in dataset:
             raise UserError(f"metric={name} needs held-out pictures, and {data} has no test split")
+        least, side = requires.get("resolution", 1), dataset.get("resolution")
+        if side is not None and side < least:
+            raise UserError(
+                f"metric={name} needs pictures of at least {least} pixels a side, not dataset.resolution={side}"
+            )
         if requires.get("features") and features_name(features) == "classifier" and "label" not in has:
             raise UserError(
                 f"features=classifier is trained on labels, and {data} has none; use features=inception or module"
@@ -78,12 +83,7 @@ def check_scoring(config: dict[str, Any]) -> None:
         UserError: the first thing that is wrong.
     """
     trainer, metrics, features = config["trainer"], config.get("metric") or {}, config.get("features")
-    for key, least in (("evaluate_every_images", 0), ("evaluate_count", 2)):
-        if trainer.get(key, least) < least:
-            raise UserError(f"trainer.{key}={trainer[key]} must be at least {least}")
     patience, decides = trainer.get("patience_images"), trainer.get("keep_best")
-    if patience is not None and patience < 1:
-        raise UserError(f"trainer.patience_images={patience} must be at least 1, or null")
     if not metrics:
         for key in ("keep_best", "patience_images", "evaluate_every_images"):
             if trainer.get(key):
@@ -91,12 +91,24 @@ def check_scoring(config: dict[str, Any]) -> None:
         return
     check_choice(metrics, features, config.get("trust") or [])
     check_metrics(config, metrics, features)
+    check_count("trainer.evaluate_count", trainer["evaluate_count"], metrics)
     names = score_names(metrics, features)
     if patience is not None and decides is None:
         raise UserError("trainer.patience_images waits for a score to get better: say which, trainer.keep_best=SCORE")
     if decides is not None and names.get(stem(decides)) is None:
         known = ", ".join(name for name, better in names.items() if better)
         raise UserError(f"trainer.keep_best={decides} is no score of this run with a better end; it has {known}")
+
+
+def check_count(key: str, count: int, metrics: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: fewer samples than a metric can be made of.
+    """
+    for name, node in metrics.items():
+        least = (node.get("requires") or {}).get("count", 2)
+        if count < least:
+            raise UserError(f"{key}={count} is too few for metric={name}, which needs at least {least}")
 
 
 def stem(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,6 @@ def run(name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> None:
     sys.exit(
         exit_code_of(lambda: _obey(arguments, name, carry_out, help_text), lambda: outcome.names(name), f"gan-{name}")
     )
-
-
-def check_whole(wanted: dict[str, Any], keys: Iterable[str], least: int) -> None:
-    """
-    Raises:
-        UserError: an option that is no whole number, or below `least`.
-    """
-    for key in keys:
-        value = wanted[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f"{key}={value!r} must be a whole number from {least} up")
 
 
 def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> int:

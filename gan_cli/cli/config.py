@@ -17,7 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.complete import complete
 from gan_cli.cli.folder import config_folder
+from gan_cli.cli.signatures import check_typed
 from gan_cli.run_folder import NOT_LEARNED
+from gan_cli.targets import make_importable
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that don't name a sweep's cell
@@ -121,7 +123,8 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
         choices: Hydra's record of the chosen options, by group.
 
     Raises:
-        UserError: the data set can't be looked at (`complete`), or is of another kind than the model needs.
+        UserError: a value that its part can't take, a data set that can't be looked at (`complete`), or one of another
+            kind than the model needs.
     """
     chosen = {
         str(group): list(option) if isinstance(option, (list, ListConfig)) else option
@@ -130,6 +133,11 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     }
     copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     OmegaConf.set_struct(copy, False)
+    trust = copy.get("trust")
+    trust = [str(name) for name in trust] if isinstance(trust, ListConfig) else []
+    make_importable(trust)
+    # as typed: what is worked out from a value that can't be would be blamed, or would crash
+    check_typed(OmegaConf.to_container(copy, resolve=False), trust)  # type: ignore[arg-type]
     complete(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)

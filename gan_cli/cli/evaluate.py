@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import outcome
-from gan_cli.cli.check_metrics import check_choice, check_metrics
-from gan_cli.cli.command import check_whole, run
+from gan_cli.cli.check_device import check_device
+from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
+from gan_cli.cli.command import run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
+from gan_cli.cli.options import Evaluate, check_options
 from gan_cli.errors import RunError, UserError
 from gan_cli.files import write_json
 from gan_cli.printable import tell
@@ -58,27 +60,18 @@ def evaluate(wanted: dict[str, Any]) -> None:
 
 def check(wanted: dict[str, Any]) -> None:
     """Of the options alone."""
+    check_options(Evaluate, wanted)
     given = [name for name in ("checkpoint", "sweep", "a") if wanted[name] is not None]
     if not given and wanted["b"] is None:
         raise UserError(SOURCES)
     if len(given) != 1 or (wanted["a"] is None) != (wanted["b"] is None):
         raise UserError(f"{SOURCES}; one of these at a time")
-    check_whole(wanted, ("count",), 2)
-    check_whole(wanted, ("batch_size",), 1)
-    check_whole(wanted, ("seed", "standing_statistics"), 0)
-    if wanted["split"] not in (None, "train", "valid", "test", "all"):
-        raise UserError(f"split={wanted['split']!r} is unknown; use train, test or all")
-    for key in ("ema", "best", "overwrite"):
-        if not isinstance(wanted[key], bool):
-            raise UserError(f"{key}={wanted[key]!r} must be true or false")
-    if str(wanted["device"]).split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
-        raise UserError(f"device={wanted['device']!r} is unknown; use auto, cpu, cuda or mps")
-    if not isinstance(wanted["trust"], list):
-        raise UserError("trust takes a list of packages: trust=[my_package]")
+    check_device("device", wanted["device"])
     if not wanted["metric"]:
         options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
         raise UserError(f"say which scores: metric=[{','.join(options[:2])}]; there are {', '.join(options)}")
     check_choice(wanted["metric"], wanted.get("features"), wanted["trust"])
+    check_count("count", wanted["count"], wanted["metric"])
 
 
 def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.checkpoint import best_of, newest_summary
-from gan_cli.cli.command import check_whole, run
+from gan_cli.cli.command import run
 from gan_cli.cli.help import export_help
+from gan_cli.cli.options import Export, check_options
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
 from gan_cli.targets import make_importable
-
-FORMATS = ("onnx", "export", "safetensors")
 
 
 def main() -> None:
@@ -26,12 +25,7 @@ def export(wanted: dict[str, Any]) -> None:
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    if wanted["format"] not in FORMATS:
-        raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
-    for key in ("ema", "best", "overwrite"):
-        if not isinstance(wanted[key], bool):
-            raise UserError(f"{key}={wanted[key]!r} must be true or false")
-    check_whole(wanted, ("standing_statistics",), 0)
+    check(wanted)
     make_importable(wanted["trust"])
     where = Path(str(wanted["checkpoint"])).expanduser()
     where = best_of(where) if wanted["best"] else where
@@ -55,3 +49,8 @@ def export(wanted: dict[str, Any]) -> None:
     exporter.write_about(target, trained, wanted["format"], difference)
     size = target.stat().st_size / 2**20
     tell(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """Of the options alone."""
+    check_options(Export, wanted)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
+from gan_cli.cli.options import Report, check_options
 from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
 from gan_cli.printable import tell
@@ -62,6 +63,7 @@ def check(wanted: dict[str, Any]) -> None:
     Raises:
         UserError: options that don't go together.
     """
+    check_options(Report, wanted)
     if wanted["sweep"] is not None and wanted["runs"] is not None:
         raise UserError("sweep= makes tables of one sweep and runs= a list of all runs: give one of them")
     if wanted["sweep"] is None and (wanted["by"] is not None or wanted["at"] != "newest"):

@@ -7,15 +7,16 @@ from typing import Any
 
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli import sample_modes
-from gan_cli.cli.command import check_whole, run
+from gan_cli.cli.check_device import check_device
+from gan_cli.cli.command import run
 from gan_cli.cli.help import sample_help
+from gan_cli.cli.options import Sample, check_options
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.data.folder import ENDINGS
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
 from gan_cli.targets import make_importable
 
-FORMATS = ("grid", "png", "npz")
 DIRECTIONS = ("a_to_b", "b_to_a")
 
 
@@ -111,13 +112,8 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
 
 
 def check(wanted: dict[str, Any]) -> None:
-    check_whole(wanted, ("seed", "standing_statistics"), 0)
-    check_whole(wanted, ("batch_size", *(key for key in ("count", "columns") if wanted[key] is not None)), 1)
+    check_options(Sample, wanted)
     sample_modes.check(wanted)
-    if wanted["format"] not in FORMATS:
-        raise UserError(f"format={wanted['format']!r} is unknown; use {', '.join(FORMATS)}")
-    if wanted["direction"] not in DIRECTIONS:
-        raise UserError(f"direction={wanted['direction']!r} is unknown; use {' or '.join(DIRECTIONS)}")
     if wanted["mask"] is not None and wanted["input"] is None:
         raise UserError("mask= says what is missing of a picture: give that picture with input=")
     if wanted["direction"] != DIRECTIONS[0] and wanted["input"] is None:
@@ -130,13 +126,4 @@ def check(wanted: dict[str, Any]) -> None:
             raise UserError("standing_statistics= is for samples drawn from noise; with input= leave it out")
         if wanted["format"] != "grid":
             raise UserError("format= is for samples drawn from noise; with input= each picture is written as a PNG")
-    for key in ("ema", "best", "overwrite"):
-        if not isinstance(wanted[key], bool):
-            raise UserError(f"{key}={wanted[key]!r} must be true or false")
-    if str(wanted["device"]).split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
-        raise UserError(f"device={wanted['device']!r} is unknown; use auto, cpu, cuda or mps")
-    labels = wanted["labels"]
-    if labels is not None and (not isinstance(labels, list) or not labels):
-        raise UserError(f"labels={labels!r} must be a list of classes, as [0,1,2]")
-    if not isinstance(wanted["trust"], list):
-        raise UserError("trust takes a list of packages: trust=[my_package]")
+    check_device("device", wanted["device"])

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gan_cli.cli.command import check_whole
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
 
-MODES = ("grid", "interpolation", "style_mixing", "project", "directions")
 OWN = {  # keys that one mode alone has, with their defaults
     "frames": ("interpolation", 240),
     "rows": ("style_mixing", 5),
@@ -25,20 +23,16 @@ FRAMES_A_SECOND = 30
 
 def check(wanted: dict[str, Any]) -> None:
     """
+    Args:
+        wanted: each of its values is one that it may have (`options`).
+
     Raises:
-        UserError: a mode that does not exist, a value that can't work, or a key of another mode.
+        UserError: a key of another mode, or one that the mode needs.
     """
-    mode, psi = wanted["mode"], wanted["truncation_psi"]
-    if mode not in MODES:
-        raise UserError(f"mode={mode!r} is unknown; use {', '.join(MODES)}")
-    if isinstance(psi, bool) or not isinstance(psi, (int, float)) or not -2 <= psi <= 2:
-        raise UserError(f"truncation_psi={psi!r} must be a number from -2 to 2; 1 is no truncation")
-    if wanted["space"] not in (None, "z", "w"):
-        raise UserError(f"space={wanted['space']!r} is unknown; use z or w")
+    mode = wanted["mode"]
     if wanted["count"] is not None and mode not in ("grid", "interpolation"):
         instead = {"style_mixing": "rows= and columns= say how many", "directions": "top= says how many"}
         raise UserError(f"count= is not for mode={mode}: {instead.get(mode, 'it finds one picture')}")
-    check_whole(wanted, ("frames", "rows", "steps", "top"), 1)
     for key, (of, default) in OWN.items():
         if mode != of and wanted[key] != default:
             raise UserError(f"{key}= is for mode={of}")
@@ -48,10 +42,6 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"input= is for models that are given pictures and for mode=project, not for mode={mode}")
     if mode != "grid" and wanted["format"] != "grid":
         raise UserError("format= is for mode=grid")
-    if not isinstance(wanted["reach"], (int, float)) or wanted["reach"] <= 0:
-        raise UserError(f"reach={wanted['reach']!r} must be a number above 0")
-    if wanted["layers"] is not None and not isinstance(wanted["layers"], list):
-        raise UserError(f"layers={wanted['layers']!r} must be a list of layers, as [0,1,2]")
 
 
 def run(wanted: dict[str, Any], where: Path) -> None:

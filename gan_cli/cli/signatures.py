@@ -1,153 +1,186 @@
 """Binding YAML nodes to the constructors they name, by reading source, so that nothing heavy is imported.
 
-`check_arguments` parses the file of a `_target_` and compares names and simple types with the
-constructor's annotations. Targets inside torch are left to torch's own errors.
+`check_arguments` parses the file of a `_target_` and compares names and values with the constructor's annotations,
+limits included (`Annotated[int, Ge(1)]`). torch's optimizers are read from `torch_optimizers.py`, which says their
+limits; other targets inside torch are left to torch's own errors.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
+from gan_cli.cli.kinds import Kind, shown
 from gan_cli.errors import UserError
-from gan_cli.targets import META_KEYS
+from gan_cli.targets import META_KEYS, is_allowed, targets_in
 
-SUPPLIED = {"model": ("loss", "penalties", "augment")}  # given by the program, not by the YAML
+SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
+OPTIMIZERS = "gan_cli.cli.torch_optimizers"  # stands in for torch.optim
+OWN_OF_OPTIMIZER, SCHEDULE = "gan_cli.settings.OptimizerSettings", "gan_cli.schedule.Schedule"
+
+
+class Argument(NamedTuple):
+    """Of a constructor: its annotation as written, whether it is needed, and what it allows."""
+
+    annotation: str
+    needed: bool
+    kind: Kind
 
 
 def check_arguments(path: str, node: dict[str, Any]) -> None:
     """
     Raises:
-        UserError: an argument that the constructor does not take (with the nearest names), a missing one,
-            or a value of the wrong type.
+        UserError: an argument that the constructor does not take (with the nearest names), a missing one, or a value
+            of the wrong type or beyond its limits.
     """
-    signature = signature_of(node["_target_"])
+    signature, own = signature_of(node["_target_"]), own_keys(path)
+    check_values(path, node, {**(signature or {}), **own})
     if signature is None:
         return
-    for key, value in node.items():
-        if key == "_target_" or key in META_KEYS:
-            continue
-        if key not in signature:
-            near = difflib.get_close_matches(key, signature, n=3)
-            options = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(signature)}"
-            raise UserError(f"{path}.{key} is not an option of {node['_target_']}; {options}")
-        kind = signature[key][0]
-        if not fits(value, kind):
-            raise UserError(f"{path}.{key}={shown(value)} does not fit: {readable(kind)} is wanted")
+    known = {key: argument for key, argument in signature.items() if path != "optimizer" or key not in SUPPLIED[path]}
+    check_names(path, node, {**known, **own}, node["_target_"])
     given = {*node, *SUPPLIED.get(path, ())}
-    for key, (_, needed) in signature.items():
-        if needed and key not in given:
+    for key, argument in {**signature, **own}.items():
+        if argument.needed and key not in given:
             raise UserError(f"{path} lacks {key}, which {node['_target_']} needs")
 
 
+def own_keys(path: str) -> dict[str, Argument]:
+    """What a node has for the program besides the arguments of its class."""
+    return signature_of(OWN_OF_OPTIMIZER) or {} if path == "optimizer" else {}
+
+
+def nodes_of(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every (dotted key, node) of a config whose values go to a class; the optimizer's schedule names none."""
+    yield from targets_in({key: value for key, value in config.items() if key != "trust"})
+    optimizer = config.get("optimizer")
+    if isinstance(optimizer, dict) and isinstance(optimizer.get("schedule"), dict):
+        yield "optimizer.schedule", {"_target_": SCHEDULE, **optimizer["schedule"]}
+
+
+def check_names(path: str, node: dict[str, Any], known: Mapping[str, Argument], owner: str) -> None:
+    """
+    Raises:
+        UserError: a key that `owner` does not have.
+    """
+    for key in node:
+        if key == "_target_" or key in META_KEYS or key in known:
+            continue
+        near = difflib.get_close_matches(str(key), known, n=3)
+        options = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+        raise UserError(f"{path}.{key} is not an option of {owner}; {options}")
+
+
+def check_values(path: str, node: dict[str, Any], signature: Mapping[str, Argument]) -> None:
+    """
+    Raises:
+        UserError: a value of the wrong type or beyond its limits.
+    """
+    for key, value in node.items():
+        if key in signature:
+            check_value(f"{path}.{key}" if path else str(key), value, signature[key].kind)
+
+
+def check_value(key: str, value: Any, kind: Kind) -> None:
+    """
+    Raises:
+        UserError: a value that `kind` does not take.
+    """
+    if not kind.fits(value):
+        raise UserError(f"{key}={shown(value)} does not fit: {kind.words()} is wanted")
+
+
+def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
+    """Values as they were typed, before what follows from them is worked out.
+
+    Args:
+        config: plain, its interpolations unresolved; what they stand for is left for later.
+
+    Raises:
+        UserError: a value of the wrong type or beyond its limits.
+    """
+    for path, node in nodes_of(config):
+        target = node["_target_"]
+        if target == SCHEDULE or (isinstance(target, str) and is_allowed(target, trust)):
+            signature = {**(signature_of(target) or {}), **own_keys(path)}
+            completed = path == "dataset"  # where null may be filled in
+            typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}
+            check_values(path, typed, signature)
+
+
+def follows(value: Any) -> bool:
+    """Whether a value is worked out, or missing; so is one that holds such a value."""
+    if isinstance(value, dict):
+        return any(map(follows, value.values()))
+    if isinstance(value, list):
+        return any(map(follows, value))
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
 @cache
-def signature_of(target: str) -> dict[str, tuple[str, bool]] | None:
-    """Each argument's annotation (as source) and whether it is needed; None where that can't be read.
+def signature_of(target: str) -> dict[str, Argument] | None:
+    """Each argument; None where they can't be read.
 
     Follows base classes of the same file, and of other files by import, for a class without a
     constructor of its own.
     """
     module, _, name = target.rpartition(".")
+    if target.startswith("torch.optim."):
+        source = source_of(OPTIMIZERS)
+        return None if source is None or source.of_class(name) is None else signature_of(f"{OPTIMIZERS}.{name}")
     if target.startswith(("torch.", "torchvision.")):
         return None
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    source = source_of(module)
+    if source is None:
         raise UserError(f"_target_={target!r} names a module that is not installed here")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    found = next((item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
+    found = source.of_class(name)
     if found is None:
-        origin = _imported_from(tree, name)
+        origin = source.imported(name)
         if origin is not None:
             return signature_of(origin)
-        classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
+        classes = [item.name for item in source.tree.body if isinstance(item, ast.ClassDef)]
         near = difflib.get_close_matches(name, classes, n=1)
         raise UserError(f"{module} has no class {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-    return _of_class(found, tree, module)
+    return _of_class(found, source)
 
 
-def _of_class(found: ast.ClassDef, tree: ast.Module, module: str) -> dict[str, tuple[str, bool]] | None:
+def _of_class(found: ast.ClassDef, source: Source) -> dict[str, Argument] | None:
     for wanted in ("__init__", "__new__"):
         method = next((item for item in found.body if isinstance(item, ast.FunctionDef) and item.name == wanted), None)
         if method is not None:
-            return _of_function(method)
+            return _of_function(method, source)
     if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
         fields = [
             item
             for item in found.body
             if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
         ]
-        return {ast.unparse(item.target): (ast.unparse(item.annotation), item.value is None) for item in fields}
+        return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
     for base in found.bases:
-        name = ast.unparse(base)
-        local = next((item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
+        name = last_name(base)
+        local = source.of_class(name)
         if local is not None:
-            return _of_class(local, tree, module)
-        origin = _imported_from(tree, name)
+            return _of_class(local, source)
+        origin = source.imported(name)
         if origin is not None and not origin.startswith("torch"):
             return signature_of(origin)
     return None if found.bases else {}
 
 
-def _of_function(method: ast.FunctionDef) -> dict[str, tuple[str, bool]] | None:
+def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:
     if method.args.kwarg is not None:
         return None  # takes anything
     positional = method.args.args[1:]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(method.args.defaults))
     pairs = [*zip(positional, [*defaults, *method.args.defaults], strict=True)]
     pairs += [*zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True)]
-    return {
-        argument.arg: (ast.unparse(argument.annotation) if argument.annotation else "Any", default is None)
-        for argument, default in pairs
-    }
+    return {argument.arg: _argument(argument.annotation, default is None, source) for argument, default in pairs}
 
 
-def _imported_from(tree: ast.Module, name: str) -> str | None:
-    for item in tree.body:
-        if isinstance(item, ast.ImportFrom) and item.module and not item.level:
-            for alias in item.names:
-                if (alias.asname or alias.name) == name:
-                    return f"{item.module}.{alias.name}"
-    return None
-
-
-SIMPLE = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
-
-
-def fits(value: Any, annotation: str) -> bool:
-    """Whether a YAML value may be passed where `annotation` (source text) is wanted; unknown ones take all."""
-    if annotation.startswith("Literal["):
-        return value in choices_of(annotation)
-    options = [option.strip() for option in annotation.strip("'\"").split("|")]
-    if not all(option in SIMPLE for option in options):
-        return True
-    allowed = {kind for option in options for kind in SIMPLE[option]}
-    if isinstance(value, bool):
-        return bool in allowed
-    return isinstance(value, tuple(allowed - {bool})) if allowed - {bool} else False
-
-
-def choices_of(annotation: str) -> tuple[Any, ...]:
-    """`Literal['a', 'b']` -> ('a', 'b')"""
-    return tuple(ast.literal_eval(f"({annotation.removeprefix('Literal[').removesuffix(']')},)"))
-
-
-def readable(annotation: str) -> str:
-    if annotation.startswith("Literal["):
-        return "one of " + ", ".join(str(choice) for choice in choices_of(annotation))
-    words = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "None": "null"}
-    return " or ".join(words.get(option.strip(), option.strip()) for option in annotation.split("|"))
-
-
-def shown(value: Any) -> str:
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, str(value))
-        if isinstance(value, (bool, type(None)))
-        else str(value)
-    )
+def _argument(annotation: ast.expr | None, needed: bool, source: Source) -> Argument:
+    text = ast.unparse(annotation) if annotation is not None else "Any"
+    return Argument(text, needed, kind_of(text, source.module))

@@ -6,9 +6,10 @@ a function of the run's seed and of the images seen.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
@@ -27,7 +28,7 @@ class Downscale:
     super-resolution is published; without the widening the task is another one.
     """
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale: Literal[2, 4, 8]) -> None:
         self.scale = scale
 
     def __call__(self, target: Tensor, noise: Noise) -> dict[str, Tensor]:
@@ -43,7 +44,11 @@ class Masks:
             one or the other, evenly.
     """
 
-    def __init__(self, area: float = 0.25, shape: Literal["rectangle", "stroke", "mixed"] = "mixed") -> None:
+    def __init__(
+        self,
+        area: Annotated[float, Interval(gt=0, lt=1)] = 0.25,
+        shape: Literal["rectangle", "stroke", "mixed"] = "mixed",
+    ) -> None:
         if not 0 < area < 1:
             raise ValueError(f"area={area} must be between 0 and 1: the share of the picture that is missing")
         self.area, self.shape = area, shape

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.files import write_atomically
+from gan_cli.limits import Positive
 
 MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
 
@@ -73,7 +74,7 @@ class PointMedium:
     ending = ".csv"
     side = 256  # pixels of the preview
 
-    def __init__(self, extent: float) -> None:
+    def __init__(self, extent: Positive) -> None:
         self.extent = extent
 
     def preview(self, samples: Tensor, columns: int) -> Tensor:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.data.folder import scan
@@ -26,6 +27,7 @@ from gan_cli.data.images import (
     with_channels,
 )
 from gan_cli.errors import UserError
+from gan_cli.limits import Grey, Megabytes, Padding, Pixels, Workers
 
 DIGIT_NAMES = [str(digit) for digit in range(10)]
 
@@ -59,11 +61,11 @@ class Digits(ArrayData):
 
     def __init__(
         self,
-        resolution: int | None = None,
-        channels: int | None = None,
+        resolution: Pixels | None = None,
+        channels: Literal[1, 3] | None = None,
         split: Literal["train", "test", "all"] = "train",
         flip: bool = False,
-        crop_padding: int = 0,
+        crop_padding: Padding = 0,
     ) -> None:
         with resources.files("gan_cli.data").joinpath("digits.npz").open("rb") as file, numpy.load(file) as stored:
             pixels, labels = torch.from_numpy(stored["images"]), torch.from_numpy(stored["labels"]).long()
@@ -81,11 +83,11 @@ class TorchvisionData(ArrayData):
     def __init__(
         self,
         root: str,
-        resolution: int | None = None,
-        channels: int | None = None,
+        resolution: Pixels | None = None,
+        channels: Literal[1, 3] | None = None,
         split: Literal["train", "test", "all"] = "train",
         flip: bool = False,
-        crop_padding: int = 0,
+        crop_padding: Padding = 0,
         download: bool = True,
     ) -> None:
         pixels, labels, names = load_torchvision(self.name, root, split, download)
@@ -143,15 +145,15 @@ class ImageFolder(ImageData):
     def __init__(
         self,
         root: str,
-        resolution: int = 64,
-        channels: int | None = None,
+        resolution: Pixels = 64,
+        channels: Literal[1, 3] | None = None,
         fit: Literal["crop", "pad", "stretch"] = "crop",
-        background: int = 255,
+        background: Grey = 255,
         skip_corrupt: bool = False,
         flip: bool = False,
-        crop_padding: int = 0,
-        memory_limit_mb: int = 2048,
-        workers: int = 4,
+        crop_padding: Padding = 0,
+        memory_limit_mb: Megabytes = 2048,
+        workers: Workers = 4,
     ) -> None:
         found = scan(root, skip_corrupt)
         labels = torch.tensor(found.labels) if found.labels is not None else None
@@ -172,16 +174,16 @@ class CelebA(ImageData):
     def __init__(
         self,
         root: str,
-        resolution: int = 64,
-        channels: int = 3,
+        resolution: Pixels = 64,
+        channels: Literal[1, 3] = 3,
         split: Literal["train", "valid", "test", "all"] = "train",
         attribute: str | None = None,
-        crop: int = 178,
+        crop: Annotated[int, Interval(ge=1, le=178)] = 178,
         flip: bool = True,
-        crop_padding: int = 0,
+        crop_padding: Padding = 0,
         download: bool = True,
-        memory_limit_mb: int = 2048,
-        workers: int = 4,
+        memory_limit_mb: Megabytes = 2048,
+        workers: Workers = 4,
     ) -> None:
         from torchvision import datasets
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.data.order import Order
+from gan_cli.limits import Weight
 from gan_cli.randomness import generator_for
 from gan_cli.types import Noise
+
+Points = Annotated[int, Interval(ge=1, le=100_000_000)]
 
 
 class Gaussians:
@@ -25,7 +29,7 @@ class Gaussians:
     """
 
     def __init__(
-        self, arrangement: Literal["ring", "grid"] = "ring", deviation: float | None = None, count: int = 100_000
+        self, arrangement: Literal["ring", "grid"] = "ring", deviation: Weight | None = None, count: Points = 100_000
     ) -> None:
         if arrangement not in ("ring", "grid"):
             raise ValueError(f"dataset.arrangement={arrangement!r} is unknown: use ring or grid")

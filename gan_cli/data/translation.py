@@ -6,9 +6,10 @@ Jitter belongs to training: the test split is resized or cut from the middle, as
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.data.degrade import Degradation
@@ -16,7 +17,10 @@ from gan_cli.data.images import Decoder, FileStore, SizesStore, flipped, to_floa
 from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired
 from gan_cli.data.order import Order, Orders
 from gan_cli.data.sets import store_of
+from gan_cli.limits import Grey, Megabytes, Pixels, Workers
 from gan_cli.types import Noise, Span
+
+HeldOut = Annotated[float, Interval(gt=0, lt=1)]
 
 
 class Resized:
@@ -61,19 +65,19 @@ class Pairs(Resized):
     def __init__(
         self,
         root: str,
-        resolution: int = 256,
-        channels: int | None = None,
-        source_channels: int | None = None,
+        resolution: Pixels = 256,
+        channels: Literal[1, 3] | None = None,
+        source_channels: Literal[1, 3] | None = None,
         split: Literal["train", "test", "all"] = "train",
         direction: Literal["a_to_b", "b_to_a"] = "a_to_b",
-        held_out: float = 0.1,
-        load_resolution: int | None = None,
+        held_out: HeldOut = 0.1,
+        load_resolution: Pixels | None = None,
         flip: bool = True,
         fit: Literal["crop", "pad", "stretch"] = "crop",
-        background: int = 255,
+        background: Grey = 255,
         skip_corrupt: bool = False,
-        memory_limit_mb: int = 2048,
-        workers: int = 4,
+        memory_limit_mb: Megabytes = 2048,
+        workers: Workers = 4,
     ) -> None:
         super().__init__(resolution, load_resolution, split, fit, background, flip)
         source, target = find_pairs(root, split, held_out, direction, skip_corrupt)
@@ -118,18 +122,18 @@ class Unpaired(Resized):
     def __init__(
         self,
         root: str,
-        resolution: int = 256,
-        channels: int | None = None,
-        source_channels: int | None = None,
+        resolution: Pixels = 256,
+        channels: Literal[1, 3] | None = None,
+        source_channels: Literal[1, 3] | None = None,
         split: Literal["train", "test", "all"] = "train",
-        held_out: float = 0.1,
-        load_resolution: int | None = None,
+        held_out: HeldOut = 0.1,
+        load_resolution: Pixels | None = None,
         flip: bool = True,
         fit: Literal["crop", "pad", "stretch"] = "crop",
-        background: int = 255,
+        background: Grey = 255,
         skip_corrupt: bool = False,
-        memory_limit_mb: int = 2048,
-        workers: int = 4,
+        memory_limit_mb: Megabytes = 2048,
+        workers: Workers = 4,
     ) -> None:
         super().__init__(resolution, load_resolution, split, fit, background, flip)
         a, b = find_unpaired(root, split, held_out, skip_corrupt)
@@ -177,16 +181,16 @@ class Degraded:
         self,
         root: str,
         degradation: Degradation,
-        resolution: int = 96,
-        channels: int | None = None,
-        source_channels: int | None = None,
+        resolution: Pixels = 96,
+        channels: Literal[1, 3] | None = None,
+        source_channels: Literal[1, 3] | None = None,
         split: Literal["train", "test", "all"] = "train",
-        held_out: float = 0.1,
+        held_out: HeldOut = 0.1,
         flip: bool = True,
-        background: int = 255,
+        background: Grey = 255,
         skip_corrupt: bool = False,
-        memory_limit_mb: int = 2048,
-        workers: int = 4,
+        memory_limit_mb: Megabytes = 2048,
+        workers: Workers = 4,
     ) -> None:
         side, _ = find_single(root, split, held_out, skip_corrupt)
         check_crop(side, resolution)

@@ -14,6 +14,7 @@ from torch.nn.functional import leaky_relu
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Blur, double, halve
+from gan_cli.limits import Count, Pixels
 from gan_cli.types import Told
 
 
@@ -36,10 +37,10 @@ class Growth:
         fade_images, stable_images: length of each level's two stages, in images seen.
     """
 
-    resolution: int
-    start: int = 4
-    fade_images: int = 600_000
-    stable_images: int = 600_000
+    resolution: Pixels
+    start: Pixels = 4
+    fade_images: Count = 600_000
+    stable_images: Count = 600_000
 
     def __post_init__(self) -> None:
         sides = [4 << level for level in range(self.resolution.bit_length() - 2)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
+from gan_cli.limits import Channels, Depth, Width
 
 
 class PatchGAN(nn.Module):
@@ -24,9 +25,9 @@ class PatchGAN(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        width: int = 64,
-        layers: int = 3,
+        in_channels: Channels,
+        width: Width = 64,
+        layers: Depth = 3,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
     ) -> None:
         super().__init__()

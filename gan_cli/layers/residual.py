@@ -16,6 +16,8 @@ Wrap = Callable[[nn.Module], nn.Module]  # what is done to each layer with weigh
 
 def spectral(layer: nn.Module) -> nn.Module:
     """The layer with its weights divided by their largest singular value, by one power iteration at each use."""
+    if layer.weight.is_meta:  # shapes alone are asked about there, and products take their time
+        return layer
     return spectral_norm(layer, n_power_iterations=1)
 
 

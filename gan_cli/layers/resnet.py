@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
+from gan_cli.limits import Channels, Depth, Pixels, Width
 
 
 class ResNetGenerator(nn.Module):
@@ -31,14 +33,14 @@ class ResNetGenerator(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        resolution: int = 256,
-        blocks: int | None = None,
-        width: int = 64,
-        dilations: tuple[int, ...] = (1,),
+        in_channels: Channels,
+        out_channels: Channels,
+        resolution: Pixels = 256,
+        blocks: Depth | None = None,
+        width: Width = 64,
+        dilations: tuple[Width, ...] = (1,),
         residual: bool = False,
-        halvings: int = 2,
+        halvings: Annotated[int, Interval(ge=0, le=10)] = 2,
         norm: Literal["instance", "batch", "none"] = "instance",
     ) -> None:
         super().__init__()

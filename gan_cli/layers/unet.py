@@ -10,6 +10,7 @@ from torch.nn.functional import dropout, leaky_relu, relu
 
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
+from gan_cli.limits import Channels, Depth, Pixels, Share, Width
 
 
 class NoisyDropout(nn.Module):
@@ -45,13 +46,13 @@ class UNet(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        resolution: int = 256,
-        width: int = 64,
+        in_channels: Channels,
+        out_channels: Channels,
+        resolution: Pixels = 256,
+        width: Width = 64,
         norm: Literal["batch", "instance"] = "batch",
-        dropout: float = 0.5,
-        levels: int | None = None,
+        dropout: Share = 0.5,
+        levels: Depth | None = None,
         tanh: bool = True,
     ) -> None:
         super().__init__()

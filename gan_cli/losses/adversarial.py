@@ -8,14 +8,19 @@ that their differences can be read off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from gan_cli.distributed import global_mean
+from gan_cli.limits import Positive
 from gan_cli.types import Match, per_sample
+
+Updates = Annotated[int, Interval(ge=1, le=1_000)]  # in a step; the largest published is 100
+Ahead = Annotated[int, Interval(ge=0, le=100)]  # updates whose graphs are all held at once; published are 1 to 10
 
 
 class AdversarialLoss(nn.Module):
@@ -35,7 +40,7 @@ class AdversarialLoss(nn.Module):
     undecided_at_zero: ClassVar[bool] = False
 
     def __init__(
-        self, n_critic: int = 1, penalties: Mapping[str, nn.Module] | None = None, unroll_steps: int = 0
+        self, n_critic: Updates = 1, penalties: Mapping[str, nn.Module] | None = None, unroll_steps: Ahead = 0
     ) -> None:
         super().__init__()
         self.n_critic, self.unroll_steps = n_critic, unroll_steps
@@ -124,10 +129,10 @@ class Wasserstein(AdversarialLoss):
 
     def __init__(
         self,
-        n_critic: int = 5,
+        n_critic: Updates = 5,
         penalties: Mapping[str, nn.Module] | None = None,
-        clip: float | None = None,
-        unroll_steps: int = 0,
+        clip: Positive | None = None,
+        unroll_steps: Ahead = 0,
     ) -> None:
         super().__init__(n_critic, penalties, unroll_steps)
         self.clip = clip

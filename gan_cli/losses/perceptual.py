@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import MinLen
 from torch import Tensor, nn
 
 from gan_cli.errors import UserError
+from gan_cli.limits import Positive, Weight
 
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
+
+Layers = Annotated[Sequence[str | int], MinLen(1)]  # names of sub-modules; of a Sequential's, numbers
+Colour = Annotated[Sequence[float], MinLen(1)]  # one for each channel
+Spread = Annotated[Sequence[Positive], MinLen(1)]
 
 
 class Features(nn.Module):
@@ -35,10 +41,10 @@ class Features(nn.Module):
         self,
         network: nn.Module,
         weights: str,
-        layers: Sequence[str],
-        mean: Sequence[float] = (0.485, 0.456, 0.406),
-        deviation: Sequence[float] = (0.229, 0.224, 0.225),
-        scale: float = 1.0,
+        layers: Layers,
+        mean: Colour = (0.485, 0.456, 0.406),
+        deviation: Spread = (0.229, 0.224, 0.225),
+        scale: Weight = 1.0,
     ) -> None:
         super().__init__()
         self.weights, self.layers, self.scale = weights, [str(name) for name in layers], scale
@@ -127,7 +133,12 @@ class VGG19(Features):
         weights: torchvision's file; None looks where torchvision keeps its downloads, and downloads it there.
     """
 
-    def __init__(self, weights: str | None = None, layers: Sequence[str] = ("35",), scale: float = 1 / 12.75) -> None:
+    def __init__(
+        self,
+        weights: str | None = None,
+        layers: Layers = ("35",),
+        scale: Weight = 1 / 12.75,
+    ) -> None:
         from torchvision.models import vgg19
 
         with torch.device("meta"):

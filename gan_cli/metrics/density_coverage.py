@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_cli.limits import Neighbours
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.neighbours import nearest, radii, within
 
@@ -18,7 +19,7 @@ class DensityCoverage(Metric):
 
     needs = frozenset({"features"})
 
-    def __init__(self, k: int = 5) -> None:
+    def __init__(self, k: Neighbours = 5) -> None:
         if k < 1:
             raise ValueError("k must be at least 1")
         self.k, self.least = k, k + 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from gan_cli.errors import UserError
-from gan_cli.losses.perceptual import Features
+from gan_cli.limits import Pixels
+from gan_cli.losses.perceptual import Colour, Features, Spread
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; the hash of its content begins so
@@ -217,11 +217,11 @@ class NetworkFeatures(Extractor):
         self,
         network: nn.Module,
         weights: str,
-        layer: str,
+        layer: str | int,
         name: str = "module",
-        size: int | None = 224,
-        mean: Sequence[float] = (0.485, 0.456, 0.406),
-        deviation: Sequence[float] = (0.229, 0.224, 0.225),
+        size: Pixels | None = 224,
+        mean: Colour = (0.485, 0.456, 0.406),
+        deviation: Spread = (0.229, 0.224, 0.225),
     ) -> None:
         if not name.replace("_", "").isalnum() or name in ("inception", "classifier"):
             raise ValueError(f"name={name!r} must be letters, digits and _, and not inception or classifier")

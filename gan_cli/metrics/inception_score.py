@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.metrics.evidence import Evidence, Metric
@@ -23,7 +24,7 @@ class InceptionScore(Metric):
 
     needs = frozenset({"logits"})
 
-    def __init__(self, splits: int = 10) -> None:
+    def __init__(self, splits: Annotated[int, Interval(ge=1, le=1_000)] = 10) -> None:
         if splits < 1:
             raise ValueError("splits must be at least 1")
         self.splits = splits

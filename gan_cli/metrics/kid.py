@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Interval
 from torch import Tensor
 
 from gan_cli.metrics.evidence import Evidence, Metric
@@ -23,7 +24,9 @@ class KernelDistance(Metric):
 
     needs = frozenset({"features"})
 
-    def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
+    def __init__(
+        self, subsets: Annotated[int, Interval(ge=1, le=10_000)] = 100, subset_size: Annotated[int, Ge(2)] = 1000
+    ) -> None:
         if subsets < 1 or subset_size < 2:
             raise ValueError("subsets must be at least 1 and subset_size at least 2")
         self.subsets, self.subset_size = subsets, subset_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class LPIPS(AgainstTarget):
             downloads once.
     """
 
-    def __init__(self, network: str = "alex") -> None:
+    def __init__(self, network: Literal["alex", "vgg", "squeeze"] = "alex") -> None:
         if network not in FILES:
             raise ValueError(f"network={network!r} must be one of {', '.join(FILES)}")
         super().__init__("lpips")

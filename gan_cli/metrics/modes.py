@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 
 from gan_cli.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
@@ -21,7 +22,7 @@ class Modes(Metric):
 
     needs = frozenset({"images", "modes"})
 
-    def __init__(self, least_share: float = 0.064) -> None:
+    def __init__(self, least_share: Annotated[float, Interval(gt=0, le=1)] = 0.064) -> None:
         if not 0 < least_share <= 1:
             raise ValueError("least_share must be above 0 and at most 1")
         self.least_share = least_share

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gan_cli.errors import UserError
+from gan_cli.limits import Count
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.pictures import WINDOW, similarity
 from gan_cli.randomness import generator_for
@@ -29,7 +30,7 @@ class MultiScaleSSIM(Metric):
 
     needs = frozenset({"images"})
 
-    def __init__(self, pairs: int = 1000) -> None:
+    def __init__(self, pairs: Count = 1000) -> None:
         if pairs < 1:
             raise ValueError("pairs must be at least 1")
         self.pairs = pairs

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
 
 from gan_cli.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
+
+Paths = Annotated[int, Interval(ge=1, le=1_000_000)]
+Step = Annotated[float, Interval(gt=0, lt=1)]
 
 
 class PathLength(Metric):
@@ -22,7 +27,7 @@ class PathLength(Metric):
 
     needs = frozenset({"path"})
 
-    def __init__(self, paths: int = 1000, step: float = 1e-4, space: str = "z") -> None:
+    def __init__(self, paths: Paths = 1000, step: Step = 1e-4, space: Literal["z", "w"] = "z") -> None:
         if paths < 1 or not 0 < step < 1 or space not in ("z", "w"):
             raise ValueError("paths must be at least 1, step between 0 and 1, space z or w")
         self.paths, self.step, self.space = paths, step, space

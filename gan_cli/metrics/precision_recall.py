@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_cli.limits import Neighbours
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.neighbours import radii, within
 
@@ -20,7 +21,7 @@ class PrecisionRecall(Metric):
 
     needs = frozenset({"features"})
 
-    def __init__(self, k: int = 3) -> None:
+    def __init__(self, k: Neighbours = 3) -> None:
         if k < 1:
             raise ValueError("k must be at least 1")
         self.k, self.least = k, k + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from gan_cli.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
@@ -18,7 +18,7 @@ class AgainstTarget(Metric):
     needs = frozenset({"pairs"})
     least = 1
 
-    def __init__(self, score: str) -> None:
+    def __init__(self, score: Literal["psnr", "ssim", "lpips"]) -> None:
         self.score = score
 
     def of(self, evidence: Evidence) -> dict[str, float]:

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
+from gan_cli.limits import Channels, Count, Pixels, Width
 from gan_cli.types import Told
 
 MULTIPLES = {  # of the width, from 4x4 to the finest level
@@ -60,14 +62,14 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        channels: int,
-        resolution: int,
-        width: int = 96,
-        shared: int = 128,
-        attention_at: int = 64,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 96,
+        shared: Width = 128,
+        attention_at: Annotated[int, Ge(0)] = 64,
         hierarchical: bool = True,
-        num_classes: int | None = None,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         wide = of(MULTIPLES, resolution, width)
@@ -105,11 +107,11 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 96,
-        attention_at: int = 64,
-        num_classes: int | None = None,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 96,
+        attention_at: Annotated[int, Ge(0)] = 64,
+        num_classes: Count | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()

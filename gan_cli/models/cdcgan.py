@@ -16,12 +16,15 @@ from torch.nn.functional import leaky_relu, one_hot, relu
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.label import as_maps
 from gan_cli.layers.norm import norm_1d, norm_2d
+from gan_cli.limits import Channels, Count, Pixels, Width
 
 
 class Generator(nn.Module):
     """Latent (N, Z), label (N,) -> images (N, C, R, R), R a multiple of 4: dense 16w, dense 2w maps, w maps."""
 
-    def __init__(self, latent_size: int, num_classes: int, channels: int, resolution: int, width: int = 64) -> None:
+    def __init__(
+        self, latent_size: Width, num_classes: Count, channels: Channels, resolution: Pixels, width: Width = 64
+    ) -> None:
         super().__init__()
         side, k = resolution // 4, num_classes
         self.num_classes, self.coarse = num_classes, (2 * width, side, side)
@@ -47,10 +50,10 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
-        channels: int,
-        resolution: int,
-        width: int = 64,
+        num_classes: Count,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 64,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
     ) -> None:
         super().__init__()

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_cli.layers.maxout import Maxout
+from gan_cli.limits import Channels, Count, Pixels, Width
 
 
 class Generator(nn.Module):
     """Latent (N, Z), label (N,) -> images (N, C, R, R): 200 and 1000 ReLU units, 1200 joint ones, sigmoid."""
 
-    def __init__(self, latent_size: int, num_classes: int, channels: int, resolution: int) -> None:
+    def __init__(self, latent_size: Width, num_classes: Count, channels: Channels, resolution: Pixels) -> None:
         super().__init__()
         self.num_classes, self.shape = num_classes, (channels, resolution, resolution)
         self.from_latent = nn.Sequential(nn.Linear(latent_size, 200), nn.ReLU(inplace=True))
@@ -35,7 +36,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, C, R, R), label (N,) -> logits (N,): maxout 240x5 and 50x5, joint maxout 240x4, dropout 0.5."""
 
-    def __init__(self, num_classes: int, channels: int, resolution: int) -> None:
+    def __init__(self, num_classes: Count, channels: Channels, resolution: Pixels) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.from_image = nn.Sequential(Maxout(channels * resolution**2, 240, 5), nn.Dropout(0.5))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from gan_cli.gan import Turn
 from gan_cli.layers.pool import ImagePool
+from gan_cli.limits import Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.penalties.gradient import Penalty
@@ -49,10 +51,10 @@ class CycleGAN(Translator):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        cycle: float = 10.0,
-        identity: float = 0.5,
-        pool_size: int = 50,
-        adversarial_weight: float = 1.0,
+        cycle: Weight = 10.0,
+        identity: Weight = 0.5,
+        pool_size: Annotated[int, Interval(ge=0, le=1_000_000)] = 50,
+        adversarial_weight: Weight = 1.0,
     ) -> None:
         super().__init__(a_to_b, discriminator_b, loss, penalties, augment, adversarial_weight)
         self.backward_generator, self.backward_discriminator = b_to_a, discriminator_a

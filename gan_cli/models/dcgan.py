@@ -7,14 +7,16 @@ authors' first code was twice as wide with 5x5 kernels.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.layers.norm import norm_2d
+from gan_cli.limits import Channels, Pixels, Width
 
 
 def widths(resolution: int, base_channels: int, max_channels: int) -> list[int]:
@@ -29,7 +31,12 @@ class Generator(nn.Module):
     """Latent (N, Z) -> images (N, C, R, R) in [-1, 1]; batch norm and ReLU on all but the last layer, tanh."""
 
     def __init__(
-        self, latent_size: int, channels: int, resolution: int, base_channels: int = 64, max_channels: int = 1024
+        self,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        base_channels: Width = 64,
+        max_channels: Width = 1024,
     ) -> None:
         super().__init__()
         coarse_to_fine = widths(resolution, base_channels, max_channels)[::-1]
@@ -64,12 +71,12 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        base_channels: int = 64,
-        max_channels: int = 1024,
+        channels: Channels,
+        resolution: Pixels,
+        base_channels: Width = 64,
+        max_channels: Width = 1024,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
-        minibatch_kernels: int = 0,
+        minibatch_kernels: Annotated[int, Interval(ge=0, le=65_536)] = 0,
     ) -> None:
         super().__init__()
         fine_to_coarse = widths(resolution, base_channels, max_channels)

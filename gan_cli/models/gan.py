@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from gan_cli.layers.minibatch import MinibatchDiscrimination
+from gan_cli.limits import Channels, Pixels, Width
 
 
 class Generator(nn.Module):
     """Latent (N, Z) -> images (N, C, R, R) in [-1, 1]: 256 and 512 LeakyReLU(0.2) units, tanh."""
 
-    def __init__(self, latent_size: int, channels: int, resolution: int, width: int = 256) -> None:
+    def __init__(self, latent_size: Width, channels: Channels, resolution: Pixels, width: Width = 256) -> None:
         super().__init__()
         self.shape = (channels, resolution, resolution)
         self.layers = nn.Sequential(
@@ -36,7 +40,13 @@ class Discriminator(nn.Module):
         minibatch_kernels: of minibatch discrimination before the logit; 0: without.
     """
 
-    def __init__(self, channels: int, resolution: int, width: int = 256, minibatch_kernels: int = 0) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 256,
+        minibatch_kernels: Annotated[int, Interval(ge=0, le=65_536)] = 0,
+    ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(channels * resolution**2, 2 * width),

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from gan_cli.layers.init import uniform_init
 from gan_cli.layers.maxout import Maxout
+from gan_cli.limits import Channels, Pixels, Width
 
 
 class Generator(nn.Module):
     """Latent (N, Z) -> images (N, C, R, R): two layers of 1200 ReLU units, sigmoid; weights U(-0.05, 0.05)."""
 
-    def __init__(self, latent_size: int, channels: int, resolution: int, width: int = 1200) -> None:
+    def __init__(self, latent_size: Width, channels: Channels, resolution: Pixels, width: Width = 1200) -> None:
         super().__init__()
         self.shape = (channels, resolution, resolution)
         self.layers = nn.Sequential(
@@ -39,7 +40,7 @@ class Discriminator(nn.Module):
     Dropout keeps 0.8 of the input and 0.5 of each hidden layer, in both players' turns.
     """
 
-    def __init__(self, channels: int, resolution: int, units: int = 240, pieces: int = 5) -> None:
+    def __init__(self, channels: Channels, resolution: Pixels, units: Width = 240, pieces: Width = 5) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Dropout(0.2),

@@ -19,6 +19,7 @@ from gan_cli.data.degrade import filled_smoothly
 from gan_cli.gan import Turn
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
+from gan_cli.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import masked_l1
 from gan_cli.penalties.gradient import Penalty
@@ -47,9 +48,9 @@ class Inpainting(Translator):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        l1_weight: float = 1.0,
-        adversarial_weight: float = 1e-3,
-        pretrain_images: int = 0,
+        l1_weight: Weight = 1.0,
+        adversarial_weight: Weight = 1e-3,
+        pretrain_images: Images = 0,
     ) -> None:
         super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
         self.discriminator_hole, self.l1_weight = discriminator_hole, l1_weight
@@ -122,10 +123,10 @@ class Generator(ResNetGenerator):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int = 256,
-        blocks: int | None = None,
-        width: int = 64,
+        channels: Channels,
+        resolution: Pixels = 256,
+        blocks: Depth | None = None,
+        width: Width = 64,
         norm: Literal["instance", "batch", "none"] = "batch",
         residual: bool = False,
     ) -> None:
@@ -147,9 +148,9 @@ class Critic(PatchGAN):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 64,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 64,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
     ) -> None:
         layers = 3 if resolution >= 32 else 2 if resolution >= 16 else 1

@@ -7,15 +7,17 @@ Written from the paper; there is no official code. 326,446,854 parameters with t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_cli.gan import Turn
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.unet import UNet
+from gan_cli.limits import Channels, Depth, Pixels, Share, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
@@ -46,11 +48,11 @@ class MedGAN(Translator):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        perceptual_weight: float = 20.0,
-        style_weight: float = 1e-4,
-        content_weight: float = 1e-4,
-        adversarial_weight: float = 1.0,
-        generator_updates: int = 3,
+        perceptual_weight: Weight = 20.0,
+        style_weight: Weight = 1e-4,
+        content_weight: Weight = 1e-4,
+        adversarial_weight: Weight = 1.0,
+        generator_updates: Annotated[int, Interval(ge=1, le=1_000)] = 3,
         perceptual: Features | None = None,
     ) -> None:
         super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight)
@@ -87,14 +89,14 @@ class CasNet(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        resolution: int = 256,
-        blocks: int = 6,
-        width: int = 64,
+        in_channels: Channels,
+        out_channels: Channels,
+        resolution: Pixels = 256,
+        blocks: Depth = 6,
+        width: Width = 64,
         norm: Literal["batch", "instance"] = "batch",
-        dropout: float = 0.5,
-        levels: int | None = None,
+        dropout: Share = 0.5,
+        levels: Depth | None = None,
     ) -> None:
         super().__init__()
         self.blocks = nn.Sequential(

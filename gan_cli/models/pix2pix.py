@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from gan_cli.gan import Turn
+from gan_cli.limits import Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.penalties.gradient import Penalty
@@ -32,8 +33,8 @@ class Pix2Pix(Translator):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        l1_weight: float = 100.0,
-        adversarial_weight: float = 1.0,
+        l1_weight: Weight = 100.0,
+        adversarial_weight: Weight = 1.0,
     ) -> None:
         super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight)
         self.l1_weight = l1_weight

@@ -16,6 +16,7 @@ from torch.nn.functional import leaky_relu
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
 from gan_cli.layers.growing import GrowingCritic, Grown, Growth
 from gan_cli.layers.resample import double
+from gan_cli.limits import Channels, Count, Width
 
 HE = math.sqrt(2)
 
@@ -60,11 +61,11 @@ class Generator(Grown):
     def __init__(
         self,
         growth: Growth,
-        latent_size: int,
-        channels: int,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        num_classes: int | None = None,
+        latent_size: Width,
+        channels: Channels,
+        channel_base: Count = 16384,
+        channel_max: Width = 512,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__(growth)
         wide = widths(growth.resolution, channel_base, channel_max)
@@ -100,11 +101,11 @@ class Discriminator(GrowingCritic):
     def __init__(
         self,
         growth: Growth,
-        channels: int,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        group: int = 4,
-        num_classes: int | None = None,
+        channels: Channels,
+        channel_base: Count = 16384,
+        channel_max: Width = 512,
+        group: Count = 4,
+        num_classes: Count | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         wide = widths(growth.resolution, channel_base, channel_max)

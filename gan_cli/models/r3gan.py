@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, one_hot
 
 from gan_cli.layers.resample import Downsample, Upsample
+from gan_cli.limits import Channels, Count, Depth, Pixels, Width
 from gan_cli.types import Told
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
@@ -34,15 +35,15 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        channels: int,
-        resolution: int,
-        width: int = 768,
-        full_until: int = 32,
-        blocks: int = 2,
-        group: int = 16,
-        num_classes: int | None = None,
-        embedding: int = 64,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 768,
+        full_until: Count = 32,
+        blocks: Depth = 2,
+        group: Count = 16,
+        num_classes: Count | None = None,
+        embedding: Width = 64,
     ) -> None:
         super().__init__()
         widths = widths_of(resolution, width, full_until, group)
@@ -73,14 +74,14 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 768,
-        full_until: int = 32,
-        blocks: int = 2,
-        group: int = 16,
-        num_classes: int | None = None,
-        embedding: int | None = None,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 768,
+        full_until: Count = 32,
+        blocks: Depth = 2,
+        group: Count = 16,
+        num_classes: Count | None = None,
+        embedding: Width | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()

@@ -7,13 +7,15 @@ the finest level; attention stays at `attention_at`.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral, xavier_init
+from gan_cli.limits import Channels, Count, Pixels, Width
 from gan_cli.types import Told
 
 
@@ -36,12 +38,12 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        channels: int,
-        resolution: int,
-        width: int = 64,
-        attention_at: int = 32,
-        num_classes: int | None = None,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 64,
+        attention_at: Annotated[int, Ge(0)] = 32,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         wide, self.num_classes = widths(resolution, width), num_classes
@@ -70,11 +72,11 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 64,
-        attention_at: int = 32,
-        num_classes: int | None = None,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 64,
+        attention_at: Annotated[int, Ge(0)] = 32,
+        num_classes: Count | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectral, xavier_init
+from gan_cli.limits import Channels, Count, Pixels, Width
 from gan_cli.types import Told
 
 
@@ -31,7 +32,12 @@ class Generator(nn.Module):
     """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; labels are told to the norms."""
 
     def __init__(
-        self, latent_size: int, channels: int, resolution: int, width: int = 256, num_classes: int | None = None
+        self,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 256,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         wide, self.num_classes = widths(resolution, width), num_classes
@@ -60,10 +66,10 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 128,
-        num_classes: int | None = None,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 128,
+        num_classes: Count | None = None,
         norm: Literal["spectral", "none"] = "spectral",
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:

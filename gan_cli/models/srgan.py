@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gan_cli.data.degrade import enlarge
 from gan_cli.gan import Turn
 from gan_cli.layers.norm import norm_2d
+from gan_cli.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_mse, mse
@@ -46,9 +47,9 @@ class SRGAN(Translator):
         loss: AdversarialLoss,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        scale: int = 4,
-        pretrain_images: int = 0,
-        adversarial_weight: float = 1e-3,
+        scale: Literal[2, 4, 8] = 4,
+        pretrain_images: Images = 0,
+        adversarial_weight: Weight = 1e-3,
         perceptual: Features | None = None,
     ) -> None:
         super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
@@ -87,10 +88,10 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
+        channels: Channels,
         scale: Literal[2, 4, 8] = 4,
-        width: int = 64,
-        blocks: int = 16,
+        width: Width = 64,
+        blocks: Depth = 16,
         norm: Literal["batch", "none"] = "batch",
         residual: bool = False,
     ) -> None:
@@ -143,10 +144,10 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
-        width: int = 64,
-        dense: int = 1024,
+        channels: Channels,
+        resolution: Pixels,
+        width: Width = 64,
+        dense: Width = 1024,
         norm: Literal["batch", "instance", "layer", "none"] = "batch",
     ) -> None:
         super().__init__()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, leaky_relu
 
@@ -21,6 +22,7 @@ from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.growing import GrowingCritic, Grown, Growth
 from gan_cli.layers.resample import Blur, double
 from gan_cli.layers.style import LayerNoise, MappingNetwork, spread
+from gan_cli.limits import Channels, Count, Share, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.style import StyleGame
@@ -46,12 +48,12 @@ class StyleGAN(StyleGame, GrowingGame):
         growth: Growth,
         penalties: Mapping[str, Penalty] | None = None,
         augment: nn.Module | None = None,
-        num_classes: int | None = None,
-        batch_sizes: Mapping[int, int] | None = None,
-        rates: Mapping[int, float] | None = None,
-        mixing: float = 0.9,
+        num_classes: Count | None = None,
+        batch_sizes: Mapping[int, Width] | None = None,
+        rates: Mapping[int, Weight] | None = None,
+        mixing: Share = 0.9,
         conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: float = 1.0,
+        auxiliary_weight: Weight = 1.0,
     ) -> None:
         GAN.__init__(
             *(self, generator, discriminator, latent, loss, penalties, augment, num_classes),
@@ -143,13 +145,13 @@ class Generator(nn.Module):
     def __init__(
         self,
         growth: Growth,
-        latent_size: int,
-        channels: int,
-        style_size: int = 512,
-        mapping_layers: int = 8,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        num_classes: int | None = None,
+        latent_size: Width,
+        channels: Channels,
+        style_size: Width = 512,
+        mapping_layers: Annotated[int, Interval(ge=0, le=1_024)] = 8,
+        channel_base: Count = 16384,
+        channel_max: Width = 512,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes, HE)
@@ -169,11 +171,11 @@ class Discriminator(GrowingCritic):
     def __init__(
         self,
         growth: Growth,
-        channels: int,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        group: int = 4,
-        num_classes: int | None = None,
+        channels: Channels,
+        channel_base: Count = 16384,
+        channel_max: Width = 512,
+        group: Count = 4,
+        num_classes: Count | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         wide = widths(growth.resolution, channel_base, channel_max)

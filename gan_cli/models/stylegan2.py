@@ -8,9 +8,10 @@ classes. R1 and path length are phases of their own on every k-th step (`style.S
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Interval
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -18,6 +19,7 @@ from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Downsample, Filter, Upsample
 from gan_cli.layers.style import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
+from gan_cli.limits import Channels, Count, Pixels, Width
 from gan_cli.types import Told
 
 
@@ -94,14 +96,14 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        channels: int,
-        resolution: int,
-        style_size: int = 512,
-        mapping_layers: int = 8,
-        channel_base: int = 32768,
-        channel_max: int = 512,
-        num_classes: int | None = None,
+        latent_size: Width,
+        channels: Channels,
+        resolution: Pixels,
+        style_size: Width = 512,
+        mapping_layers: Annotated[int, Interval(ge=0, le=1_024)] = 8,
+        channel_base: Count = 32768,
+        channel_max: Width = 512,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         self.mapping = MappingNetwork(latent_size, style_size, mapping_layers, num_classes)
@@ -151,13 +153,13 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        resolution: int,
+        channels: Channels,
+        resolution: Pixels,
         kind: Literal["resnet", "plain"] = "resnet",
-        channel_base: int = 32768,
-        channel_max: int = 512,
-        group: int = 4,
-        num_classes: int | None = None,
+        channel_base: Count = 32768,
+        channel_max: Width = 512,
+        group: Annotated[int, Ge(0)] = 4,
+        num_classes: Count | None = None,
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()

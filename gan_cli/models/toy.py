@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from gan_cli.layers.init import orthogonal_init
 from gan_cli.layers.minibatch import MinibatchDiscrimination
+from gan_cli.limits import Width
 
 
 def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -22,7 +26,7 @@ def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
 class Generator(nn.Module):
     """Latent (N, Z) -> points (N, D)."""
 
-    def __init__(self, latent_size: int, dimensions: int = 2, width: int = 128) -> None:
+    def __init__(self, latent_size: Width, dimensions: Width = 2, width: Width = 128) -> None:
         super().__init__()
         self.layers = perceptron(latent_size, width, dimensions)
 
@@ -37,7 +41,12 @@ class Discriminator(nn.Module):
         minibatch_kernels: of minibatch discrimination before the logit; 0: without.
     """
 
-    def __init__(self, dimensions: int = 2, width: int = 128, minibatch_kernels: int = 0) -> None:
+    def __init__(
+        self,
+        dimensions: Width = 2,
+        width: Width = 128,
+        minibatch_kernels: Annotated[int, Interval(ge=0, le=65_536)] = 0,
+    ) -> None:
         super().__init__()
         self.layers = perceptron(dimensions, width, 1)
         if minibatch_kernels:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.distributed import global_mean
+from gan_cli.limits import Count, Share, Weight
 from gan_cli.penalties.gradient import Penalty
 
 
@@ -26,7 +27,7 @@ class PathLength(Penalty):
     player = "generator"
     mean: Tensor
 
-    def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, shrink: int = 2) -> None:
+    def __init__(self, weight: Weight = 2.0, every: Count = 4, decay: Share = 0.01, shrink: Count = 2) -> None:
         super().__init__(weight, every)
         self.decay, self.shrink = decay, shrink
         self.register_buffer("mean", torch.zeros([]))
@@ -54,7 +55,7 @@ class ModeSeeking(Penalty):
 
     player = "generator"
 
-    def __init__(self, weight: float = 1.0, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 1.0, every: Count = 1) -> None:
         super().__init__(weight, every)
 
     def terms(self, name: str, turn: Any) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_cli.distributed import global_mean
+from gan_cli.limits import Count, Weight
 from gan_cli.schedule import Schedule
 from gan_cli.types import Match
 
@@ -33,7 +34,7 @@ class Penalty(nn.Module):
     differentiates: ClassVar[frozenset[str]] = frozenset()  # sides of the match that it takes input gradients of
 
     def __init__(
-        self, weight: float, every: int = 1, final_weight: float | None = None, ramp_images: int | None = None
+        self, weight: Weight, every: Count = 1, final_weight: Weight | None = None, ramp_images: Count | None = None
     ) -> None:
         super().__init__()
         self.weight, self.every = weight, every
@@ -79,7 +80,7 @@ class GradientPenalty(Penalty):
 
     differentiates = frozenset({"between"})
 
-    def __init__(self, weight: float = 10.0, every: int = 1, target: float = 1.0) -> None:
+    def __init__(self, weight: Weight = 10.0, every: Count = 1, target: Weight = 1.0) -> None:
         super().__init__(weight, every)
         self.target = target
 
@@ -103,7 +104,7 @@ class DRAGAN(Penalty):
 
     differentiates = frozenset({"between"})
 
-    def __init__(self, weight: float = 10.0, every: int = 1, spread: float = 0.5) -> None:
+    def __init__(self, weight: Weight = 10.0, every: Count = 1, spread: Weight = 0.5) -> None:
         super().__init__(weight, every)
         self.spread = spread
 

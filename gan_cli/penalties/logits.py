@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from gan_cli.limits import Count, Weight
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.types import Match, per_sample
 
@@ -11,7 +12,7 @@ from gan_cli.types import Match, per_sample
 class Drift(Penalty):
     """weight D(x)^2 at reals: keeps a Wasserstein critic's answers from drifting away (Karras et al. 2018, A.1)."""
 
-    def __init__(self, weight: float = 1e-3, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 1e-3, every: Count = 1) -> None:
         super().__init__(weight, every)
 
     def of(self, match: Match) -> Tensor:

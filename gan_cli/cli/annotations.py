@@ -1,0 +1,187 @@
+"""Reading annotations from source, so that nothing heavy is imported: types, limits, and names for them."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gan_cli.cli.kinds import Either, Kind, Limited, ListOf, OneOf, Part, Simple, Table
+
+SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(None), "Path": str}
+LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
+TABLES = ("dict", "Dict", "Mapping", "MutableMapping")
+BARE: dict[str, Kind] = {**dict.fromkeys(LISTS, ListOf(Kind())), **dict.fromkeys(TABLES, Table(Kind(), Kind()))}
+PLAIN_BASES = ("TypedDict", "NamedTuple", "Enum", "IntEnum", "StrEnum")  # classes that plain values may stand for
+POSITIONS = {  # the arguments of annotated_types' limits, in order
+    "Interval": ("gt", "ge", "lt", "le"),
+    "Ge": ("ge",),
+    "Gt": ("gt",),
+    "Le": ("le",),
+    "Lt": ("lt",),
+    "MultipleOf": ("multiple_of",),
+    "MinLen": ("min_length",),
+    "MaxLen": ("max_length",),
+    "Len": ("min_length", "max_length"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module's syntax tree, and where names are looked up in it.
+
+    Attributes:
+        package: that relative imports begin at.
+    """
+
+    module: str
+    package: str
+    tree: ast.Module
+
+    def of_class(self, name: str) -> ast.ClassDef | None:
+        return next((item for item in self.tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
+
+    def assigned(self, name: str) -> ast.expr | None:
+        """What stands on the right of `name = ...` at the module's top."""
+        for item in self.tree.body:
+            if isinstance(item, ast.Assign) and [ast.unparse(target) for target in item.targets] == [name]:
+                return item.value
+            if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == name:
+                return item.value
+        return None
+
+    def imported(self, name: str) -> str | None:
+        """The full name of what `from module import name` brings."""
+        for item in ast.walk(self.tree):  # a class may be imported for type checking alone
+            if isinstance(item, ast.ImportFrom):
+                base = ".".join(self.package.split(".")[: len(self.package.split(".")) + 1 - item.level])
+                module = ".".join(part for part in (base if item.level else "", item.module) if part)
+                for alias in item.names:
+                    if (alias.asname or alias.name) == name:
+                        return f"{module}.{alias.name}"
+        return None
+
+
+@cache
+def source_of(module: str) -> Source | None:
+    """None where the module is not there or has no Python source; torch's own is left alone."""
+    if module.split(".")[0] in ("torch", "torchvision"):
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Source(module, spec.parent or "", ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+@cache
+def kind_of(annotation: str, module: str) -> Kind:
+    """What an annotation of a module allows.
+
+    Args:
+        annotation: as it is written.
+        module: where its names are looked up.
+    """
+    try:
+        expression = ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        return Kind()
+    return read(expression, source_of(module))
+
+
+def read(node: ast.expr, source: Source | None, depth: int = 0) -> Kind:
+    if isinstance(node, ast.Constant):
+        return (
+            kind_of(node.value, source.module if source else "") if isinstance(node.value, str) else named("None", None)
+        )
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return either(read(node.left, source, depth), read(node.right, source, depth))
+    if isinstance(node, ast.Subscript):
+        inside = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return subscripted(last_name(node.value), inside, source, depth)
+    if isinstance(node, ast.Attribute):
+        return Part(ast.unparse(node)) if ast.unparse(node).endswith(".Module") else named(node.attr, None, depth)
+    return named(node.id, source, depth) if isinstance(node, ast.Name) else Kind()
+
+
+def subscripted(name: str, inside: list[ast.expr], source: Source | None, depth: int) -> Kind:
+    """`name[inside]`; unknown ones take all."""
+    if name == "Literal":
+        values = [constant(item) for item in inside]
+        return OneOf(tuple(values)) if UNREADABLE not in values else Kind()
+    if name == "Annotated":
+        limits: dict[str, float] = {}
+        for item in inside[1:]:
+            limits.update(limits_in(item))
+        kind = read(inside[0], source, depth)
+        return Limited(kind, limits) if limits else kind
+    kinds = [read(item, source, depth) for item in inside]
+    if name == "Optional":
+        return either(kinds[0], Simple(type(None)))
+    if name == "Union":
+        return either(*kinds)
+    if name in ("tuple", "Tuple") and not (len(inside) == 2 and ast.unparse(inside[1]) in ("...", "Ellipsis")):
+        return ListOf(Kind(), tuple(kinds))
+    if name in LISTS:
+        return ListOf(kinds[0])
+    if name in TABLES and len(kinds) == 2:
+        return Table(*kinds)
+    return Kind()
+
+
+def named(name: str, source: Source | None, depth: int = 0) -> Kind:
+    """A name alone: a simple type, a class, or what an assignment here or in another module says of it."""
+    if name in SIMPLE:
+        return Simple(SIMPLE[name])
+    if name in BARE:
+        return BARE[name]
+    if source is None or depth > 20:  # an alias of itself
+        return Kind()
+    found = source.of_class(name)
+    if found is not None:
+        plain = any(last_name(base) in PLAIN_BASES for base in found.bases)
+        return Kind() if plain else Part(name)
+    value = source.assigned(name)
+    if value is not None:
+        return read(value, source, depth + 1)
+    origin = source.imported(name)
+    if origin is None:
+        return Kind()
+    module, _, own = origin.rpartition(".")
+    if module.split(".")[0] == "torch":
+        return Part(own) if own[0].isupper() else Kind()
+    return named(own, source_of(module), depth + 1) if module not in ("typing", "collections.abc") else Kind()
+
+
+def either(*kinds: Kind) -> Kind:
+    flat = [one for kind in kinds for one in (kind.of if isinstance(kind, Either) else (kind,))]
+    return Kind() if any(type(kind) is Kind for kind in flat) else Either(tuple(dict.fromkeys(flat)))
+
+
+UNREADABLE = object()
+
+
+def constant(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return UNREADABLE
+
+
+def limits_in(node: ast.expr) -> dict[str, float]:
+    """`Interval(ge=1, le=8)` -> {"ge": 1, "le": 8}; what is no limit, or no plain number, says nothing here."""
+    if not isinstance(node, ast.Call) or last_name(node.func) not in POSITIONS:
+        return {}
+    given = dict(zip(POSITIONS[last_name(node.func)], node.args, strict=False))
+    given |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+    values = {name: constant(value) for name, value in given.items()}
+    return {name: value for name, value in values.items() if isinstance(value, (int, float))}
+
+
+def last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]

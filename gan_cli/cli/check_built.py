@@ -1,0 +1,118 @@
+"""The last check before a run folder is made: do the networks fit each other, and the machine?
+
+They are built and asked once on torch's meta device, where nothing is computed and nothing takes memory. torch is
+imported here; the run that follows needs it anyway. What names and numbers alone can tell, `check` has told before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gan_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from gan_cli.gan import GAN
+
+PARTS = ("model", "loss", "penalty", "augment", "optimizer", "dataset", "trainer")  # all that networks depend on
+BYTES = 2 * 4  # of a parameter and its gradient, in float32: the least that training holds
+
+
+def check_built(config: dict[str, Any]) -> None:
+    """Refuse networks that can't be built, called or held.
+
+    Args:
+        config: plain, complete and checked (`check`). One that trusts code from elsewhere is not looked at: that code
+            may read its tensors, and there is nothing in them here.
+
+    Raises:
+        UserError: what is wrong with them.
+    """
+    if not config.get("trust"):
+        _check(json.dumps({"seed": 0, **{part: config.get(part) for part in PARTS}}))
+
+
+@cache  # the cells of a sweep often differ by their seeds alone
+def _check(text: str) -> None:
+    import torch
+
+    from gan_cli.build import build_game, optimizer_factory, parameter_counts
+
+    config = json.loads(text)
+    try:
+        with torch.device("meta"):
+            gan = build_game(config)
+            check_memory(parameter_counts(gan))
+            gan.phases(optimizer_factory(config))
+            ask(gan, config)
+    except (UserError, NotImplementedError) as error:
+        if isinstance(error, UserError):
+            raise
+        # the other is a part that the meta device does not know: nothing is said against the networks
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "meta" not in reason:
+            raise UserError(
+                f"the networks of this model do not fit each other with these options ({reason})"
+            ) from error
+
+
+def ask(gan: GAN, config: dict[str, Any]) -> None:
+    """Make fakes and have them and reals judged, as many as an update takes at a time."""
+    import torch
+
+    from gan_cli.types import Batch
+
+    trainer, dataset = config["trainer"], config["dataset"]
+    count = trainer["batch_size"] // trainer["accumulate"] // trainer["processes"]
+    if "resolution" in dataset:
+        side, scale = dataset["resolution"], (dataset.get("provides") or {}).get("scale") or 1
+        target = torch.zeros(count, dataset["channels"], side, side)
+        source = torch.zeros(count, dataset.get("source_channels") or dataset["channels"], side // scale, side // scale)
+        fields = {"image": target, "target": target, "b": target, "source": source, "a": source}
+        fields["mask"] = torch.zeros(count, 1, side, side)
+    else:
+        fields = {"point": torch.zeros(count, 2)}
+    label = torch.zeros(count, dtype=torch.long) if gan.num_classes is not None else None
+    turn = Question(gan, Batch({**fields, **({} if label is None else {"label": label})}, 0, count))
+    if gan.latent is None:
+        turn.fakes = gan.draw(turn)  # type: ignore[arg-type]
+    else:
+        turn.fakes = {"fake": gan.generator(torch.zeros(count, gan.latent.size), label)}
+    for match in gan.matches(turn):  # type: ignore[arg-type]
+        _ = match.real_logits, match.fake_logits
+
+
+class Question:
+    """As much of a generator's turn as games look at to draw and to match."""
+
+    player, noise = "generator", None
+
+    def __init__(self, gan: GAN, batch: Any) -> None:
+        self.gan, self.batch = gan, batch
+        self.fakes: dict[str, Any] = {}
+
+    def match(self, critic: Any, real: Any, fake: Any, suffix: str = "", label: Any = None) -> Any:
+        from gan_cli.types import Match
+
+        return Match(critic, real, fake, suffix=suffix, label=label)
+
+
+def check_memory(parameters: dict[str, int]) -> None:
+    """
+    Raises:
+        UserError: more parameters than the machine's memory can hold with their gradients.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # not told here
+        return
+    name, most = max(parameters.items(), key=lambda item: item[1])
+    needed = BYTES * sum(parameters.values())
+    if needed > memory > 0:
+        raise UserError(
+            f"model.{name} has {most:,} parameters: with their gradients all networks take {needed / 2**30:,.0f} GiB,"
+            f" and this machine has {memory / 2**30:,.0f}; make them narrower"
+        )

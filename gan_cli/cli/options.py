@@ -1,0 +1,112 @@
+"""What the keys of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report` may be; read from here, never made.
+
+A path may look like a number; an upper limit is one that no sane call meets, where more would take days or all memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Interval, MinLen
+
+from gan_cli.cli.kinds import Part
+from gan_cli.cli.signatures import check_value, check_values, signature_of
+from gan_cli.limits import Batch, Samples
+
+Where = Annotated[str, MinLen(1)] | int
+Passes = Annotated[int, Interval(ge=0, le=10_000)]
+Some = Annotated[int, Interval(ge=1, le=10_000)]
+Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
+
+
+@dataclass
+class Sample:
+    checkpoint: Where
+    count: Annotated[int, Interval(ge=1, le=1_000_000)] | None
+    mode: Literal["grid", "interpolation", "style_mixing", "project", "directions"]
+    truncation_psi: Annotated[float, Interval(ge=-2, le=2)]
+    input: Where | None
+    direction: Literal["a_to_b", "b_to_a"]
+    mask: Where | None
+    columns: Some | None
+    rows: Some
+    layers: list[Annotated[int, Ge(0)]] | None
+    frames: Annotated[int, Interval(ge=1, le=1_000_000)]
+    steps: Annotated[int, Interval(ge=1, le=1_000_000)]
+    top: Some
+    reach: Annotated[float, Interval(gt=0, le=1e6)]
+    space: Literal["z", "w"] | None
+    labels: Annotated[list[int | str], MinLen(1)] | None
+    seed: Seed
+    format: Literal["grid", "png", "npz"]
+    output: Where | None
+    overwrite: bool
+    best: bool
+    ema: bool
+    standing_statistics: Passes
+    batch_size: Batch
+    device: str
+    trust: list[str]
+
+
+@dataclass
+class Evaluate:
+    checkpoint: Where | None
+    sweep: Where | None
+    a: Where | None
+    b: Where | None
+    metric: dict[str, dict[str, Any]]
+    features: dict[str, Any] | None
+    count: Samples
+    split: Literal["train", "valid", "test", "all"] | None
+    seed: Seed
+    ema: bool
+    standing_statistics: Passes
+    best: bool
+    batch_size: Batch
+    output: Where | None
+    overwrite: bool
+    device: str
+    trust: list[str]
+
+
+@dataclass
+class Export:
+    checkpoint: Where
+    format: Literal["onnx", "export", "safetensors"]
+    output: Where | None
+    overwrite: bool
+    direction: Literal["a_to_b", "b_to_a"] | None
+    best: bool
+    ema: bool
+    standing_statistics: Passes
+    trust: list[str]
+
+
+@dataclass
+class Report:
+    sweep: Where | None
+    runs: Where | None
+    by: Where | None
+    at: Literal["newest", "best"]
+    output: Where | None
+
+
+def check_options(command: type, wanted: dict[str, Any]) -> None:
+    """Refuse a value that a command can't take; paths become words.
+
+    Args:
+        command: one of the classes here.
+        wanted: the command's options, as composed.
+
+    Raises:
+        UserError: a value of the wrong type or beyond its limits.
+    """
+    signature = signature_of(f"{__name__}.{command.__name__}") or {}
+    check_values("", wanted, signature)
+    for name, node in (wanted.get("metric") or {}).items():
+        check_value(f"metric.{name}", node, Part("OPTION"))
+    for key in wanted:
+        if "Where" in signature[key].annotation and wanted[key] is not None:
+            wanted[key] = str(wanted[key])

@@ -1,0 +1,29 @@
+"""Kinds of numbers that options take, each with its limits. Imports no torch.
+
+A constructor's annotation says what a value must be (`width: Width = 64`); the check reads it from the source before
+a run. What is written out, `Annotated[int, Interval(ge=2, le=10)]`, is read in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+
+Width = Annotated[int, Interval(ge=1, le=65_536)]  # maps, units, sizes: above it nothing fits any machine
+Depth = Annotated[int, Interval(ge=1, le=1_024)]  # layers or blocks
+Pixels = Annotated[int, Interval(ge=1, le=65_536)]  # pixels
+Channels = Annotated[int, Interval(ge=1, le=65_536)]  # of a picture, or of several side by side
+Count = Annotated[int, Ge(1)]
+Batch = Annotated[int, Interval(ge=1, le=65_536)]  # samples at a time
+Samples = Annotated[int, Interval(ge=2, le=1_000_000)]  # that are scored
+Images = Annotated[int, Ge(0)]  # a place in a run or a length of it, in images seen
+Share = Annotated[float, Interval(ge=0, le=1)]
+Weight = Annotated[float, Interval(ge=0, le=1e6)]  # of a term: above it, float32 has no digits left for the others
+Positive = Annotated[float, Gt(0)]
+Rate = Annotated[float, Interval(ge=0, le=10)]  # a learning rate: above it every optimizer's first step diverges
+Padding = Annotated[int, Interval(ge=0, le=65_536)]  # pixels
+Grey = Annotated[int, Interval(ge=0, le=255)]
+Megabytes = Annotated[int, Ge(0)]
+Workers = Annotated[int, Interval(ge=1, le=1_024)]  # threads
+Neighbours = Annotated[int, Interval(ge=1, le=1_000)]
