@@ -105,6 +105,11 @@ def check_mapping(config: dict[str, Any]) -> None:
         return
     if model.get("num_classes") is not None:
         raise UserError("model.generator.mapping_layers=0 has no place for a label: say 1 or more, as 8")
+    for name, node in (config.get("penalty") or {}).items():
+        if "styles" in ((node.get("requires") or {}).get("model") or []):
+            raise UserError(
+                f"penalty={name} is about styles that are learned, and model.generator.mapping_layers=0 has none"
+            )
     if generator.get("style_size") != generator.get("latent_size"):
         raise UserError(
             f"model.generator.mapping_layers=0 makes the latent the style, so model.generator.style_size="

@@ -15,6 +15,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.cli.check_data import check_fields
+from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.signatures import check_typed
@@ -137,7 +138,9 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     trust = [str(name) for name in trust] if isinstance(trust, ListConfig) else []
     make_importable(trust)
     # as typed: what is worked out from a value that can't be would be blamed, or would crash
-    check_typed(OmegaConf.to_container(copy, resolve=False), trust)  # type: ignore[arg-type]
+    typed = OmegaConf.to_container(copy, resolve=False)
+    check_parts(typed)  # type: ignore[arg-type]
+    check_typed(typed, trust)  # type: ignore[arg-type]
     complete(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)

@@ -56,8 +56,8 @@ class Evaluate:
     sweep: Where | None
     a: Where | None
     b: Where | None
-    metric: dict[str, dict[str, Any]]
-    features: dict[str, Any] | None
+    metric: dict[str, Any]
+    features: Any
     count: Samples
     split: Literal["train", "valid", "test", "all"] | None
     seed: Seed
@@ -107,6 +107,8 @@ def check_options(command: type, wanted: dict[str, Any]) -> None:
     check_values("", wanted, signature)
     for name, node in (wanted.get("metric") or {}).items():
         check_value(f"metric.{name}", node, Part("OPTION"))
+    if wanted.get("features") is not None:
+        check_value("features", wanted["features"], Part("OPTION"))
     for key in wanted:
         if "Where" in signature[key].annotation and wanted[key] is not None:
             wanted[key] = str(wanted[key])
