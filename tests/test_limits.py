@@ -188,8 +188,10 @@ def test_what_goes_together_with_other_options() -> None:
     with pytest.raises(UserError, match="say one of them"):
         checked("gan", optimizer__fused=True, optimizer__foreach=True)
     with pytest.raises(UserError, match=r"style_size=8 must be model\.latent\.size=16"):
-        checked("stylegan2", model__generator__mapping_layers=0, model__latent__size=16)
-    checked("stylegan2", model__generator__mapping_layers=0)
+        checked("stylegan2", penalty={}, model__generator__mapping_layers=0, model__latent__size=16)
+    checked("stylegan2", penalty={}, model__generator__mapping_layers=0)
+    with pytest.raises(UserError, match="penalty=path_length is about styles that are learned"):
+        checked("stylegan2", model__generator__mapping_layers=0)
 
 
 ACCEPTED = [  # odd, and they work
