@@ -441,7 +441,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "an odd scale": (on("srgan", "degraded", "pairs", "dataset.resolution=32", "model.scale=3"), ["scale=3", "2, 4"]),
     "a hole larger than the picture": (
         on("inpainting", "degraded", "pairs", "dataset.resolution=32", "model.brings.degradation.area=1.5"),
-        ["area=1.5", "between 0 and 1"],
+        ["area=1.5", "above 0 and below 1"],
     ),
     "identity of grey and colour": (
         on("cyclegan", "unpaired", "pairs", "dataset.source_channels=1"),
