@@ -750,7 +750,7 @@ TRANSLATE_REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     "no pictures": ("pix2pix", ["input=empty"], ["empty", "no images"]),
     "no picture": ("pix2pix", ["input=text.txt"], ["text.txt", "no picture", ".png"]),
     "the way back of one that has none": ("pix2pix", ["input={new}", "direction=b_to_a"], ["it knows a_to_b"]),
-    "a direction of a word": ("cyclegan", ["input={new}", "direction=up"], ["direction='up'", "a_to_b or b_to_a"]),
+    "a direction of a word": ("cyclegan", ["input={new}", "direction=up"], ["direction=up", "one of a_to_b, b_to_a"]),
     "a mask for one that fills nothing": ("pix2pix", ["input={new}", "mask={mask}"], ["fill holes"]),
     "no mask": ("inpainting", ["input={new}"], ["mask=IMAGE", "white where pixels are missing"]),
     "a mask of another size": ("inpainting", ["input={new}/one.jpg", "mask={mask}"], ["37x41", "30x20"]),

@@ -263,7 +263,7 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
         ("dcgan", ["mode=style_mixing"], "needs a model with a mapping network"),
         ("progan", ["truncation_psi=0.5"], "truncation_psi does nothing to a model that scales its latents to one"),
         ("stylegan2", ["standing_statistics=4"], "standing_statistics= needs a model with batch norm in its generator"),
-        ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 must be a whole number from 0 up"),
+        ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 does not fit: a whole number from 0 to"),
         ("dcgan", ["mode=interpolation", "output=walk", "space=w"], "space=w needs a model with a mapping"),
     ],
 )
@@ -335,7 +335,7 @@ def test_an_exported_generator_draws_the_same(
 def test_exports_are_refused_in_a_sentence(runs: Path, run_command: Run, tmp_path: Path) -> None:
     where = f"checkpoint={runs / 'dcgan'}"
     for arguments, words in [
-        (["format=caffe"], "format='caffe' is unknown; use onnx, export, safetensors"),
+        (["format=caffe"], "format=caffe does not fit: one of onnx, export, safetensors"),
         (["format=export", "output=g.onnx"], "must end with .pt2"),
         (["checkpoint=nowhere", "format=export"], "nowhere"),
     ]:

@@ -32,7 +32,8 @@ class CheckFirst(Callback):
         try:
             folder = checked(config)
             self.refuse_another(folder, config)
-            check_built(content_of(config))
+            if not (folder / "run.json").exists():  # else it is this very run, which was tried then
+                check_built(content_of(config))
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refuse(error)
 
