@@ -150,6 +150,18 @@ REFUSED: list[tuple[str, str, Any, str]] = [  # a composition, a key, a value, w
     ("gan", "name", [1], "name=[1] does not fit"),
     ("gan", "full_size", "abc", "true or false"),
     ("gan", "trust", [3], "trust=[my_package]"),
+    # what parts declare of themselves
+    ("gan", "model.requires", 3, "a table from words"),
+    ("gan", "model.requires.fields", "image", "a list of words"),
+    ("gan", "model.requires.resolution", {"multiple_of": 4}, "lacks minimum"),
+    ("gan", "model.requires.resolution.minimum", "abc", "a whole number from 1"),
+    ("dcgan", "model.requires.resolution.multiple_of", 3, "no resolution fits model.requires.resolution"),
+    ("gan", "dataset.provides", {}, "dataset.provides.medium=null does not fit: a part with a _target_ (Medium)"),
+    ("gan", "dataset.provides.medium", 3, "a part with a _target_ (Medium)"),
+    ("gan", "dataset.provides.resolution", "abc", "a whole number from 1"),
+    ("wgan", "loss.brings", [1], "a table from words"),
+    ("r1", "penalty.r1.requires", "abc", "a table from words"),
+    ("modes", "metric.modes.provides.scores", {"modes": "best"}, "some of lower, higher or nulls"),
     # what follows from other keys
     ("progan", "model.growth.start", 3, "must be a power of two from 4 up, at most the pictures' 8 pixels"),
     ("progan", "model.growth.start", 16, "must be a power of two from 4 up, at most the pictures' 8 pixels"),

@@ -6,6 +6,8 @@ from typing import Any
 
 from gan_cli.errors import UserError
 
+MOST_PIXELS = 2**17  # a side that no picture has
+
 
 def complete(config: Any) -> None:
     """Fill in what the data set's YAML leaves to its files and to the model: resolution, channels, classes.
@@ -86,10 +88,16 @@ def degrade(dataset: Any, model: Any) -> None:
 
 
 def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can."""
+    """The files' own resolution if the model can make it, else the next larger one that it can.
+
+    Raises:
+        UserError: there is none.
+    """
     resolution = own
     while rule and not resolution_fits(resolution, rule):
         resolution += 1
+        if resolution > MOST_PIXELS:
+            raise UserError(f"no resolution fits model.requires.resolution={dict(rule)}")
     return resolution
 
 
