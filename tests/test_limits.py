@@ -156,6 +156,8 @@ REFUSED: list[tuple[str, str, Any, str]] = [  # a composition, a key, a value, w
     ("gan", "model.requires.resolution", {"multiple_of": 4}, "lacks minimum"),
     ("gan", "model.requires.resolution.minimum", "abc", "a whole number from 1"),
     ("dcgan", "model.requires.resolution.multiple_of", 3, "no resolution fits model.requires.resolution"),
+    ("gan", "dataset.provides", [], "a table from words"),
+    ("gan", "dataset.provides.resolution", None, "dataset.resolution=PIXELS is needed"),
     ("gan", "dataset.provides", {}, "dataset.provides.medium=null does not fit: a part with a _target_ (Medium)"),
     ("gan", "dataset.provides.medium", 3, "a part with a _target_ (Medium)"),
     ("gan", "dataset.provides.resolution", "abc", "a whole number from 1"),

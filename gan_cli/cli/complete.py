@@ -16,7 +16,7 @@ def complete(config: Any) -> None:
         config: a composed config (an open DictConfig, interpolations still in it), changed in place.
 
     Raises:
-        UserError: a folder is missing, empty, or holds a corrupt file.
+        UserError: a folder is missing, empty, or holds a corrupt file; no resolution is known, or none fits.
     """
     dataset: Any = config.get("dataset")
     model: Any = config.get("model")
@@ -31,6 +31,8 @@ def complete(config: Any) -> None:
         provides.fields, provides.classes = ["image", "label"], 2
     if "resolution" in dataset and dataset.resolution is None:
         wanted = (model.get("requires") or {}).get("resolution") if hasattr(model, "get") else None
+        if provides.get("resolution") is None:
+            raise UserError("dataset.resolution=PIXELS is needed: neither the data set's YAML nor its files say one")
         dataset.resolution = fitting_resolution(provides.resolution, wanted)
     for key in ("channels", "source_channels"):
         if key in dataset and dataset[key] is None:
@@ -93,11 +95,11 @@ def fitting_resolution(own: int, rule: Any) -> int:
     Raises:
         UserError: there is none.
     """
-    resolution = own
+    resolution, rule = own, dict(rule or {})
     while rule and not resolution_fits(resolution, rule):
         resolution += 1
         if resolution > MOST_PIXELS:
-            raise UserError(f"no resolution fits model.requires.resolution={dict(rule)}")
+            raise UserError(f"no resolution fits model.requires.resolution={rule}")
     return resolution
 
 

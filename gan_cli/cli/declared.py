@@ -102,6 +102,7 @@ def check_declared(path: str, node: dict[str, Any]) -> None:
         if "minimum" not in rule:
             raise UserError(f"{path}.requires.resolution lacks minimum, the least resolution that fits")
     if path == "dataset" and "provides" in node:
+        check_value("dataset.provides", node["provides"], arguments(Declared)["requires"].kind)
         for key in ("medium", "fields"):
             check_value(f"dataset.provides.{key}", node["provides"].get(key), arguments(Provides)[key].kind)
 
