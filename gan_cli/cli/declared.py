@@ -97,6 +97,8 @@ def check_declared(path: str, node: dict[str, Any]) -> None:
             typed = {key: value for key, value in given.items() if not follows(value)}
             check_values(f"{path}.{name}", typed, arguments(section))
     rule = (node.get("requires") or {}).get("resolution")
+    if path == "model" and rule is not None:
+        check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)
     if isinstance(rule, dict):
         check_values(f"{path}.requires.resolution", rule, arguments(Resolution))
         if "minimum" not in rule:
