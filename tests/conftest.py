@@ -147,6 +147,8 @@ def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str
         ]
         settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", **environment}
         settings.pop("GAN_CLI_STAMP", None)
+        if "PYTHONPATH" in environment:  # before, not instead of, the tree that is tested
+            settings["PYTHONPATH"] = os.pathsep.join(filter(None, [environment["PYTHONPATH"], os.getenv("PYTHONPATH")]))
         return subprocess.run(command, cwd=cwd or tmp_path, env=settings, capture_output=True, text=True, timeout=240)
 
     return run

@@ -136,7 +136,10 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
     [
         (["model=sngan", "model.conditional=both"], "one of none, projection, auxiliary is wanted"),
         (["model=sngan", "model.num_classes=4"], "say model.conditional=projection or auxiliary"),
-        (["model=sngan", "model.conditional=auxiliary", "model.auxiliary_weight=-1"], "must not be negative"),
+        (
+            ["model=sngan", "model.conditional=auxiliary", "model.auxiliary_weight=-1"],
+            "auxiliary_weight=-1 does not fit: a number from 0",
+        ),
         (
             ["model=dcgan", "model.generator.channels=16"],
             "must be 1, which follows from the data (dataset.channels); the widths of its layers follow from base_",

@@ -51,6 +51,20 @@ def test_the_commands_of_the_page_run(block: str, workplace: Path) -> None:
         assert (workplace / "stripes.png").stat().st_size > 200
 
 
+def test_what_the_page_says_is_refused_is_refused_in_these_words(workplace: Path) -> None:
+    ((block, words),) = re.findall(r"<!-- refused -->\n```bash\n(.*?)```\n\n    (error: .*?)\n", PAGE, re.DOTALL)
+    before = set(workplace.rglob("*"))
+    name, *arguments = shlex.split(block)
+    program = f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=workplace, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.strip()) == (2, words)
+    assert set(workplace.rglob("*")) == before, "nothing was made"
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the guide's script has made its pictures."""

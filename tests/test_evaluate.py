@@ -367,8 +367,11 @@ REFUSED = {
         "needs features=classifier, not inception",
     ),
     "no checkpoint": (["checkpoint=nowhere", "metric=[ms_ssim]"], "no checkpoint in 'nowhere'"),
-    "count": (["checkpoint=run", "metric=[ms_ssim]", "count=1"], "count=1 must be a whole number from 2 up"),
-    "metric option": (["checkpoint=run", "metric=[ms_ssim]", "metric.ms_ssim.pairs=x"], "a whole number is wanted"),
+    "count": (["checkpoint=run", "metric=[ms_ssim]", "count=1"], "count=1 does not fit: a whole number from 2 to"),
+    "metric option": (
+        ["checkpoint=run", "metric=[ms_ssim]", "metric.ms_ssim.pairs=x"],
+        "a whole number from 1 up is wanted",
+    ),
     "no best": (["checkpoint=run", "metric=[ms_ssim]", "best=true"], "kept no best checkpoint"),
     "code that is not allowed": (
         ["checkpoint=run", "metric=[ms_ssim]", "metric.ms_ssim._target_=os.system"],

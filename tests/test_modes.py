@@ -248,8 +248,8 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "arguments", "words"),
     [
-        ("stylegan2", ["mode=walk"], "mode='walk' is unknown; use grid, interpolation"),
-        ("stylegan2", ["mode=interpolation", "frames=0"], "frames=0 must be a whole number from 1 up"),
+        ("stylegan2", ["mode=walk"], "mode=walk does not fit: one of grid, interpolation"),
+        ("stylegan2", ["mode=interpolation", "frames=0"], "frames=0 does not fit: a whole number from 1 to"),
         ("stylegan2", ["mode=interpolation", "output=walk.avi"], "an .mp4 or .gif file, or a folder of frames"),
         ("stylegan2", ["mode=interpolation", "rows=3"], "rows= is for mode=style_mixing"),
         ("stylegan2", ["mode=style_mixing", "count=3"], "count= is not for mode=style_mixing: rows= and columns="),
@@ -259,11 +259,11 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
         ("stylegan2", ["mode=project"], "say which with input=IMAGE"),
         ("stylegan2", ["mode=project", "input=no.png"], "input='no.png' is no picture"),
         ("stylegan2", ["mode=directions", "top=900"], "top=900 is more than this model's 8 directions"),
-        ("stylegan2", ["truncation_psi=much"], "truncation_psi='much' must be a number"),
+        ("stylegan2", ["truncation_psi=much"], "truncation_psi=much does not fit: a number from -2 to 2"),
         ("dcgan", ["mode=style_mixing"], "needs a model with a mapping network"),
         ("progan", ["truncation_psi=0.5"], "truncation_psi does nothing to a model that scales its latents to one"),
         ("stylegan2", ["standing_statistics=4"], "standing_statistics= needs a model with batch norm in its generator"),
-        ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 must be a whole number from 0 up"),
+        ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 does not fit: a whole number from 0 to"),
         ("dcgan", ["mode=interpolation", "output=walk", "space=w"], "space=w needs a model with a mapping"),
     ],
 )
@@ -335,7 +335,7 @@ def test_an_exported_generator_draws_the_same(
 def test_exports_are_refused_in_a_sentence(runs: Path, run_command: Run, tmp_path: Path) -> None:
     where = f"checkpoint={runs / 'dcgan'}"
     for arguments, words in [
-        (["format=caffe"], "format='caffe' is unknown; use onnx, export, safetensors"),
+        (["format=caffe"], "format=caffe does not fit: one of onnx, export, safetensors"),
         (["format=export", "output=g.onnx"], "must end with .pt2"),
         (["checkpoint=nowhere", "format=export"], "nowhere"),
     ]:

@@ -558,7 +558,7 @@ def test_alone_it_lists_outputs(run_command: Run, tmp_path: Path) -> None:
         (["sweep=first", "runs=first"], "give one of them"),
         (["sweep=first/a"], "is a single run: say runs=first/a"),
         (["sweep=first", "by=kid"], "by='kid' is no score of a cell; this sweep has fid"),
-        (["sweep=first", "at=end"], "at='end' is unknown; use newest or best"),
+        (["sweep=first", "at=end"], "at=end does not fit: one of newest, best"),
         (["by=fid"], "give sweep=FOLDER"),
         (["runs=first", "at=best"], "give sweep=FOLDER"),
         (["sweep=first", "output=file"], "is a file"),

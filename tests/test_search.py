@@ -32,6 +32,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 TOY = ["model=toy", "dataset=gaussians", "dataset.count=500", "model.generator.width=8", "model.discriminator.width=8"]
 SMALL = [*TOY, *QUICK, "trainer.total_images=64", "trainer.evaluate_count=64", "trainer.device=cpu"]
 SEARCH = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.score=high_quality_share", "metric=[modes]", *SMALL]
+WILD = [
+    "loss=lsgan",
+    "optimizer=sgd",
+    "optimizer.learning_rate=10",
+    "penalty=[r1]",
+]  # diverges under a penalty that is large enough
 RATE = "optimizer.learning_rate=tag(log,interval(1e-5,1e-2))"
 
 
@@ -264,20 +270,20 @@ def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tu
 
 def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(run_command: Run, tmp_path: Path) -> None:
     """Also: two values are two trials, however many are asked for."""
-    done = run_command("gan-train", *SEARCH, "loss=lsgan", "optimizer.learning_rate=1e-4,1e30", "sweep=bad")
+    done = run_command("gan-train", *SEARCH, *WILD, "penalty.r1.weight=1e-4,1e6", "sweep=bad")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     ends = dict(told(done.stdout))
-    assert ends["optimizer.learning_rate=1e+30"] == "diverged"
-    assert ends["optimizer.learning_rate=0.0001"].startswith("high_quality_share ")
+    assert ends["penalty.r1.weight=1000000.0"] == "diverged"
+    assert ends["penalty.r1.weight=0.0001"].startswith("high_quality_share ")
     assert "search: 1 finished, 1 failed; there is nothing else to try" in done.stdout
     assert "  diverged: outputs/sweeps/bad/" in done.stdout
     folder = tmp_path / "outputs" / "sweeps" / "bad"
-    states = {trial.params["optimizer.learning_rate"]: trial.state.name for trial in trials(folder)}
-    assert states == {"1e+30": "FAIL", "0.0001": "COMPLETE"}
-    other = run_command("gan-train", *SEARCH, "loss=lsgan", RATE, "sweep=bad")
+    states = {trial.params["penalty.r1.weight"]: trial.state.name for trial in trials(folder)}
+    assert states == {"1000000.0": "FAIL", "0.0001": "COMPLETE"}
+    other = run_command("gan-train", *SEARCH, *WILD, "penalty.r1.weight=interval(1e-4,1e-2)", "sweep=bad")
     assert other.returncode == 2
-    assert "holds another search (the range of optimizer.learning_rate is another)" in other.stderr
+    assert "holds another search (the range of penalty.r1.weight is another)" in other.stderr
 
 
 def test_the_folder_of_a_grid_and_a_broken_study_are_refused(run_command: Run, tmp_path: Path) -> None:

@@ -50,14 +50,17 @@ REFUSED = {
         [*SRGAN, "dataset.source_channels=1"],
         "dataset.source_channels=1 does not fit: the source is made from the picture",
     ),
-    "no blocks": ([*SRGAN, "model.generator.blocks=0"], "model.generator.blocks=0 must be at least 1"),
+    "no blocks": ([*SRGAN, "model.generator.blocks=0"], "model.generator.blocks=0 does not fit: a whole number from 1"),
     "no updates": (
         ["model=medgan_translation", *TINY["medgan_translation"], "model.generator_updates=0"],
-        "model.generator_updates=0 must be at least 1",
+        "model.generator_updates=0 does not fit: a whole number from 1",
     ),
     "a stage that is negative": ([*SRGAN, "model.pretrain_images=-5"], "model.pretrain_images=-5"),
-    "no workers": ([*SRGAN, "dataset.workers=0"], "dataset.workers=0 must be at least 1"),
-    "a grey of 300": ([*SRGAN, "dataset.background=300"], "a grey level from 0 to 255"),
+    "no workers": ([*SRGAN, "dataset.workers=0"], "dataset.workers=0 does not fit: a whole number from 1"),
+    "a grey of 300": (
+        [*SRGAN, "dataset.background=300"],
+        "dataset.background=300 does not fit: a whole number from 0 to 255",
+    ),
     "a pool of -1": (["model=cyclegan", *TINY["cyclegan"], "model.pool_size=-1"], "model.pool_size=-1"),
     "a critic that is too deep": (
         ["model=pix2pix", *TINY["pix2pix"], "model.discriminator.layers=5"],

@@ -33,6 +33,8 @@ class CheckFirst(Callback):
         try:
             folder = checked(config)
             self.refuse_another(folder, config)
+            if not (folder / "run.json").exists():  # else it is this very run, which was tried then
+                check_built(content_of(config))
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refuse(error)
 
@@ -51,12 +53,15 @@ class CheckFirst(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every cell of the grid before the first one starts."""
         try:
-            self.cells = [checked(cell) for cell in grid(config)]
+            cells = grid(config)
+            self.cells = [checked(cell) for cell in cells]
             for cell in self.cells:
                 check_entries(cell)
             twice = [cell.name for number, cell in enumerate(self.cells) if cell in self.cells[:number]]
             if twice:
                 raise UserError(f"two cells of the sweep would share the folder {twice[0]}: they train the same thing")
+            for cell in cells:  # torch is loaded once all of them are right without
+                check_built(content_of(cell))
             folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
             outcome.hold_sweep(folder)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -103,12 +108,16 @@ def refuse(error: Exception) -> NoReturn:
     raise SystemExit(say(text, 2))
 
 
+def content_of(config: DictConfig) -> dict[str, Any]:
+    """The plain content of a composed config with its `hydra` node."""
+    HydraConfig.instance().set_config(config)
+    return plain(config, config.hydra.runtime.choices)
+
+
 def checked(config: DictConfig) -> Path:
     """Check one composed config with its `hydra` node; returns the folder that it would write to."""
-    HydraConfig.instance().set_config(config)
-    content = plain(config, config.hydra.runtime.choices)
+    content = content_of(config)
     check(content)
-    check_built(content)
     fetch(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
     folder = Path(str(OmegaConf.select(config, key)))

@@ -13,9 +13,8 @@ from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.check_model import check_model
-from gan_cli.cli.folder import root_keys
-from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
-from gan_cli.cli.signatures import SCHEDULE, check_arguments, check_value, nodes_of, signature_of
+from gan_cli.cli.check_root import check_root
+from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
 from gan_cli.cli.torch_optimizers import UNFIT
 from gan_cli.errors import UserError
 from gan_cli.targets import check_allowed, check_place, make_importable
@@ -36,7 +35,7 @@ def check(config: dict[str, Any]) -> None:
     trust = config.get("trust") or []
     make_importable(trust)
     for path, node in nodes_of(config):
-        if node["_target_"] != SCHEDULE:
+        if node["_target_"] not in IMPLIED.values():
             check_allowed(node["_target_"], trust)
             check_place(node["_target_"], path, trust)
         check_arguments(path, node)
@@ -51,36 +50,6 @@ def check(config: dict[str, Any]) -> None:
     check_scoring(config)
     check_files(config)
     check_init_from(config)
-
-
-NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
-LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))
-ROOT: dict[str, Kind] = {  # what stands at the top
-    **dict.fromkeys(("model", "loss", "dataset", "optimizer", "trainer"), PART),
-    **dict.fromkeys(("penalty", "metric"), Either((Table(WORD, PART), NULL))),
-    **dict.fromkeys(("augment", "perceptual", "features"), Either((PART, NULL))),
-    **dict.fromkeys(("dry_run", "full_size"), Simple(bool)),
-    **dict.fromkeys(("name", "notes", "sweep"), LABEL),
-    **dict.fromkeys(("init_from", "resume"), Either((WORD, Simple(int), NULL))),
-}
-
-
-def check_root(config: dict[str, Any]) -> None:
-    extra = sorted(set(config) - root_keys() - {"choices"})
-    if extra:
-        raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
-    seed = config.get("seed")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UserError(f"seed={seed!r} is not a whole number from 0 up")
-    trust = config.get("trust")
-    if not isinstance(trust or [], list) or not all(isinstance(name, str) and name for name in trust or []):
-        raise UserError("trust takes a list of packages: trust=[my_package]")
-    for key, kind in ROOT.items():
-        value = config.get(key)
-        if isinstance(kind, Part) and not kind.fits(value):
-            raise UserError(f"{key}={shown(value)} is no part: {key}=OPTION chooses one; gan-train --help lists them")
-        if key in config:
-            check_value(key, value, kind)
 
 
 def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
@@ -124,7 +123,7 @@ def check_sides(config: dict[str, Any]) -> None:
             f" dataset.channels={target}"
         )
     for key in config["model"].get("requires", {}).get("same_channels", []):
-        value = reduce(lambda node, part: node[part], key.split("."), config["model"])
+        value = named_in(config["model"], key)
         if value and source != target:
             off = "false" if value is True else "0"
             raise UserError(
@@ -173,6 +172,20 @@ def check_resolution(config: dict[str, Any]) -> None:
         f"model={chosen(config, 'model')} makes resolutions that are {kind} from {rule['minimum']} up,"
         f" not dataset.resolution={resolution}; nearest: {near}"
     )
+
+
+def named_in(model: dict[str, Any], key: str) -> Any:
+    """The option of a model that its own YAML speaks of under `requires`.
+
+    Raises:
+        UserError: it has no such option.
+    """
+    node: Any = model
+    for part in str(key).split("."):
+        if not isinstance(node, dict) or part not in node:
+            raise UserError(f"model.requires speaks of {key}, which is no option of this model")
+        node = node[part]
+    return node
 
 
 def chosen(config: dict[str, Any], group: str) -> str:

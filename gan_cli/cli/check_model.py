@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import reduce
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
-from gan_cli.cli.check_data import chosen
+from gan_cli.cli.check_data import chosen, named_in
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.kinds import shown
+from gan_cli.cli.kinds import Simple, shown
+from gan_cli.cli.signatures import check_value
 from gan_cli.errors import UserError
 from gan_cli.targets import META_KEYS, targets_in
 
@@ -90,7 +90,8 @@ def check_growth(config: dict[str, Any]) -> None:
 def check_at_least(config: dict[str, Any]) -> None:
     """What the model's YAML says of options whose least value follows from others."""
     for key, least in ((config["model"].get("requires") or {}).get("at_least") or {}).items():
-        value = reduce(lambda node, part: node[part], key.split("."), config["model"])
+        check_value(f"model.requires.at_least.{key}", least, Simple(int))
+        value = named_in(config["model"], key)
         if value < least:
             raise UserError(
                 f"model.{key}={value} must be at least {least}, the pictures' side, or a level has no channels"
@@ -105,6 +106,11 @@ def check_mapping(config: dict[str, Any]) -> None:
         return
     if model.get("num_classes") is not None:
         raise UserError("model.generator.mapping_layers=0 has no place for a label: say 1 or more, as 8")
+    for name, node in (config.get("penalty") or {}).items():
+        if "styles" in ((node.get("requires") or {}).get("model") or []):
+            raise UserError(
+                f"penalty={name} is about styles that are learned, and model.generator.mapping_layers=0 has none"
+            )
     if generator.get("style_size") != generator.get("latent_size"):
         raise UserError(
             f"model.generator.mapping_layers=0 makes the latent the style, so model.generator.style_size="

@@ -6,6 +6,8 @@ from typing import Any
 
 from gan_cli.errors import UserError
 
+MOST_PIXELS = 2**17  # a side that no picture has
+
 
 def complete(config: Any) -> None:
     """Fill in what the data set's YAML leaves to its files and to the model: resolution, channels, classes.
@@ -14,7 +16,7 @@ def complete(config: Any) -> None:
         config: a composed config (an open DictConfig, interpolations still in it), changed in place.
 
     Raises:
-        UserError: a folder is missing, empty, or holds a corrupt file.
+        UserError: a folder is missing, empty, or holds a corrupt file; no resolution is known, or none fits.
     """
     dataset: Any = config.get("dataset")
     model: Any = config.get("model")
@@ -29,6 +31,8 @@ def complete(config: Any) -> None:
         provides.fields, provides.classes = ["image", "label"], 2
     if "resolution" in dataset and dataset.resolution is None:
         wanted = (model.get("requires") or {}).get("resolution") if hasattr(model, "get") else None
+        if provides.get("resolution") is None:
+            raise UserError("dataset.resolution=PIXELS is needed: neither the data set's YAML nor its files say one")
         dataset.resolution = fitting_resolution(provides.resolution, wanted)
     for key in ("channels", "source_channels"):
         if key in dataset and dataset[key] is None:
@@ -86,10 +90,16 @@ def degrade(dataset: Any, model: Any) -> None:
 
 
 def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can."""
-    resolution = own
+    """The files' own resolution if the model can make it, else the next larger one that it can.
+
+    Raises:
+        UserError: there is none.
+    """
+    resolution, rule = own, dict(rule or {})
     while rule and not resolution_fits(resolution, rule):
         resolution += 1
+        if resolution > MOST_PIXELS:
+            raise UserError(f"no resolution fits model.requires.resolution={rule}")
     return resolution
 
 

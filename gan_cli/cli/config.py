@@ -15,9 +15,11 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.cli.check_data import check_fields
+from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
+from gan_cli.cli.declared import check_declared
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.signatures import check_typed
+from gan_cli.cli.signatures import check_typed, nodes_of
 from gan_cli.run_folder import NOT_LEARNED
 from gan_cli.targets import make_importable
 
@@ -137,7 +139,11 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     trust = [str(name) for name in trust] if isinstance(trust, ListConfig) else []
     make_importable(trust)
     # as typed: what is worked out from a value that can't be would be blamed, or would crash
-    check_typed(OmegaConf.to_container(copy, resolve=False), trust)  # type: ignore[arg-type]
+    typed = OmegaConf.to_container(copy, resolve=False)
+    check_parts(typed)  # type: ignore[arg-type]
+    check_typed(typed, trust)  # type: ignore[arg-type]
+    for path, node in nodes_of(typed):  # type: ignore[arg-type]
+        check_declared(path, node)
     complete(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)

@@ -10,14 +10,17 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, MinLen
 
-from gan_cli.cli.kinds import Part
-from gan_cli.cli.signatures import check_value, check_values, signature_of
+from gan_cli.cli.signatures import check_values, signature_of
 from gan_cli.limits import Batch, Samples
 
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
 Some = Annotated[int, Interval(ge=1, le=10_000)]
 Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
+
+
+class Chosen:
+    """An option of a group, as metric=[fid] brings it."""
 
 
 @dataclass
@@ -56,8 +59,8 @@ class Evaluate:
     sweep: Where | None
     a: Where | None
     b: Where | None
-    metric: dict[str, dict[str, Any]]
-    features: dict[str, Any] | None
+    metric: dict[str, Chosen]
+    features: Chosen | None
     count: Samples
     split: Literal["train", "valid", "test", "all"] | None
     seed: Seed
@@ -105,8 +108,6 @@ def check_options(command: type, wanted: dict[str, Any]) -> None:
     """
     signature = signature_of(f"{__name__}.{command.__name__}") or {}
     check_values("", wanted, signature)
-    for name, node in (wanted.get("metric") or {}).items():
-        check_value(f"metric.{name}", node, Part("OPTION"))
     for key in wanted:
         if "Where" in signature[key].annotation and wanted[key] is not None:
             wanted[key] = str(wanted[key])

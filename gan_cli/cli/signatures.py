@@ -20,7 +20,8 @@ from gan_cli.targets import META_KEYS, is_allowed, targets_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
 OPTIMIZERS = "gan_cli.cli.torch_optimizers"  # stands in for torch.optim
-OWN_OF_OPTIMIZER, SCHEDULE = "gan_cli.settings.OptimizerSettings", "gan_cli.schedule.Schedule"
+OWN_OF_OPTIMIZER = "gan_cli.settings.OptimizerSettings"
+IMPLIED = {"schedule": "gan_cli.schedule.Schedule", "rates": "gan_cli.settings.Rates"}  # nodes of it that name no class
 
 
 class Argument(NamedTuple):
@@ -55,11 +56,12 @@ def own_keys(path: str) -> dict[str, Argument]:
 
 
 def nodes_of(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every (dotted key, node) of a config whose values go to a class; the optimizer's schedule names none."""
+    """Every (dotted key, node) of a config whose values go to a class, also where the node does not name it."""
     yield from targets_in({key: value for key, value in config.items() if key != "trust"})
     optimizer = config.get("optimizer")
-    if isinstance(optimizer, dict) and isinstance(optimizer.get("schedule"), dict):
-        yield "optimizer.schedule", {"_target_": SCHEDULE, **optimizer["schedule"]}
+    for key, target in IMPLIED.items():
+        if isinstance(optimizer, dict) and isinstance(optimizer.get(key), dict):
+            yield f"optimizer.{key}", {"_target_": target, **optimizer[key]}
 
 
 def check_names(path: str, node: dict[str, Any], known: Mapping[str, Argument], owner: str) -> None:
@@ -105,7 +107,7 @@ def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
     """
     for path, node in nodes_of(config):
         target = node["_target_"]
-        if target == SCHEDULE or (isinstance(target, str) and is_allowed(target, trust)):
+        if isinstance(target, str) and (target in IMPLIED.values() or is_allowed(target, trust)):
             signature = {**(signature_of(target) or {}), **own_keys(path)}
             completed = path == "dataset"  # where null may be filled in
             typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}

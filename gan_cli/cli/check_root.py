@@ -1,0 +1,49 @@
+"""The part of the check that looks at what stands at the top of a config: the parts, the seed, names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.cli.folder import root_keys
+from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
+from gan_cli.cli.signatures import check_value
+from gan_cli.errors import UserError
+
+NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
+LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))
+ROOT: dict[str, Kind] = {  # what stands at the top
+    **dict.fromkeys(("model", "loss", "dataset", "optimizer", "trainer"), PART),
+    **dict.fromkeys(("penalty", "metric"), Either((Table(WORD, PART), NULL))),
+    **dict.fromkeys(("augment", "perceptual", "features"), Either((PART, NULL))),
+    **dict.fromkeys(("dry_run", "full_size"), Simple(bool)),
+    **dict.fromkeys(("name", "notes", "sweep"), LABEL),
+    **dict.fromkeys(("init_from", "resume"), Either((WORD, Simple(int), NULL))),
+}
+
+
+def check_root(config: dict[str, Any]) -> None:
+    extra = sorted(set(config) - root_keys() - {"choices"})
+    if extra:
+        raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
+    seed = config.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(f"seed={seed!r} is not a whole number from 0 up")
+    trust = config.get("trust")
+    if not isinstance(trust or [], list) or not all(isinstance(name, str) and name for name in trust or []):
+        raise UserError("trust takes a list of packages: trust=[my_package]")
+    check_parts(config)
+    for key, kind in ROOT.items():
+        if key in config:
+            check_value(key, config[key], kind)
+
+
+def check_parts(config: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: no model, loss, data set, optimizer or trainer, or something else in its place.
+    """
+    for key, kind in ROOT.items():
+        if isinstance(kind, Part) and not kind.fits(config.get(key)):
+            raise UserError(
+                f"{key}={shown(config.get(key))} is no part: {key}=OPTION chooses one; gan-train --help lists them"
+            )

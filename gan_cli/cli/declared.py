@@ -1,0 +1,113 @@
+"""What a part's YAML declares of itself for the check, `requires`, `provides` and `brings`; read from here, never made.
+
+Keys that are not here are a part's own affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gan_cli.cli.signatures import Argument, check_value, check_values, follows, signature_of
+from gan_cli.errors import UserError
+from gan_cli.limits import Count, Pixels, Weight, Width
+
+
+class Medium:
+    """How samples are shown, as `gan_cli.data.medium.ImageMedium`."""
+
+
+class Degradation:
+    """What makes the source of a picture."""
+
+
+@dataclass
+class Requires:
+    fields: list[str]
+    resolution: dict[str, Any] | Pixels  # of models; of metrics, the least
+    scale: Count | None
+    same_channels: list[str]
+    at_least: dict[str, Any]
+    whole_batch: bool
+    model: list[str]
+    features: bool
+    only_features: str
+    latent: bool
+    conditional: bool
+    split: bool
+    logits: bool
+    count: Count
+
+
+@dataclass
+class Resolution:
+    minimum: Width
+    power_of_two: bool
+    multiple_of: Width
+
+
+@dataclass
+class Provides:
+    medium: Medium
+    fields: list[str]
+    labelled_by: str
+    classes: Count | None
+    resolution: Pixels | None
+    channels: Literal[1, 3] | None
+    source_channels: Literal[1, 3] | None
+    scale: Count
+    scan: bool | Literal["pairs", "unpaired", "degraded"]
+    files: list[str]
+    count: int
+    name: str
+    logits: bool
+    scores: dict[str, Literal["lower", "higher"] | None]
+
+
+@dataclass
+class Brings:
+    critic_norm: str | None
+    n_critic: Count
+    optimizer: dict[str, Any]
+    trainer: dict[str, Any]
+    penalty: dict[str, dict[str, Any]]
+    degradation: Degradation
+    adversarial_weight: Weight
+    insists: bool
+
+
+@dataclass
+class Declared:
+    """A node's sections; a model or loss may provide single words."""
+
+    requires: dict[str, Any]
+    provides: dict[str, Any] | list[str]
+    brings: dict[str, Any]
+
+
+def check_declared(path: str, node: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: a section of a node, or a value in it, that the check could not work with.
+    """
+    check_values(path, node, arguments(Declared))
+    for name, section in (("requires", Requires), ("provides", Provides), ("brings", Brings)):
+        given = node.get(name)
+        if isinstance(given, dict):
+            typed = {key: value for key, value in given.items() if not follows(value)}
+            check_values(f"{path}.{name}", typed, arguments(section))
+    rule = (node.get("requires") or {}).get("resolution")
+    if path == "model" and rule is not None:
+        check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)
+    if isinstance(rule, dict):
+        check_values(f"{path}.requires.resolution", rule, arguments(Resolution))
+        if "minimum" not in rule:
+            raise UserError(f"{path}.requires.resolution lacks minimum, the least resolution that fits")
+    if path == "dataset" and "provides" in node:
+        check_value("dataset.provides", node["provides"], arguments(Declared)["requires"].kind)
+        for key in ("medium", "fields"):
+            check_value(f"dataset.provides.{key}", node["provides"].get(key), arguments(Provides)[key].kind)
+
+
+def arguments(section: type) -> dict[str, Argument]:
+    return signature_of(f"{__name__}.{section.__name__}") or {}
