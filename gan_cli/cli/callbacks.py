@@ -55,8 +55,8 @@ class CheckFirst(Callback):
         try:
             cells = grid(config)
             self.cells = [checked(cell) for cell in cells]
-            for cell in self.cells:
-                check_entries(cell)
+            for place in self.cells:
+                check_entries(place)
             twice = [cell.name for number, cell in enumerate(self.cells) if cell in self.cells[:number]]
             if twice:
                 raise UserError(f"two cells of the sweep would share the folder {twice[0]}: they train the same thing")
