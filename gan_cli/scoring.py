@@ -54,7 +54,8 @@ def protocol_digest(protocol: dict[str, Any]) -> str:
 def append_scores(folder: Path, scores: list[Score]) -> None:
     """Add to a run's metrics.jsonl, on lines of their own even after one that a killed run left open."""
     file = folder / METRICS_FILE
-    torn = file.exists() and not read_text(file).endswith(("", "\n"))
+    text = read_text(file) if file.exists() else ""
+    torn = bool(text) and not text.endswith("\n")
     with open_to_append(file) as lines:
         lines.write(("\n" * torn + "".join(score.line() + "\n" for score in scores)).encode())
 

@@ -94,7 +94,7 @@ def test_the_command_prints_and_leaves_nothing(run_command: Run, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     for arguments, words in [
         (["-m", "seed=0,1", "dry_run=true"], "dry_run=true is for one run"),
-        (["dry_run=perhaps"], "dry_run='perhaps' must be true or false"),
+        (["dry_run=perhaps"], "dry_run=perhaps does not fit: true or false is wanted"),
         (["dry_run=true", "model=dcgann"], "model=dcgann does not exist"),
     ]:
         refused = run_command("gan-train", *arguments)

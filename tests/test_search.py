@@ -235,7 +235,7 @@ def test_a_search_says_and_writes_what_was_best(whole: tuple[Path, str], run_com
 def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tuple[Path, str], tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "sweeps" / "lr"
     process = begun(tmp_path, *LONG)
-    wait_for(folder, "*/checkpoints/*.json", 1, process)
+    wait_for(folder, "*/checkpoints/*.pt", 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert [trial.state.name for trial in trials(folder)] == ["RUNNING"]

@@ -125,7 +125,10 @@ class Either(Kind):
         parts = [kind for kind in self.of if isinstance(kind, Part)]
         others = [kind for kind in self.of if not isinstance(kind, Part)]
         joined = [Part(" or ".join(part.name for part in parts))] if parts else []
-        return " or ".join(kind.words(many) for kind in [*joined, *others])
+        if Simple(float) in others:
+            others = [kind for kind in others if kind != Simple(int)]  # a number says both
+        *words, last = [kind.words(many) for kind in [*joined, *others]]
+        return f"{', '.join(words)} or {last}" if words else last
 
 
 @dataclass(frozen=True)
