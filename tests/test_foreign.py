@@ -422,7 +422,7 @@ PLACES: list[tuple[str, str, str]] = [
     ("loss", "gan_cli.metrics.features.Inception", "loss is an adversarial loss"),
     ("optimizer", "torch.nn.Linear", "optimizer is an optimizer"),
     ("augment", "gan_cli.data.sets.MNIST", "augment is an augmentation"),
-    ("model.notes", "torch.nn.Linear", "model.notes has _target_=torch.nn.Linear, and no class belongs there"),
+    ("dataset.provides.notes", "torch.nn.Linear", "dataset.provides.notes has .* and no class belongs there"),
 ]
 
 
