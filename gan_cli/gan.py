@@ -23,7 +23,7 @@ from gan_cli.limits import Count, Depth, Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.penalties.gradient import Penalty
 from gan_cli.phase import Phase
-from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.randomness import generator_for, in_blocks, seed_everything
 from gan_cli.schedule import Course, pass_on_progress
 from gan_cli.types import Batch, Match, Noise, Told
 from gan_cli.unrolled import unrolled
@@ -182,7 +182,8 @@ class GAN(nn.Module):
 
         A game that `translates` gets fields of held-out data instead.
         """
-        return {"samples": self.sample(generators, given["latent"], given.get("label"))}
+        samples = in_blocks(partial(self.sample, generators), given["latent"], given.get("label"))
+        return {"samples": torch.cat(list(samples))}
 
     def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What can be said of a preview's rows in numbers, (N,) each, by name; nothing without targets."""

@@ -22,7 +22,7 @@ from gan_cli.errors import DivergedError
 from gan_cli.gan import GAN
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.phase import Phase
-from gan_cli.preview import columns_of
+from gan_cli.preview import layout
 from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import Spent, update_run
 from gan_cli.settings import TrainerSettings
@@ -92,7 +92,7 @@ class SampleGrid(Job):
         super().__init__(settings.sample_every_images, state.images)
         self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
         self.given, self.seed = given, state.seed
-        self.columns = columns_of(gan, len(next(iter(given.values()))))
+        self.layout = layout(given, gan.translates)
         self.drawn_at = -1
         if curves is not None and state.images:  # of a run that goes on: its picture is there, or is made anew
             if self.file(state).exists() and curves.has("samples", state.images):
@@ -108,7 +108,7 @@ class SampleGrid(Job):
             return
         seed_everything(self.seed, "preview")  # networks with noise of their own: the same in every grid
         rows = self.gan.preview(self.ema.networks, self.given)
-        pixels = self.medium.rows(rows, self.columns)
+        pixels = self.medium.rows(rows, *self.layout)
         self.curves.picture("samples", pixels, state.images)
         scores = {f"held_out/{name}": value.mean().item() for name, value in self.gan.scores(rows).items()}
         if scores:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from gan_cli.limits import Weight, Width
+from gan_cli.randomness import generator_for
+
+SIXTEEN = 16  # numbers that torch.randn makes together on the CPU
+
+
+class Latent(Protocol):
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, Z) on the generator's device."""
+
+
+def latents(latent: Latent, count: int, *key: object) -> Tensor:
+    """Draw (count, Z) on the CPU: row i is a function of `key` and i alone, whatever the count and the run's device.
+
+    `torch.randn` draws its last 16 numbers again where there are no whole sixteens of them, and on a GPU orders its
+    numbers by how many there are. So whole sixteens of rows are drawn on the CPU, and cut.
+    """
+    return latent.draw(-(-count // SIXTEEN) * SIXTEEN, generator_for("cpu", *key))[:count]
 
 
 class Gaussian:

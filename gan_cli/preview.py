@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_cli.build import build_data, without_download
+from gan_cli.data.medium import placed
 from gan_cli.data.order import Data
 from gan_cli.gan import GAN
-from gan_cli.randomness import generator_for
+from gan_cli.latent import latents
 
 MOST_COLUMNS = 8  # of a grid that shows several rows for each example
 
@@ -32,16 +33,13 @@ def given(
         data = held_out(config, trust)
         return data.fetch(data.order(seed).indices(0, min(count, len(data))), device)
     assert gan.latent is not None
-    fields = {"latent": gan.latent.draw(count, generator_for(device, seed, "preview"))}
+    fields = {"latent": latents(gan.latent, count, seed, "preview").to(device)}
     if gan.num_classes is not None:
-        fields["label"] = preview_labels(count, columns_of(gan, count), gan.num_classes, device)
+        fields["label"] = torch.arange(count, device=device) % gan.num_classes
     return fields
 
 
-def preview_labels(count: int, columns: int, num_classes: int, device: torch.device) -> Tensor:
-    """(count,): one class to a row, over and over."""
-    return (torch.arange(count, device=device) // columns) % num_classes
-
-
-def columns_of(gan: GAN, count: int) -> int:
-    return min(count, MOST_COLUMNS) if gan.translates else max(1, round(count**0.5))
+def layout(given: Mapping[str, Tensor], translates: bool) -> tuple[int, list[int] | None]:
+    """Columns and cells of the grid of a preview (`medium.placed`): of held-out pictures, or of samples by class."""
+    count = len(next(iter(given.values())))
+    return (min(count, MOST_COLUMNS), None) if translates else placed(count, given.get("label"))

@@ -8,9 +8,12 @@ draws samples between two steps can't disturb training.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+AT_ONCE = 16  # samples that go through a network at once where nothing is trained; see `in_blocks`
 
 
 def derive_seed(*key: object) -> int:
@@ -32,3 +35,39 @@ def seed_everything(*key: object) -> None:
 def permutation(count: int, *key: object) -> Tensor:
     """A permutation of `range(count)`, shape (count,), int64, on the CPU."""
     return torch.randperm(count, generator=generator_for("cpu", *key))
+
+
+def in_blocks(
+    make: Callable[..., Tensor], *rows: Tensor | None, size: int = AT_ONCE, key: tuple[object, ...] = (0, "sample")
+) -> Iterator[Tensor]:
+    """Yield `make(*rows)` in blocks of `size` rows, so that what comes of row i does not depend on how many there are.
+
+    Kernels add up in another order at another batch size: the last block is filled up with its last row, and cut
+    again. What networks draw by themselves is seeded by `key` and the number of the block.
+
+    Args:
+        make: rows (size, ...) of each tensor -> (size, ...), each row from its own alone.
+        rows: (N, ...) each, or None, which is passed on.
+    """
+    count = len(next(some for some in rows if some is not None))
+    for number, start in enumerate(range(0, count, size)):
+        here = min(size, count - start)
+        seed_everything(*key, number)
+        yield make(*(None if some is None else _filled(some[start : start + here], size) for some in rows))[:here]
+
+
+def _filled(some: Tensor, size: int) -> Tensor:
+    return some if len(some) == size else torch.cat([some, some[-1:].expand(size - len(some), *some.shape[1:])])
+
+
+def joined(parts: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+    """Yield the rows of `parts` again, `size` at a time."""
+    waiting: list[Tensor] = []
+    for part in parts:
+        waiting.append(part)
+        while sum(map(len, waiting)) >= size:
+            together = torch.cat(waiting)
+            yield together[:size]
+            waiting = [together[size:]] if len(together) > size else []
+    if waiting:
+        yield torch.cat(waiting)

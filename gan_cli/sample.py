@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from gan_cli import checkpoint
 from gan_cli.build import build_medium
-from gan_cli.data.medium import Medium, write_png
+from gan_cli.data.medium import Medium, placed, write_png
 from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
 from gan_cli.fitting import fitting_game
 from gan_cli.gan import GAN
+from gan_cli.latent import latents
 from gan_cli.machine import bar, pick_device
 from gan_cli.printable import tell
-from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.stored import check_content, foreign
 
 
@@ -124,7 +125,7 @@ def take_standing_statistics(trained: Trained, passes: int) -> None:
     latent, label = plan(trained, passes * STANDING_BATCH, 0, None, "standing")
     if label is not None:  # each pass a mixture of classes
         label = label[torch.randperm(len(label), generator=generator_for("cpu", "standing"))]
-    for _ in draw(trained, latent, label, STANDING_BATCH):
+    for _ in blocks(trained, latent, label, STANDING_BATCH):
         pass
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -158,36 +159,48 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
 
 
 def plan(
-    trained: Trained, count: int, seed: int, labels: list[int] | None, purpose: str = "sample"
+    trained: Trained, count: int, seed: int, labels: Sequence[int] | None, purpose: str = "sample"
 ) -> tuple[Tensor, Tensor | None]:
-    """Latents (count, Z) and labels (count,) or None. Given labels come in equal runs, one class after the other."""
+    """Latents (count, Z) and labels (count,) or None, of the given classes or of all in turn.
+
+    Sample i is a function of seed, purpose, classes and i alone: a smaller count gives the first of a larger one.
+    """
     assert trained.gan.latent is not None
-    latent = trained.gan.latent.draw(count, generator_for("cpu", seed, purpose))
+    latent = latents(trained.gan.latent, count, seed, purpose)
     if trained.gan.num_classes is None:
         return latent, None
-    if labels is None:
-        return latent, torch.arange(count) % trained.gan.num_classes
-    return latent, torch.tensor([labels[number * len(labels) // count] for number in range(count)])
+    classes = torch.tensor(labels or range(trained.gan.num_classes))
+    return latent, classes[torch.arange(count) % len(classes)]
 
 
 def draw(trained: Trained, latent: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:
-    """Samples in batches, on the CPU; each depends on its own latent and label alone."""
-    seed_everything(0, "sample")  # networks with noise of their own
-    for start in range(0, len(latent), batch_size):
-        rows = slice(start, start + batch_size)
-        some = None if label is None else label[rows].to(trained.device)
-        at = latent[rows].to(trained.device)
+    """Samples in batches, on the CPU; each depends on its own latent and label alone.
+
+    From a `batch_size` of `AT_ONCE` up, the same bits at any batch size and any count; below, fewer go through the
+    network at once, to save memory, and rounding differs.
+    """
+    for made in joined(blocks(trained, latent, label, min(batch_size, AT_ONCE)), batch_size):
+        yield made.float().cpu()
+
+
+def blocks(trained: Trained, latent: Tensor, label: Tensor | None, size: int) -> Iterator[Tensor]:
+    """Samples on the model's device, made `size` at a time."""
+
+    def make(latent: Tensor, label: Tensor | None) -> Tensor:
+        there = None if label is None else label.to(trained.device)
         with foreign(str(trained.path)):
-            made = trained.gan.sample(trained.generators, at, some, trained.truncation_psi).float().cpu()
-        yield made
+            return trained.gan.sample(trained.generators, latent.to(trained.device), there, trained.truncation_psi)
+
+    return in_blocks(make, latent, label, size=size)
 
 
 def write_grid(
-    trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int, batch_size: int
+    trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int | None, batch_size: int
 ) -> None:
+    """One picture; `columns` as of `placed`."""
     samples = torch.cat(list(draw(trained, latent, label, batch_size)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(trained.medium.preview(samples, columns), path)
+    write_png(trained.medium.preview(samples, *placed(len(samples), label, columns)), path)
 
 
 def write_files(

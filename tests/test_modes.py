@@ -216,7 +216,7 @@ def test_every_mode_writes_what_it_says(runs: Path, run_command: Run, tmp_path: 
         return done(run_command("gan-sample", f"checkpoint={runs / 'stylegan2'}", "labels=[3]", *arguments))
 
     sample("truncation_psi=0.7", "output=psi.png", "count=4")
-    assert size_of(tmp_path / "psi.png") == (4 * 50 + 2, 50 + 2)
+    assert size_of(tmp_path / "psi.png") == (2 * 50 + 2, 2 * 50 + 2), "one class: a square"
     sample("mode=interpolation", "frames=6", "count=2", "output=walk.gif")
     with Image.open(tmp_path / "walk.gif") as gif:
         assert gif.n_frames == 6  # type: ignore[attr-defined]

@@ -16,13 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_cli.data.medium import ImageMedium, PointMedium, to_pixels, write_png
+from gan_cli.data.medium import ImageMedium, PointMedium, placed, to_pixels, write_png
 from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
 from gan_cli.jobs import Job, duration
 from gan_cli.latent import Gaussian, Uniform
 from gan_cli.log import Console, Curves, Meter
-from gan_cli.preview import preview_labels
 from gan_cli.randomness import derive_seed, generator_for, permutation, seed_everything
 from gan_cli.schedule import Schedule
 from gan_cli.types import Batch, Match, Noise, State, per_sample
@@ -400,10 +399,6 @@ def test_jobs_are_due_when_images_cross_a_multiple() -> None:
     assert Job(100, 50).due(State(images=1000))
 
 
-def test_preview_labels_are_one_class_a_row() -> None:
-    assert preview_labels(7, 2, 3, CPU).tolist() == [0, 0, 1, 1, 2, 2, 0]
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -467,6 +462,55 @@ def test_image_grids(channels: int) -> None:
     assert grid[:, 2:50, 52:100].unique().tolist() == [128]
     assert grid[:, 52:100, 2:50].unique().tolist() == [204]
     assert grid[:, 0].unique().tolist() == grid[:, :, 50].unique().tolist() == [255]
+
+
+GRIDS = {  # count, labels, columns asked for: columns, and rows of samples' numbers
+    "no labels": (5, None, None, (2, None)),
+    "a class a row": (6, [0, 1, 0, 1, 0, 1], None, (3, [[0, 2, 4], [1, 3, 5]])),
+    "a count that does not divide": (7, [0, 1, 2, 0, 1, 2, 0], None, (3, [[0, 3, 6], [1, 4, -1], [2, 5, -1]])),
+    "in the order in which they were asked for": (4, [7, 3, 7, 3], None, (2, [[0, 2], [1, 3]])),
+    "fewer columns than a class needs": (5, [0, 1, 0, 1, 0], 2, (2, [[0, 2], [4, -1], [1, 3]])),
+    "more columns": (4, [0, 1, 0, 1], 3, (3, [[0, 2, -1], [1, 3, -1]])),
+    "one class": (9, [4] * 9, None, (3, None)),
+    "one class in columns": (9, [4] * 9, 5, (5, None)),
+    "no two of a class": (9, list(range(9)), None, (3, None)),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_row_of_a_grid_is_of_one_class(name: str) -> None:
+    count, labels, columns, (wide, rows) = GRIDS[name]
+    cells = None if rows is None else [cell for row in rows for cell in row]
+    assert placed(count, None if labels is None else torch.tensor(labels), columns) == (wide, cells)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("columns", [None, 1, 4, 8])
+def test_a_grid_by_class_shows_every_sample_once(classes: int, columns: int | None) -> None:
+    for count in [*range(1, 70), 1000]:
+        label = torch.arange(count) % classes
+        wide, cells = placed(count, label, columns)
+        if cells is None:
+            assert count <= classes, "one of each, with nothing to put in a row"
+            continue
+        assert sorted(cell for cell in cells if cell >= 0) == list(range(count))
+        rows = torch.tensor(cells).view(-1, wide)
+        shown = [label[row[row >= 0]].unique().tolist() for row in rows]
+        assert all(len(row) == 1 for row in shown)
+        assert sorted({row[0] for row in shown}) == list(range(classes))
+        assert columns is not None or len(rows) == classes
+
+
+def test_empty_cells_of_a_grid_are_white() -> None:
+    samples = torch.stack([torch.full((1, 48, 48), value) for value in (-1.0, 0.0, 0.6)])
+    grid = ImageMedium().rows({"samples": samples}, 2, [0, 2, 1, -1])
+    tiles = [grid[:, row : row + 48, column : column + 48].unique().tolist() for row in (2, 52) for column in (2, 52)]
+    assert tiles == [[0], [204], [128], [255]]
+    points = PointMedium(1.0)
+    some = torch.tensor([[0.5, 0.5], [0.0, -0.5], [-0.2, 0.0]])
+    assert torch.equal(points.rows({"samples": some}, 2, [0, 2, 1, -1]), points.preview(some, 2)), (
+        "points have no cells"
+    )
 
 
 def test_large_images_are_not_enlarged() -> None:

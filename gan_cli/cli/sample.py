@@ -58,8 +58,7 @@ def sample(wanted: dict[str, Any]) -> None:
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
     about |= {key: wanted[key] for key in ("truncation_psi", "standing_statistics")}
     if wanted["format"] == "grid":
-        columns = wanted["columns"] or (-(-count // len(labels)) if labels else max(1, round(count**0.5)))
-        sampler.write_grid(trained, target, latent, label, columns, wanted["batch_size"])
+        sampler.write_grid(trained, target, latent, label, wanted["columns"], wanted["batch_size"])
     elif wanted["format"] == "png":
         sampler.write_files(trained, target, latent, label, wanted["batch_size"], about)
     else:

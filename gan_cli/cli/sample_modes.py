@@ -67,6 +67,7 @@ def run(wanted: dict[str, Any], where: Path) -> None:
         truncation_psi=wanted["truncation_psi"],
     )
     space = Space(trained, wanted["space"], wanted["truncation_psi"])
+    wanted = {**wanted, "labels": sampler.class_numbers(wanted["labels"], trained)}
     form = {"interpolation": "walk", "project": "folder"}.get(mode, "grid")
     target = target or default_output(trained.path, trained.images, {**wanted, "format": form}, kind=mode)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,11 +93,10 @@ def picture_file(text: Any) -> Path:
     return path
 
 
-def plan(wanted: dict[str, Any], space: Any, count: int) -> tuple[Any, Any]:
+def plan(wanted: dict[str, Any], space: Any, count: int, purpose: str = "sample") -> tuple[Any, Any]:
     from gan_cli import sample as sampler
 
-    labels = sampler.class_numbers(wanted["labels"], space.trained)
-    return sampler.plan(space.trained, count, wanted["seed"], labels)
+    return sampler.plan(space.trained, count, wanted["seed"], wanted["labels"], purpose)
 
 
 def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
@@ -110,12 +110,15 @@ def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) 
 
 
 def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
+    import torch
+
     from gan_cli.data.medium import write_png
     from gan_cli.modes.style_mixing import mixed_grid
 
-    columns = wanted["columns"] or 8
-    latent, label = plan(wanted, space, wanted["rows"] + columns)
-    pictures = mixed_grid(space, latent, label, wanted["rows"], columns, wanted["layers"])
+    rows, columns = wanted["rows"], wanted["columns"] or 8
+    latents, labels = zip(plan(wanted, space, rows), plan(wanted, space, columns, "columns"), strict=True)
+    label = None if labels[0] is None else torch.cat(labels)
+    pictures = mixed_grid(space, torch.cat(latents), label, rows, columns, wanted["layers"])
     write_png(space.trained.medium.preview(pictures, columns + 1), target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +19,16 @@ MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a
 class Medium(Protocol):
     ending: str
 
-    def preview(self, samples: Tensor, columns: int) -> Tensor:
-        """Many samples as one picture, (3, H, W) uint8, on the CPU."""
+    def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
+        """Many samples as one picture, (3, H, W) uint8, on the CPU.
 
-    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+        Args:
+            samples: in order, unless `cells` says otherwise.
+            columns: of a grid.
+            cells: row by row, which sample stands there, or -1 for none; see `placed`.
+        """
+
+    def rows(self, rows: dict[str, Tensor], columns: int, cells: Sequence[int] | None = None) -> Tensor:
         """What `GAN.preview` gives as one picture: a grid, or several rows for each example, one above the other."""
 
     def save(self, sample: Tensor, path: Path) -> None:
@@ -36,18 +43,20 @@ class ImageMedium:
 
     ending = ".png"
 
-    def preview(self, samples: Tensor, columns: int) -> Tensor:
+    def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
         from torchvision.utils import make_grid
 
         pixels = to_pixels(samples)
+        if cells is not None:  # the white one behind them stands where there is none
+            pixels = torch.cat([pixels, torch.full_like(pixels[:1], 255)])[list(cells)]
         zoom = -(-MIN_TILE // pixels.shape[-1])
         pixels = pixels.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
         return make_grid(pixels, nrow=columns, padding=2, pad_value=255)[:3].to(torch.uint8)
 
-    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+    def rows(self, rows: dict[str, Tensor], columns: int, cells: Sequence[int] | None = None) -> Tensor:
         """Smaller pictures are enlarged to the largest, each pixel to a square; grey ones stand beside colour."""
         if len(rows) == 1:
-            return self.preview(next(iter(rows.values())), columns)
+            return self.preview(next(iter(rows.values())), columns, cells)
         side = max(max(images.shape[2:]) for images in rows.values())
         tiles = [
             nearest(images.float().cpu().expand(-1, 3, -1, -1) if images.shape[1] == 1 else images.float().cpu(), side)
@@ -77,15 +86,15 @@ class PointMedium:
     def __init__(self, extent: Positive) -> None:
         self.extent = extent
 
-    def preview(self, samples: Tensor, columns: int) -> Tensor:
-        cells = ((samples.float().cpu() / self.extent + 1) / 2 * self.side).long()
-        inside = cells[((cells >= 0) & (cells < self.side)).all(1)]
+    def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
+        places = ((samples.float().cpu() / self.extent + 1) / 2 * self.side).long()
+        inside = places[((places >= 0) & (places < self.side)).all(1)]
         counts = torch.bincount(inside[:, 1] * self.side + inside[:, 0], minlength=self.side**2)
         ink = counts.view(self.side, self.side).flip(0).clamp(max=1).float()
         ink = torch.nn.functional.max_pool2d(ink[None, None], 3, 1, 1)[0]  # a dot of 3x3 pixels
         return (255 * (1 - ink)).to(torch.uint8).expand(3, -1, -1).contiguous()
 
-    def rows(self, rows: dict[str, Tensor], columns: int) -> Tensor:
+    def rows(self, rows: dict[str, Tensor], columns: int, cells: Sequence[int] | None = None) -> Tensor:
         return self.preview(torch.cat([*rows.values()]), columns)
 
     def save(self, sample: Tensor, path: Path) -> None:
@@ -94,6 +103,23 @@ class PointMedium:
 
     def array(self, samples: Tensor) -> Tensor:
         return samples.float().cpu()
+
+
+def placed(count: int, label: Tensor | None = None, columns: int | None = None) -> tuple[int, list[int] | None]:
+    """Columns and cells of a grid of `count` samples: with labels (N,), every row is of one class.
+
+    A class has one row, or, where `columns` are too few for it, several; what is left of its last one stays white.
+    Nearly square in the order of the samples where there is nothing to tell apart: no labels, one class, or no two
+    samples of a class.
+    """
+    classes: dict[int, list[int]] = {}
+    for number, one in enumerate([] if label is None else label.tolist()):
+        classes.setdefault(one, []).append(number)
+    most = max(map(len, classes.values()), default=1)
+    if len(classes) < 2 or most == 1:
+        return columns or max(1, round(count**0.5)), None
+    wide = columns or most
+    return wide, [cell for own in classes.values() for cell in [*own, *[-1] * (-len(own) % wide)]]
 
 
 def nearest(images: Tensor, side: int) -> Tensor:

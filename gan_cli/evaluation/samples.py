@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch.nn.functional import normalize
 from gan_cli.data.medium import to_pixels
 from gan_cli.errors import UserError
 from gan_cli.evaluation.setting import Setting
+from gan_cli.latent import latents
 from gan_cli.metrics.evidence import Evidence
-from gan_cli.randomness import generator_for, seed_everything
+from gan_cli.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.sample import Trained, draw, plan
 
 
@@ -59,23 +61,26 @@ def protocol(setting: Setting) -> dict[str, Any]:
 def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], Tensor]:
     """Squared distances in features over a small step, by the squared step; see `metrics.ppl`."""
     gan, generator, how = trained.gan, trained.generators["generator"], setting.how
-    assert gan.latent is not None
+    latent, extractor, size = gan.latent, setting.extractor, how.batch_size
+    assert latent is not None
+    assert extractor is not None
 
     def lengths(paths: int, step: float, space: str) -> Tensor:
         if space == "w" and not (hasattr(generator, "mapping") and hasattr(generator, "synthesis")):
             raise UserError("metric.ppl.space=w needs a model with a mapping network; say metric.ppl.space=z")
-        draws = generator_for("cpu", how.seed, "path")
-        a, b = (gan.latent.draw(paths, draws).double() for _ in range(2))  # type: ignore[union-attr]
+        ends = [latents(latent, paths, how.seed, "path", end).double() for end in ("from", "to")]
+        draws = generator_for("cpu", how.seed, "path", "place")
         place = torch.rand(paths, 1, generator=draws, dtype=torch.float64) * (1 - step)
         label = None if gan.num_classes is None else torch.arange(paths) % gan.num_classes
+        make = partial(on_path, setting, trained, space)
+        here, there = (
+            joined(in_blocks(make, *ends, at, label, size=min(size, AT_ONCE), key=(how.seed, "path")), size)
+            for at in (place, place + step)
+        )  # what a network draws by itself is the same at both places
         found = []
-        for rows in torch.arange(paths).split(how.batch_size):
-            some = None if label is None else label[rows].to(setting.device)
-            features = []
-            for where in (place[rows], place[rows] + step):
-                seed_everything(how.seed, "path", int(rows[0]))  # in-network noise: the same at both places
-                features.append(on_path(setting, trained, (a[rows], b[rows]), where, some, space))
-            found.append((features[0] - features[1]).square().sum(1).cpu() / step**2)
+        for pair in zip(here, there, strict=True):
+            one, other = (normalize(extractor(pictures)[0].double(), dim=1) for pictures in pair)
+            found.append((one - other).square().sum(1).cpu() / step**2)
         return torch.cat(found)
 
     return lengths
@@ -83,22 +88,16 @@ def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], T
 
 @torch.no_grad()
 def on_path(
-    setting: Setting,
-    trained: Trained,
-    ends: tuple[Tensor, Tensor],
-    where: Tensor,
-    label: Tensor | None,
-    space: str,
+    setting: Setting, trained: Trained, space: str, a: Tensor, b: Tensor, where: Tensor, label: Tensor | None
 ) -> Tensor:
-    """Features of unit length, (N, F) float64, of the pictures at places (N, 1) of some paths."""
+    """Pictures (N, C, R, R), 0 to 255 and not rounded, at places (N, 1) of the paths from `a` to `b` (N, Z)."""
     assert trained.gan.latent is not None
-    assert setting.extractor is not None
+    label = None if label is None else label.to(setting.device)
     if space == "w":
         generator: Any = trained.generators["generator"]
-        w = [generator.mapping(end.float().to(setting.device), label) for end in ends]
+        w = [generator.mapping(end.float().to(setting.device), label) for end in (a, b)]
         samples = generator.synthesis(torch.lerp(w[0], w[1], where.float().to(setting.device)))
     else:
-        latent = trained.gan.latent.between(*ends, where).float().to(setting.device)
+        latent = trained.gan.latent.between(a, b, where).float().to(setting.device)
         samples = trained.gan.sample(trained.generators, latent, label)
-    features, _ = setting.extractor((samples.float().clamp(-1, 1) + 1) * 127.5)
-    return normalize(features.double(), dim=1)
+    return (samples.float().clamp(-1, 1) + 1) * 127.5

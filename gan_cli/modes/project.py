@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from gan_cli.latent import latents
 from gan_cli.modes.space import Space
 from gan_cli.randomness import generator_for, seed_everything
 
@@ -84,7 +85,7 @@ def ramp_down(done: float) -> float:
 def start(space: Space, wanted: Tensor, label: Tensor | None, seed: int) -> tuple[Tensor, float]:
     """Where the search begins, and how far codes lie from each other."""
     assert space.trained.gan.latent is not None
-    latent = space.trained.gan.latent.draw(256, generator_for("cpu", seed, "project_start"))
+    latent = latents(space.trained.gan.latent, 256, seed, "project_start")
     labels = None if label is None else label.expand(256)
     codes = space.codes(latent, labels)
     spread = (codes - codes.mean(0)).square().sum(1).mean().sqrt().item() / math.sqrt(codes.shape[1])

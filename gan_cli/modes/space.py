@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.errors import UserError
-from gan_cli.randomness import seed_everything
+from gan_cli.randomness import AT_ONCE, in_blocks, joined
 from gan_cli.sample import Trained
 
 
@@ -42,8 +42,8 @@ class Space:
         if self.name == "z":
             near = self.truncation_psi != 1 and not has_styles(self.trained)
             return self.trained.gan.truncated(latent, self.truncation_psi) if near else latent
-        mapping = self.generator.mapping
-        return mapping.truncated(mapping(latent, self.there(label)), self.truncation_psi)
+        w = torch.cat(list(in_blocks(self.generator.mapping, latent, self.there(label))))
+        return self.generator.mapping.truncated(w, self.truncation_psi)
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
         """(N, S) at places (N, 1) in [0, 1]: on a line in w, on the latent distribution's own way in z."""
@@ -63,11 +63,11 @@ class Space:
     @torch.no_grad()
     def draw(self, codes: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:
         """Samples in batches, on the CPU."""
-        seed_everything(0, "sample")  # networks with noise of their own
-        for start in range(0, len(codes), batch_size):
-            rows = slice(start, start + batch_size)
-            some = None if label is None else label[rows]
-            yield self.image(codes[rows].to(self.trained.device), some).float().clamp(-1, 1).cpu()
+        for made in joined(in_blocks(self.block, codes, label, size=min(batch_size, AT_ONCE)), batch_size):
+            yield made.float().clamp(-1, 1).cpu()
+
+    def block(self, codes: Tensor, label: Tensor | None) -> Tensor:
+        return self.image(codes.to(self.trained.device), label)
 
     def there(self, label: Tensor | None) -> Tensor | None:
         return None if label is None else label.to(self.trained.device)
