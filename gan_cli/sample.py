@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_cli import checkpoint
 from gan_cli.build import build_medium
+from gan_cli.classes import class_indices
 from gan_cli.data.medium import Medium, placed, write_png
 from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
@@ -132,8 +133,10 @@ def take_standing_statistics(trained: Trained, passes: int) -> None:
         norm.eval()
 
 
-def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[int] | None:
-    """Class numbers from numbers or names; None where none were asked for.
+def class_numbers(
+    wanted: Sequence[int | str] | None, trained: Trained, say: Callable[[str], object] = tell
+) -> list[int] | None:
+    """Class indices from names or indices (`classes.class_indices`); None where none were asked for.
 
     Raises:
         UserError: an unconditional model, or no such class.
@@ -146,16 +149,7 @@ def class_numbers(wanted: Sequence[int | str] | None, trained: Trained) -> list[
             " (cgan, cdcgan and biggan have them; progan, stylegan, stylegan2, sngan, sagan and r3gan with"
             " model.conditional=projection or auxiliary)"
         )
-    numbers = []
-    for label in wanted:
-        if isinstance(label, str) and label in trained.class_names:
-            numbers.append(trained.class_names.index(label))
-        elif str(label).isdigit() and int(label) < trained.gan.num_classes:
-            numbers.append(int(label))
-        else:
-            known = ", ".join(f"{number} {name}" for number, name in enumerate(trained.class_names))
-            raise UserError(f"labels= has {label!r}, which is no class of this model; it knows {known}")
-    return numbers
+    return class_indices(wanted, trained.class_names, trained.gan.num_classes, say)
 
 
 def plan(

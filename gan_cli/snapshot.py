@@ -171,8 +171,11 @@ def kind_of(value: Any) -> Any:
     return "number" if isinstance(value, (int, float)) else type(value)
 
 
-def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
+def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: Console) -> Path:
     """Fine-tuning: another run's averaged generators and trained critics as first weights.
+
+    Args:
+        class_names: of the data; told to `console` where they are others than that run's, since weights go by number.
 
     Raises:
         UserError: no valid checkpoint there, or one of another model.
@@ -188,4 +191,11 @@ def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
         raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
     for name, network in ema.networks.items():
         network.load_state_dict(gan.generators[name].state_dict())
+    before = list(content["data"]["class_names"])
+    other = [pair for pair in zip(before, class_names, strict=False) if pair[0] != pair[1]]
+    if gan.num_classes is not None and other:
+        console(
+            f"warning: the classes of {path} have other names, and weights go by their numbers: {len(other)} differ, as"
+            f' "{other[0][0]}" there and "{other[0][1]}" here'
+        )
     return path

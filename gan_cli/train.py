@@ -168,7 +168,7 @@ def prepare(
         restore(stored, gan, phases, ema, update, state, meter)
         console(f"going on from {restored}, {state.images:,} images")
     elif config.get("init_from"):
-        source = start_from(config["init_from"], gan, ema, console)
+        source = start_from(config["init_from"], gan, ema, data.class_names, console)
         console(f"weights from {source}")
 
     curves = None

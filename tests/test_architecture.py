@@ -27,6 +27,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "settings",
         "printable",
         "limits",
+        "classes",
     ),
     1: (
         "ema",

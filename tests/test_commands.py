@@ -195,7 +195,7 @@ def test_sample_takes_labels_by_number_and_by_name(run_command: Run, tmp_path: P
     assert numpy.load(tmp_path / "a.npz")["labels"].tolist() == [3, 7, 3, 7, 3]
     trained = load_trained(tmp_path / "run", device="cpu")
     assert class_numbers(["0", 4], trained) == [0, 4]
-    with pytest.raises(UserError, match=r"12, which is no class of this model; it knows 0 0, .*, 9 9"):
+    with pytest.raises(UserError, match=r"'12', which is no class of this model; .*it knows 0 \"0\", .*, 9 \"9\""):
         class_numbers([3, 12], trained)
 
 
@@ -209,7 +209,8 @@ SAMPLE_REFUSALS = {
     "columns of zero": (["checkpoint=run", "columns=0"], "columns=0"),
     "ema of a word": (["checkpoint=run", "ema=perhaps"], "ema"),
     "unknown device": (["checkpoint=run", "device=tpu"], "tpu"),
-    "labels of one number": (["checkpoint=run", "labels=3"], "list"),
+    "no label": (["checkpoint=run", "labels=[]"], "labels=[]"),
+    "several classes of one walk": (["checkpoint=run", "labels=[1,2]", "mode=interpolation"], "shows one class"),
     "misspelled key": (["checkpoint=run", "colums=3"], "did you mean columns"),
     "a key of gan-train's": (
         ["checkpoint=run", "dataset.root=x"],

@@ -56,6 +56,7 @@ def look(dataset: Any) -> None:
         raise UserError(f"dataset={kind} needs the folder of your pictures: dataset.root=FOLDER")
     if provides.scan is True:
         found = scan(str(dataset.root), bool(dataset.get("skip_corrupt")))
+        found.check_classes()
         provides.channels, provides.count = found.channels, len(found.pictures)
         if found.classes:
             provides.classes, provides.fields = len(found.classes), ["image", "label"]

@@ -32,7 +32,7 @@ Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --
 SAMPLE_EXAMPLES = """\
 Examples:
   gan-sample checkpoint=outputs/RUN count=64 columns=8 seed=1
-  gan-sample checkpoint=outputs/RUN labels=[0,1,2] count=30            rows by class, for a conditional model
+  gan-sample checkpoint=outputs/RUN labels=[Trouser,Bag] count=30      rows by class, for a conditional model
   gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
   gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files
   gan-sample checkpoint=outputs/RUN truncation_psi=0.7                 better and less varied

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 
 from gan_cli.errors import UserError
 
@@ -11,6 +12,8 @@ TEXT_KEYS = (
     *("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "perceptual.weights", "resume", "sweep"),
     *("hydra.run.dir", "hydra.sweep.dir", "a", "b", "runs", "features.weights"),
 )
+NAME_KEYS = ("labels",)
+NAME = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"][^,]*)\s*"""  # one of a list, in quotes or without
 
 
 def quoted(arguments: list[str]) -> list[str]:
@@ -26,15 +29,45 @@ def quote(argument: str, multirun: bool = False) -> str:
     """
     key, equals, value = argument.partition("=")
     name = key.lstrip("+~")
+    if equals and name in NAME_KEYS and not argument.startswith("-"):
+        names = names_in(value)
+        return argument if names is None else f"{key}=[{','.join(map(as_text, names))}]"
     if not equals or argument.startswith("-") or not (name in TEXT_KEYS or name.endswith(".root")):
         return argument
     if value in ("", "null", "???") or (value[0] in "'\"" and value[-1:] == value[0] and len(value) > 1):
         return argument
     if "${" in value or (multirun and "," in value and not os.path.exists(os.path.expanduser(value))):
         return argument
+    return f"{key}={as_text(value)}"
+
+
+def as_text(value: str) -> str:
+    """`it's` -> `'it\\'s'`: what Hydra reads as just this text."""
     before_quotes = value.replace("\\'", "\\\\'").replace("'", "\\'")
     trailing = len(before_quotes) - len(before_quotes.rstrip("\\"))
-    return f"{key}='{before_quotes}{chr(92) * trailing}'"
+    return f"'{before_quotes}{chr(92) * trailing}'"
+
+
+def names_in(value: str) -> list[str] | None:
+    """The names of a list as they are typed: a folder of pictures may be called 1, true, null or 007.
+
+    One name needs no brackets, and one with a comma in it quotes. None where Hydra shall read it: no list at all, one
+    that refers to another key, and what can't be read.
+    """
+    if value in ("", "null", "???") or "${" in value:
+        return None
+    inside = value[1:-1] if value[0] == "[" and value[-1] == "]" else value
+    if not re.fullmatch(f"{NAME}(?:,{NAME})*", inside):
+        return None
+    return [unquoted(match.group().strip()) for match in re.finditer(NAME, inside)]
+
+
+def unquoted(name: str) -> str:
+    """`'T-shirt'` -> `T-shirt`"""
+    quote = name[0]
+    if quote not in "'\"" or len(name) < 2 or name[-1] != quote:
+        return name
+    return name[1:-1].replace(f"\\{quote}", quote)
 
 
 # Hydra's own flags, and how many values each takes; `--info` may have one

@@ -42,6 +42,8 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(f"input= is for models that are given pictures and for mode=project, not for mode={mode}")
     if mode != "grid" and wanted["format"] != "grid":
         raise UserError("format= is for mode=grid")
+    if mode in ("interpolation", "project", "directions") and len(wanted["labels"] or []) > 1:
+        raise UserError(f"mode={mode} shows one class: say labels=[NAME], and one name")
 
 
 def run(wanted: dict[str, Any], where: Path) -> None:

@@ -2,8 +2,9 @@
 
 Rules, all of them: every file below the folder whose ending is in `ENDINGS` and whose path has no
 part that starts with a dot; in the order of their paths. If every picture lies in a sub-folder and
-there are two or more such sub-folders of the first level, these are the classes, in alphabetical
-order; otherwise there are no labels.
+there are two or more such sub-folders of the first level, these are the classes, in the order of
+their names as text; otherwise there are no labels. One more sub-folder without a usable picture is
+refused where labels are used: left out, it would move the classes behind it to other ids.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Scan:
     pictures: list[Picture]
     corrupt: dict[str, str]  # path -> what is wrong with it
     classes: list[str]  # empty where there are no labels
+    bare: list[str]  # sub-folders beside the classes that hold no usable picture
 
     @property
     def labels(self) -> list[int] | None:
@@ -57,6 +59,24 @@ class Scan:
             return None
         index = {name: number for number, name in enumerate(self.classes)}
         return [index[picture.path.split("/", 1)[0]] for picture in self.pictures]
+
+    def check_classes(self) -> None:
+        """Refuse classes beside which there is a sub-folder without a picture.
+
+        Raises:
+            UserError: there is one.
+        """
+        if not self.classes or not self.bare:
+            return
+        name = self.bare[0]
+        several = f" ({len(self.bare)} folders are like that)" if len(self.bare) > 1 else ""
+        lost = any(path.startswith(f"{name}/") for path in self.corrupt)
+        fault = "no picture that can be read" if lost else "no pictures"
+        raise UserError(
+            f"the sub-folders of {self.root!r} are classes, and {name!r} holds {fault}{several}: nothing can be learned"
+            " of such a class, and without it those behind it would get other ids; put pictures into it, move it out,"
+            " or begin its name with a dot"
+        )
 
     @property
     def channels(self) -> int:
@@ -82,7 +102,8 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
-    names = sorted(_find(folder))
+    paths, folders = _find(folder)
+    names = sorted(paths)
     if not names:
         raise UserError(f"the folder {what}={str(root)!r} has no images in it ({' '.join(ENDINGS)})")
     verdicts = _verdicts(folder, names)
@@ -102,21 +123,24 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     ]
     nested = all("/" in name for name in good)
     classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
-    return Scan(str(folder), pictures, corrupt, classes if len(classes) > 1 else [])
+    classes = classes if len(classes) > 1 else []
+    return Scan(str(folder), pictures, corrupt, classes, [name for name in folders if classes and name not in classes])
 
 
-def _find(folder: Path) -> list[str]:
-    found, entered = [], {folder.resolve()}  # entered: links may lead in a circle
+def _find(folder: Path) -> tuple[list[str], list[str]]:
+    """The pictures below a folder, and its sub-folders."""
+    found, first, entered = [], None, {folder.resolve()}  # entered: links may lead in a circle
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in list(folders):
             real = (Path(place) / name).resolve()
             folders.remove(name) if real in entered else entered.add(real)
+        first = list(folders) if first is None else first
         below = Path(place).relative_to(folder)
         found += [
             (below / name).as_posix() for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")
         ]
-    return found
+    return found, first or []
 
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:

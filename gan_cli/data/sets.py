@@ -156,6 +156,7 @@ class ImageFolder(ImageData):
         workers: Workers = 4,
     ) -> None:
         found = scan(root, skip_corrupt)
+        found.check_classes()
         labels = torch.tensor(found.labels) if found.labels is not None else None
         files = [Path(found.root) / picture.path for picture in found.pictures]
         decoder = Decoder(resolution, channels or found.channels, fit, background)
