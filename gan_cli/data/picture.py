@@ -116,6 +116,18 @@ def opened(path: Path) -> Iterator[Any]:
         raise PictureError(f"{str(path)!r} {fault_of(error)}") from error
 
 
+def content_of(path: Path) -> bytes:
+    """A picture's file as it is.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"{str(path)!r} {fault_of(error)}") from error
+
+
 class Refused(Exception):  # noqa: N818  (never leaves this file)
     """A sound picture that is not read, and why."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gan_cli.data.folder import Scan, scan
 from gan_cli.data.images import Decoder
+from gan_cli.data.picture import content_of
 from gan_cli.errors import UserError
 from gan_cli.evaluation.evaluator import carried_out, made_metrics
 from gan_cli.evaluation.reference import statistics_of
@@ -124,5 +125,5 @@ class Side:
     def protocol(self) -> dict[str, Any]:
         state = hashlib.sha256()
         for file in self.files:
-            state.update(file.read_bytes())
+            state.update(content_of(file))
         return {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}

@@ -134,9 +134,16 @@ class Measure(Job):
         if self.scored_at == state.images:
             return
         self.scored_at = state.images
+        begun = time.monotonic()
+        scores = distributed.all_or_none(lambda: self.made(state.images))
         if distributed.rank() == 0:
-            self.score(state)
+            self.record(state, scores, time.monotonic() - begun)
         self.wait()
+
+    def begin(self, state: State) -> None:
+        """What a run owes that ended over a scoring, with a checkpoint of the same moment."""
+        if self.every and state.images > 0 and max(self.scored_at, 0) // self.every < state.images // self.every:
+            self(state)
 
     def wait(self) -> None:
         """Whether the run may end, by the last scoring. Every process must call it."""
@@ -146,9 +153,11 @@ class Measure(Job):
     def finish(self, state: State) -> None:
         self(state)
 
-    def score(self, state: State) -> None:
-        begun = time.monotonic()
-        scores = self.evaluator.scores(self.as_loaded(state.images))
+    def made(self, images: int) -> list[Score]:
+        """On process 0, which scores for all."""
+        return self.evaluator.scores(self.as_loaded(images)) if distributed.rank() == 0 else []
+
+    def record(self, state: State, scores: list[Score], seconds: float) -> None:
         self.latest = {score.name: score.value for score in scores}
         told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
         mark = ""
@@ -159,7 +168,7 @@ class Measure(Job):
         if self.curves is not None:
             self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
         append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
-        self.console(f"scores     {told}   ({time.monotonic() - begun:.0f} s){mark}")
+        self.console(f"scores     {told}   ({seconds:.0f} s){mark}")
 
     def as_loaded(self, images: int) -> Trained:
         """The run's model as `gan-evaluate` would load it from a checkpoint of this moment."""
