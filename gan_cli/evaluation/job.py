@@ -60,6 +60,7 @@ class Measure(Job):
         self.copy: Trained | None = None
         self.latest: dict[str, float] = {}
         self.best: float | None = None
+        self.best_by = ""  # digest of its protocol
         self.best_at, self.scored_at = state.images, -1
         if distributed.rank() == 0:
             evaluator.ready(gan)
@@ -97,7 +98,7 @@ class Measure(Job):
             self.scored_at = max(self.scored_at, line["images"])
             self.latest[line["name"]] = line["value"]
             if line["name"] == self.decides:
-                self.consider(line["value"], line["images"])
+                self.consider(line["value"], line["images"], line["protocol_digest"])
 
     def whole(self, lines: list[dict[str, Any]], images: int, kept: float | None) -> bool:
         """Whether these scores have their curves, and the best of all its checkpoint."""
@@ -124,11 +125,12 @@ class Measure(Job):
     def betters(self, value: float) -> bool:
         return self.end is not None and is_better(value, self.best, self.end)
 
-    def consider(self, value: float, images: int) -> bool:
-        if not self.betters(value):
+    def consider(self, value: float, images: int, protocol: str) -> bool:
+        """Whether this is the best so far; under another protocol than that one's it is, as the two don't compare."""
+        if protocol == self.best_by and not self.betters(value):
             return False
-        self.best, self.best_at = value, images
-        return True
+        self.best, self.best_at, self.best_by = value, images, protocol
+        return self.end is not None
 
     def __call__(self, state: State) -> None:
         if self.scored_at == state.images:
@@ -162,9 +164,11 @@ class Measure(Job):
         told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
         mark = ""
         for score in scores:
-            if score.name == self.decides and self.consider(score.value, state.images):
+            before, known = self.best_by, self.best is not None
+            if score.name == self.decides and self.consider(score.value, state.images, score.protocol_digest):
                 self.keep(score, state)
-                mark = "   best so far, kept"
+                other = known and before != self.best_by
+                mark = "   kept: those before were made by another protocol" if other else "   best so far, kept"
         if self.curves is not None:
             self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
         append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
