@@ -23,6 +23,7 @@ from gan_cli.data.sets import ImageFolder
 from gan_cli.data.translation import Degraded, Pairs, Unpaired
 from gan_cli.errors import PictureError, UserError
 from gan_cli.sample import Trained
+from gan_cli.stored import check_config
 from gan_cli.train import train
 from gan_cli.translate import find_inputs, find_masks, picture_for, remarks, translated
 
@@ -307,3 +308,30 @@ def test_jpeg_tells_its_quality(tmp_path: Path) -> None:
     noise().save(tmp_path / "a.png")
     assert look(tmp_path / "a.png")["format"] == "PNG"
     assert "quality" not in look(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("value", [0, -1, 70_000, "4095", 2.5])
+def test_a_stored_white_level_is_a_value_of_16_bits(value: object) -> None:
+    """A checkpoint may be a stranger's: -1 would divide by nothing."""
+    config = compose_plain("model=pix2pix", *TINY["pix2pix"])
+    check_config(config, "x")
+    config["dataset"]["white_level"] = value
+    with pytest.raises(
+        UserError, match=r"dataset\.white_level is .*, and a whole number from 1 to 65535 belongs there"
+    ):
+        check_config(config, "x")
+
+
+def test_the_command_line_refuses_a_white_level_beyond_16_bits() -> None:
+    with pytest.raises(UserError, match=r"dataset\.white_level"):
+        compose_checked("model=pix2pix", *TINY["pix2pix"], "dataset.white_level=65536")
+
+
+def test_a_picture_that_goes_away_before_it_is_translated_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    noise(32).save(file)
+    inputs = find_inputs(file)
+    file.unlink()
+    with pytest.raises(PictureError, match=r"a\.png' can't be read \(No such file or directory\)$") as caught:
+        list(translated(translator(tmp_path), inputs, "a_to_b", None, 0))
+    assert caught.value.exit_code == 1
