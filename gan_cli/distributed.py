@@ -8,11 +8,16 @@ With one process every function here is the identity and costs nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from gan_cli.errors import PictureError
+
+Made = TypeVar("Made")
 
 
 def rank() -> int:
@@ -102,6 +107,28 @@ def any_process(flag: int) -> int:
     tensor = torch.tensor(flag)
     dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
     return int(tensor)
+
+
+def all_or_none(work: Callable[[], Made]) -> Made:
+    """Carry out what reads pictures: where one process can't, the work of all of them ends, at the same point.
+
+    Every process must call it.
+
+    Raises:
+        PictureError: the same on every process.
+    """
+    if world_size() == 1:
+        return work()
+    made, fault = None, ""
+    try:
+        made = work()
+    except PictureError as error:
+        fault = str(error)
+    if any_process(int(bool(fault))):
+        faults = [""] * world_size()
+        dist.all_gather_object(faults, fault)
+        raise PictureError(next(told for told in faults if told))
+    return made  # type: ignore[return-value]
 
 
 def broadcast_text(text: str) -> str:

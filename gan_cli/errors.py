@@ -24,6 +24,10 @@ class DivergedError(RunError):
     status = "diverged"
 
 
+class PictureError(RunError):
+    """A picture that is gone, damaged or of no kind that is read: its path, and what is wrong with it."""
+
+
 class Interrupted(Exception):  # noqa: N818  (it is no error: a person asked for it)
     """Ctrl-C or SIGTERM, after the checkpoint was written: exit code 128 + signal (130, 143)."""
 

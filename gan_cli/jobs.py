@@ -45,6 +45,9 @@ class Job:
     def __call__(self, state: State) -> None:
         raise NotImplementedError
 
+    def begin(self, state: State) -> None:
+        """Once, before the first step."""
+
     def finish(self, state: State) -> None:
         """Once, after the last step."""
 

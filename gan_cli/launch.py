@@ -249,9 +249,19 @@ def explain(error: Exception, folder: Path) -> Exception:
             f"the disk of {str(folder)!r} is full: make room, or lower trainer.keep_checkpoints;"
             f" {last_checkpoint(folder)}"
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return RunError(f"{error.filename or folder} can't be written ({error.strerror}): choose another hydra.run.dir")
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        return RunError(f"{of_system(error, folder)}; {last_checkpoint(folder)}")
     return error
+
+
+def of_system(error: OSError, folder: Path) -> str:
+    """What the system refused, and what may be done where it was the run's own folder."""
+    if error.filename is None:
+        return f"the system refused something to the run ({error})"
+    mine = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))
+    if mine and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{error.filename} can't be written ({error.strerror}): choose another hydra.run.dir"
+    return f"{error.filename} can't be used ({error.strerror})"
 
 
 def last_checkpoint(folder: Path) -> str:

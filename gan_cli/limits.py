@@ -24,6 +24,7 @@ Positive = Annotated[float, Gt(0)]
 Rate = Annotated[float, Interval(ge=0, le=10)]  # a learning rate: above it every optimizer's first step diverges
 Padding = Annotated[int, Interval(ge=0, le=65_536)]  # pixels
 Grey = Annotated[int, Interval(ge=0, le=255)]
+SixteenBit = Annotated[int, Interval(ge=1, le=65_535)]  # a value of a 16-bit picture
 Megabytes = Annotated[int, Ge(0)]
 Workers = Annotated[int, Interval(ge=1, le=1_024)]  # threads
 Neighbours = Annotated[int, Interval(ge=1, le=1_000)]

@@ -42,7 +42,8 @@ def announce(
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
     for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
-        console(f"{name:<10} {text}")
+        for number, line in enumerate(text.splitlines()):
+            console(f"{'' if number else name:<10} {line}")
     before = read_record(folder) or {}
     write_json(
         folder / "run.json",
@@ -91,6 +92,7 @@ def start_block(
     ]
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(gan).items())
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
+    note, *remarks = data.note.splitlines() or [""]  # remarks are lines of their own
     about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
     return {
         "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters"
@@ -102,7 +104,8 @@ def start_block(
         + "".join(f"   {key} {value}" for key, value in options.items())
         + _schedule(config["optimizer"].get("schedule") or {}),
         "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
-        + (f" ({data.note})" if data.note else ""),
+        + (f" ({note})" if note else "")
+        + "".join(f"\n{remark}" for remark in remarks),
         "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
         f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
         "folder": shown(folder),

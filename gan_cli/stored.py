@@ -49,6 +49,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "a whole number from 1 to 1024": lambda value: is_whole(value, 1, 1024),
     "a whole number from 1 to 8192": lambda value: is_whole(value, 1, 8192),
     "a grey level": lambda value: is_whole(value, 0, 255),
+    "a whole number from 1 to 65535": lambda value: is_whole(value, 1, 65_535),
     "1 or 3": lambda value: is_whole(value) and value in (1, 3),
     "a seed": lambda value: is_whole(value, 0, 2**64),
     "a number": lambda value: finite(value) is not None,
@@ -105,6 +106,7 @@ CONFIG = {
     "dataset.channels": "1 or 3?",
     "dataset.source_channels": "1 or 3?",
     "dataset.background": "a grey level?",
+    "dataset.white_level": "a whole number from 1 to 65535?",
     "dataset.workers": "a whole number from 1 to 1024?",
     "trainer.preview_samples": "a whole number from 1 to 8192?",
 }

@@ -19,7 +19,7 @@ from gan_cli.build import build_data, build_game, build_medium, optimizer_factor
 from gan_cli.data.folder import cache_folder
 from gan_cli.data.order import Batches
 from gan_cli.ema import EMA
-from gan_cli.errors import Interrupted, RunError
+from gan_cli.errors import Interrupted, PictureError, RunError
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.job import Measure
 from gan_cli.evaluation.setting import Plan
@@ -34,7 +34,7 @@ from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import check_same_run, restore, snapshot, start_from
 from gan_cli.start import announce, describe_start
-from gan_cli.types import Batch, State
+from gan_cli.types import State
 from gan_cli.update import Updater, keeps_graph
 
 
@@ -62,11 +62,12 @@ def loop(session: Session, stop: StopSignals) -> None:
             raise RunError(
                 f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
             )
-        batch: Batch | None = None
+        drawn, batch = batches.step(state, draws(due)), None
         for number, phase in enumerate(due):
             for repetition in range(phase.repeat):
-                if batch is None or repetition:  # the first due phase draws; the others share its last batch
-                    batch = batches.next(state, phase.batch_size)
+                if batch is None or repetition:  # as `draws` says
+                    batch = drawn.pop(0)
+                    state.images += batch.total
                 last = repetition == phase.repeat - 1
                 session.update(phase, batch, state, keep=last and keeps_graph(gan, due, number))
         state.step += 1
@@ -76,6 +77,13 @@ def loop(session: Session, stop: StopSignals) -> None:
                 job(state)
         if distributed.any_process(stop.signal):
             return
+
+
+def draws(due: list[Phase]) -> list[int | None]:
+    """The sizes of a step's batches: the first due phase draws for each of its repetitions, the others share its last
+    batch and draw for further ones.
+    """
+    return [phase.batch_size for number, phase in enumerate(due) for _ in range(phase.repeat - (number > 0))]
 
 
 def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
@@ -89,6 +97,7 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
     Raises:
         UserError: a part can't be built.
         DivergedError: NaN or infinity; the last good checkpoint stays.
+        RunError: a picture can't be read any more; a checkpoint was written.
         Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
     settings = trainer_settings(config)
@@ -98,8 +107,12 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
         console = Console(folder / "run.log" if distributed.rank() == 0 else None)
         session = prepare(config, settings, folder, device, console, trust)
         try:
+            for job in session.jobs:
+                job.begin(session.state)
             loop(session, stop)
             return conclude(folder, session, stop, console)
+        except PictureError as error:  # before a step or after it, never in its middle: what was learned is whole
+            raise cut_short(folder, session, error) from error
         finally:
             for job in session.jobs:
                 job.close()
@@ -133,6 +146,27 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
             console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
         console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
     return result
+
+
+def cut_short(folder: Path, session: Session, error: PictureError) -> RunError:
+    """The end of a run whose data can't be read any more; keeps what it has learned. Every process must call it."""
+    state, kept = session.state, "nothing was learned yet"
+    if state.images:
+        try:
+            for job in session.jobs:
+                if isinstance(job, SaveCheckpoint):
+                    job(state)
+            kept = "checkpoint written"
+        except (OSError, RunError) as fault:  # the same disk is gone, or the run had diverged
+            kept = f"no checkpoint could be written of that ({fault})"
+    distributed.barrier()  # else the first process to leave would have the others stopped over it
+    files, run = checkpoint.listed(folder), shlex.quote(shown(folder))
+    newest = f"the last checkpoint is {shown(files[0])}" if files else "there is no checkpoint"
+    without = f"; without it, a new run can start from these weights with init_from={run}" if files else ""
+    return RunError(
+        f"{error}; the run stopped at {state.images:,} of {session.total_images:,} images, {kept}, {newest}; put the"
+        f" file back as it was and go on with  gan-train resume={run}{without}"
+    )
 
 
 def log_folder(run: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_cli.data.folder import ENDINGS, GREY_MODES, look, scan
+from gan_cli.data.folder import remarks_on, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.medium import to_pixels, write_png
+from gan_cli.data.picture import GREY_MODES, endings, look
 from gan_cli.errors import RunError, UserError
 from gan_cli.preview import MOST_COLUMNS, held_out
 from gan_cli.randomness import seed_everything
@@ -28,8 +30,9 @@ def find_inputs(given: Path, what: str = "input") -> dict[str, Path]:
         UserError: nothing there, no pictures, an unreadable one, or two that would have one output.
     """
     if given.is_file():
-        if given.suffix.lower() not in ENDINGS:
-            raise UserError(f"{what}={str(given)!r} is no picture ({' '.join(ENDINGS)})")
+        if given.suffix.lower() not in endings():
+            raise UserError(f"{what}={str(given)!r} is no picture ({' '.join(endings())})")
+        looked_at(given)
         return {f"{given.stem}.png": given}
     if not given.is_dir():
         raise UserError(f"{what}={str(given)!r} does not exist; give a picture or a folder of pictures")
@@ -67,18 +70,21 @@ def translated(
     their own draw it from the seed and the picture's name.
 
     Raises:
-        UserError: a picture can't be read, or its mask has another size.
+        UserError: a mask can't be read, or has another size than its picture.
+        PictureError: a picture can't be read any more.
     """
     game = translator(trained, direction, masks is not None)
     dataset = trained.config["dataset"]
     channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
-    decoder, grey = Decoder(None, channels, background=dataset.get("background", 255)), Decoder(None, 1, background=0)
+    white = dataset.get("white_level")
+    decoder = Decoder(None, channels, background=dataset.get("background", 255), white_level=white)
+    grey = Decoder(None, 1, background=0, white_level=white)
     for name, mask_file in (masks or {}).items():
         check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
-        fields = {"source": to_float(read(decoder, file))[None].to(trained.device)}
+        fields = {"source": to_float(decoder(file))[None].to(trained.device)}
         if masks is not None:
-            mask = (read(grey, masks[name]) > 127)[None].float().to(trained.device)
+            mask = (grey(masks[name]) > 127)[None].float().to(trained.device)
             fields["mask"] = mask
         seed_everything(seed, "translate", name)
         height, width = fields["source"].shape[2:]
@@ -100,12 +106,7 @@ def check_mask(mask: Path, picture: Path) -> None:
     Raises:
         UserError: they differ in size, or one can't be read.
     """
-    sizes = []
-    for file in (mask, picture):
-        verdict = look(file)
-        if "error" in verdict:
-            raise UserError(f"{str(file)!r} can't be read as an image ({verdict['error']})")
-        sizes.append((verdict["width"], verdict["height"]))
+    sizes = [(found["width"], found["height"]) for found in map(looked_at, (mask, picture))]
     (width, height), (wanted_width, wanted_height) = sizes
     if sizes[0] != sizes[1]:
         raise UserError(
@@ -161,13 +162,22 @@ def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int
     return count
 
 
-def read(decoder: Decoder, file: Path) -> Tensor:
-    try:
-        return decoder(file)
-    except UserError:
-        raise
-    except Exception as error:  # PIL raises whatever its decoders raise
-        raise UserError(f"{str(file)!r} can't be read as an image ({type(error).__name__})") from error
+def looked_at(file: Path) -> dict[str, Any]:
+    """What a look at a picture tells (`look`), by the rules of a folder's pictures.
+
+    Raises:
+        UserError: it is none that is read.
+    """
+    found = look(file)
+    if "error" in found:
+        raise UserError(f"{str(file)!r} {found['error']}")
+    return found
+
+
+def remarks(trained: Trained, *given: Path) -> list[str]:
+    """What a user should know of the files that were given to a model: some left out, 16-bit values that are dark."""
+    white = trained.config["dataset"].get("white_level")
+    return [remark for path in given for remark in remarks_on(path, white, None, "input")]
 
 
 def reflected(images: Tensor, multiple: int, smallest: int = 1) -> Tensor:
@@ -186,19 +196,18 @@ def picture_for(trained: Trained, file: Path) -> Tensor:
     """A picture as the model would make it: (1, C, R, R) in [-1, 1], cut to a square and resized.
 
     Raises:
-        UserError: it can't be read.
+        UserError: it is none that is read.
     """
+    looked_at(file)
     dataset = trained.config["dataset"]
-    decoder = Decoder(dataset["resolution"], dataset["channels"], background=dataset.get("background", 255))
-    return to_float(read(decoder, file))[None]
+    background, white = dataset.get("background", 255), dataset.get("white_level")
+    decoder = Decoder(dataset["resolution"], dataset["channels"], background=background, white_level=white)
+    return to_float(decoder(file))[None]
 
 
 def changes_of(file: Path, channels: int, resolution: int) -> list[str]:
     """What `picture_for` does to a picture, in words."""
-    found = look(file)
-    if "error" in found:  # of a kind that a data set refuses: it was read all the same
-        return []
-    changes = []
+    found, changes = looked_at(file), []
     if found["width"] != found["height"]:
         changes.append("cut to its middle square")
     if min(found["width"], found["height"]) != resolution:

@@ -16,7 +16,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import flags_first, quoted
-from gan_cli.cli.sentences import exit_code_of, say, sentence
+from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
 from gan_cli.errors import RunError, UserError
 
 Carry = Callable[[dict[str, Any]], None]
@@ -51,8 +51,8 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: Callable
             carry_out(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
         except MissingMandatoryValue as error:
             raise SystemExit(say(sentence(error, list), 2)) from error
-        except (UserError, RunError) as error:
-            raise SystemExit(say(str(error), error.exit_code)) from error
+        except (UserError, RunError, OSError) as error:
+            raise ended(error) from error
 
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=name)(task)()
     return outcome.code

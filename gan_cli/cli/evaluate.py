@@ -66,6 +66,10 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(SOURCES)
     if len(given) != 1 or (wanted["a"] is None) != (wanted["b"] is None):
         raise UserError(f"{SOURCES}; one of these at a time")
+    if wanted["white_level"] is not None and wanted["a"] is None:
+        raise UserError(
+            "white_level= is for the folders a= and b=; a run's pictures are read by its own dataset.white_level"
+        )
     check_device("device", wanted["device"])
     if not wanted["metric"]:
         options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
@@ -155,7 +159,7 @@ def of_folders(wanted: dict[str, Any]) -> list[Score]:
     from gan_cli.evaluation.setting import Plan
     from gan_cli.machine import pick_device
 
-    how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"])
+    how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"], white_level=wanted["white_level"])
     a, b = (Path(wanted[side]).expanduser() for side in "ab")
     device = pick_device(wanted["device"])
     scores = folder_scores(a, b, wanted["metric"], wanted.get("features"), how, device, wanted["trust"])

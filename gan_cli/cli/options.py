@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval, MinLen
 
 from gan_cli.cli.signatures import check_values, signature_of
-from gan_cli.limits import Batch, Samples
+from gan_cli.limits import Batch, Samples, SixteenBit
 
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
@@ -62,6 +62,7 @@ class Evaluate:
     metric: dict[str, Chosen]
     features: Chosen | None
     count: Samples
+    white_level: SixteenBit | None
     split: Literal["train", "valid", "test", "all"] | None
     seed: Seed
     ema: bool

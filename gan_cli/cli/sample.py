@@ -12,7 +12,7 @@ from gan_cli.cli.command import run
 from gan_cli.cli.help import sample_help
 from gan_cli.cli.options import Sample, check_options
 from gan_cli.cli.outputs import default_output, output_path
-from gan_cli.data.folder import ENDINGS
+from gan_cli.data.picture import endings
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
 from gan_cli.targets import make_importable
@@ -70,7 +70,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     """`input=`: a picture or a folder of pictures through the generator; prints where the outputs are."""
     given = Path(wanted["input"]).expanduser()
     ending = Path(str(wanted["output"] or "")).suffix.lower()
-    if ending in ENDINGS and not Path(str(wanted["output"])).expanduser().is_dir():
+    if ending in endings() and not Path(str(wanted["output"])).expanduser().is_dir():
         if given.is_dir():
             raise UserError(f"input={str(given)!r} is a folder: give output= a folder too, for one picture of each")
         if ending != ".png":
@@ -84,10 +84,13 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     from gan_cli import translate as translation
 
     inputs = translation.find_inputs(given)
-    masks = None
+    masks, files = None, [given]
     if wanted["mask"] is not None:
-        masks = translation.find_masks(Path(wanted["mask"]).expanduser(), list(inputs))
+        files.append(Path(wanted["mask"]).expanduser())
+        masks = translation.find_masks(files[1], list(inputs))
     trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    for remark in translation.remarks(trained, *files):
+        tell(remark)
     target = target or default_output(trained.path, trained.images, {**wanted, "format": "png"}, given.stem)
     outputs = translation.translated(trained, inputs, wanted["direction"], masks, wanted["seed"])
     done = translation.write_translated(outputs, target)

@@ -147,12 +147,14 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     from gan_cli.machine import bar
     from gan_cli.modes.project import project as search
     from gan_cli.sample import write_npz
-    from gan_cli.translate import changes_of, picture_for
+    from gan_cli.translate import changes_of, picture_for, remarks
 
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)
     if changes := changes_of(given, *picture.shape[1:3]):
         tell(f"{given.name} for this model: {', '.join(changes)}")
+    for remark in remarks(space.trained, given):
+        tell(remark)
     with bar(None, wanted["steps"], "steps") as counter:
         found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
     target.mkdir(parents=True, exist_ok=True)

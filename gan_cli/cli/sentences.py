@@ -40,7 +40,25 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
     except (HydraException, OmegaConfBaseException) as error:
         return say(sentence(error, names, program), 2)
     except OSError as error:
-        return say(f"{error.filename or 'a file'} can't be used ({error.strerror}); is the folder yours to write?", 1)
+        return say(of_system(error), 1)
+
+
+def ended(error: UserError | RunError | Interrupted | OSError) -> SystemExit:
+    """How a command's task leaves Hydra, which would tell of any other exception by itself, in its own words first.
+
+    Raises:
+        BrokenPipeError: what it was given, if it is that; it ends a command without a word.
+    """
+    if isinstance(error, BrokenPipeError):
+        raise error
+    if isinstance(error, OSError):
+        return SystemExit(say(of_system(error), 1))
+    return SystemExit(say(str(error), error.exit_code))
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused."""
+    return f"{error.filename or 'a file'} can't be used ({error.strerror or error})"
 
 
 def say(text: str, code: int) -> int:

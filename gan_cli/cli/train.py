@@ -22,7 +22,7 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import flags_first, quoted, value_of
 from gan_cli.cli.resume import changed_keys, resume
-from gan_cli.cli.sentences import exit_code_of
+from gan_cli.cli.sentences import ended, exit_code_of, say
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.printable import tell
 from gan_cli.run_folder import check_entries, digest_of
@@ -94,10 +94,8 @@ def task(config: DictConfig) -> Any:
         if content["dry_run"]:
             return dry_run(content)
         return carry_out(content, folder)
-    except (UserError, RunError, Interrupted) as error:
-        from gan_cli.cli.sentences import say
-
-        raise SystemExit(say(str(error), error.exit_code)) from error
+    except (UserError, RunError, Interrupted, OSError) as error:
+        raise ended(error) from error
 
 
 def carry_out(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -123,8 +121,6 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> 
         else:
             status = carry_out(content, folder)["status"]
     except Interrupted as error:
-        from gan_cli.cli.sentences import say
-
         again = f"{error}; the same command with sweep={folder.parent.name} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:

@@ -1,10 +1,11 @@
 """Finding and checking the pictures of a folder. Imports no torch: the check before a run uses it.
 
-Rules, all of them: every file below the folder whose ending is in `ENDINGS` and whose path has no
-part that starts with a dot; in the order of their paths. If every picture lies in a sub-folder and
-there are two or more such sub-folders of the first level, these are the classes, in the order of
-their names as text; otherwise there are no labels. One more sub-folder without a usable picture is
-refused where labels are used: left out, it would move the classes behind it to other ids.
+Rules, all of them: every file below the folder whose ending is one of `picture.endings()` and whose
+path has no part that starts with a dot; in the order of their paths. Other files are counted, and
+named by their endings. If every picture lies in a sub-folder and there are two or more such
+sub-folders of the first level, these are the classes, in the order of their names as text;
+otherwise there are no labels. One more sub-folder without a usable picture is refused where labels
+are used: left out, it would move the classes behind it to other ids.
 """
 
 from __future__ import annotations
@@ -12,35 +13,41 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
 from gan_cli.errors import UserError
-from gan_cli.files import kind_of
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
-LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB on the way
-SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
-GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
+MOST_ENDINGS = 5  # that are named of the files that do not count
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One readable file: its path below the root, its colour mode as PIL names it, width and height when upright."""
+    """One readable file.
+
+    Attributes:
+        path: below the root.
+        mode: its colours, as PIL names them.
+        width, height: in pixels, when upright.
+        bytes: of the file.
+        format: as PIL names it, by its content.
+        quality: of a JPEG, estimated, 1 to 100.
+        largest: of its 16-bit values, where it has such.
+        deep_colour: whether these are of three channels.
+    """
 
     path: str
     mode: str
     width: int
     height: int
     bytes: int
+    format: str
+    quality: int | None = None
+    largest: int | None = None
+    deep_colour: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Scan:
     corrupt: dict[str, str]  # path -> what is wrong with it
     classes: list[str]  # empty where there are no labels
     bare: list[str]  # sub-folders beside the classes that hold no usable picture
+    others: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by ending
 
     @property
     def labels(self) -> list[int] | None:
@@ -89,6 +97,40 @@ class Scan:
         text = "\n".join(f"{picture.path}\t{picture.bytes}" for picture in self.pictures)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
+    def remarks(self, white: int | None = None, key: str | None = "dataset.white_level") -> list[str]:
+        """What a user should know of these files, a sentence each: those left out, and 16-bit values that are dark.
+
+        Args:
+            white: the 16-bit value that is white; None for the whole range.
+            key: the option that says so; None where a trained run has said it.
+        """
+        out = []
+        if self.corrupt:
+            out.append(f"left out of {self.root}: {counted(len(self.corrupt), 'picture')} that can't be read")
+        if self.others:
+            count = counted(self.others.total(), "file")
+            out.append(
+                f"left out of {self.root}: {count} of no kind that is read as a picture ({by_ending(self.others)})"
+            )
+        for deep in (False, True):
+            values = [p.largest for p in self.pictures if p.largest is not None and p.deep_colour == deep]
+            remark = range_remark(max(values, default=None), white, self.root, key, deep)
+            out += [remark] if remark else []
+        return out
+
+
+def counted(count: int, what: str) -> str:
+    """`1 file`, `1,200 files`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def by_ending(others: Counter[str]) -> str:
+    """`9 .txt, 3 .heic`, the most frequent first; names no more than `MOST_ENDINGS`."""
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:MOST_ENDINGS]]
+    rest = sum(count for _, count in ordered[MOST_ENDINGS:])
+    return ", ".join([*named, *([f"{rest:,} others"] if rest else [])])
+
 
 def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root") -> Scan:
     """Look at every picture below `root`; each file is decoded once, the verdict cached by size and time.
@@ -102,34 +144,45 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
-    paths, folders = _find(folder)
-    names = sorted(paths)
+    names, folders, others = _find(folder)
     if not names:
-        raise UserError(f"the folder {what}={str(root)!r} has no images in it ({' '.join(ENDINGS)})")
+        there = f", only {by_ending(others)}" if others else ""
+        raise UserError(f"the folder {what}={str(root)!r} has no images in it{there} ({' '.join(endings())} are read)")
     verdicts = _verdicts(folder, names)
     corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
     if corrupt and not skip_corrupt:
         name, why = next(iter(corrupt.items()))
-        way_out = "" if what != "dataset.root" else ", or leave them out with dataset.skip_corrupt=true"
+        way_out = "" if what != "dataset.root" else ", or leave such files out with dataset.skip_corrupt=true"
         raise UserError(
-            f"{str(folder / name)!r} can't be read as an image ({why}); {len(corrupt)} of {len(names)} files are like"
-            f" that: repair or remove them{way_out}"
+            f"{str(folder / name)!r} {why}; {len(corrupt)} of {len(names)} files can't be used: repair or remove"
+            f" {'it' if len(corrupt) == 1 else 'them'}{way_out}"
         )
     good = [name for name in names if name not in corrupt]
     if not good:
         raise UserError(f"none of the {len(names)} images in {what}={str(root)!r} can be read")
     pictures = [
-        Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]
+        Picture(name, **{key: value for key, value in verdicts[name].items() if key != "stamp"}) for name in good
     ]
     nested = all("/" in name for name in good)
     classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
     classes = classes if len(classes) > 1 else []
-    return Scan(str(folder), pictures, corrupt, classes, [name for name in folders if classes and name not in classes])
+    bare = [name for name in folders if classes and name not in classes]
+    return Scan(str(folder), pictures, corrupt, classes, bare, others)
 
 
-def _find(folder: Path) -> tuple[list[str], list[str]]:
-    """The pictures below a folder, and its sub-folders."""
-    found, first, entered = [], None, {folder.resolve()}  # entered: links may lead in a circle
+def remarks_on(given: Path, white: int | None, key: str | None, what: str) -> list[str]:
+    """`Scan.remarks` of a folder, or of a single picture's values; `what` is the option that named it."""
+    if given.is_dir():
+        return scan(given, what=what).remarks(white, key)
+    found = look(given)
+    remark = range_remark(found.get("largest"), white, str(given), key, found.get("deep_colour", False))
+    return [remark] if remark else []
+
+
+def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
+    """The paths that count, in order; the sub-folders; and how many other files there are of each ending."""
+    read, found, others, first = endings(), [], Counter[str](), None
+    entered = {folder.resolve()}  # links may lead in a circle
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in list(folders):
@@ -137,15 +190,17 @@ def _find(folder: Path) -> tuple[list[str], list[str]]:
             folders.remove(name) if real in entered else entered.add(real)
         first = list(folders) if first is None else first
         below = Path(place).relative_to(folder)
-        found += [
-            (below / name).as_posix() for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")
-        ]
-    return found, first or []
+        for name in files:
+            if name.lower().endswith(read) and not name.startswith("."):
+                found.append((below / name).as_posix())
+            elif not name.startswith("."):
+                others[Path(name).suffix.lower()] += 1
+    return sorted(found), first or [], others
 
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan3-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan4-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())
@@ -157,7 +212,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         try:
             status = (folder / name).stat()
         except OSError as error:  # a link to nowhere
-            verdicts[name] = {"stamp": None, "error": f"{type(error).__name__}: {error.strerror}"}
+            verdicts[name] = {"stamp": None, "error": f"can't be read ({error.strerror})"}
             continue
         stamp = [status.st_size, status.st_mtime_ns]
         if name in known and known[name]["stamp"] == stamp:
@@ -178,73 +233,6 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         except OSError:
             pass  # a cache that can't be written costs the next run a second look, nothing else
     return verdicts
-
-
-class Room:
-    """So many pixels may be decoded at a time, however many threads decode: a few files of a few MB can hold GBs."""
-
-    def __init__(self, pixels: int) -> None:
-        self.pixels, self.free, self.change = pixels, pixels, threading.Condition()
-
-    @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room; one that needs more than there is gets all of it."""
-        pixels = min(pixels, self.pixels)
-        with self.change:
-            self.change.wait_for(lambda: self.free >= pixels)
-            self.free -= pixels
-        try:
-            yield
-        finally:
-            with self.change:
-                self.free += pixels
-                self.change.notify_all()
-
-
-ROOM = Room(LARGEST)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A picture, opened by PIL and not decoded yet; to be decoded within, where there is room for it.
-
-    Raises:
-        UserError: it has more than `LARGEST` pixels, or is no regular file.
-        OSError, SyntaxError and others of PIL's: it is no picture.
-    """
-    from PIL import Image
-
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):  # a pipe or a device might never end
-        raise UserError(f"{str(path)!r} is {kind_of(mode)} and no picture")
-    with Image.open(path) as image:
-        width, height = image.size
-        if width * height > LARGEST:
-            raise UserError(
-                f"{path.name!r} has {width}x{height} pixels, and {LARGEST / 1e6:.0f} million is the most that one"
-                " picture may have; make it smaller, or cut it into several"
-            )
-        with ROOM.taken(width * height):
-            yield image
-
-
-def look(path: Path) -> dict:
-    """`mode`, upright `width` and `height` of a picture that can be read, else `error`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with opened(path) as image:
-                image.load()  # the whole file: a truncated one opens without complaint
-                if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
-                    return {"error": f"its pixels are neither 8 nor 16 bit, but PIL's mode {image.mode}"}
-                width, height = image.size
-                if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
-                    width, height = height, width
-                return {"mode": image.mode, "width": width, "height": height}
-    except UserError as error:
-        return {"error": str(error).replace(str(path), path.name)}
-    except Exception as error:  # PIL raises whatever its decoders raise; each is this file's verdict
-        return {"error": f"{type(error).__name__}: {error}".replace(str(path), path.name)}
 
 
 def cache_folder() -> Path:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from gan_cli.data.folder import opened
 from gan_cli.data.order import Order
+from gan_cli.data.picture import WHITE, opened
 from gan_cli.types import Noise
 
 AHEAD = 2**29  # bytes of pictures of any size that are decoded before they are asked for
@@ -111,7 +111,7 @@ class ImageData:
         fingerprint: what the content is known by, for resuming.
         flip: mirror each image of a batch left to right with probability one half.
         crop_padding: cut each image of a batch from one that was reflected outwards by so many pixels.
-        note: what was done to the files' pixels, for the start block.
+        note: what was done to the files' pixels, for the start block; each further line of it is one there.
     """
 
     def __init__(
@@ -169,10 +169,11 @@ class Decoder:
     """From a file to (C, R, R) uint8, or (C, H, W) where `resolution` is None, by these rules.
 
     The EXIF orientation is applied; the first frame of an animation counts; transparent pixels show
-    `background`; 16-bit grey keeps its high byte; colour becomes grey by ITU-R 601 luma where
-    `channels` is 1. Then `fit`: "crop" cuts the largest centred square, "pad" centres the picture on a square of
-    `background`, "stretch" ignores the aspect ratio; last an antialiased bicubic resize. `half` ("left", "right")
-    takes one side of a picture that holds two.
+    `background`; 16-bit grey is scaled so that `white_level` is white (None: 65,535, which keeps the
+    high byte); colour becomes grey by ITU-R 601 luma where `channels` is 1. Then `fit`: "crop" cuts
+    the largest centred square, "pad" centres the picture on a square of `background`, "stretch"
+    ignores the aspect ratio; last an antialiased bicubic resize. `half` ("left", "right") takes one
+    side of a picture that holds two.
     """
 
     def __init__(
@@ -183,9 +184,10 @@ class Decoder:
         background: int = 255,
         crop: int | None = None,
         half: str | None = None,
+        white_level: int | None = None,
     ) -> None:
         self.resolution, self.channels, self.fit, self.background = resolution, channels, fit, background
-        self.crop, self.half = crop, half
+        self.crop, self.half, self.white = crop, half, WHITE if white_level is None else white_level
 
     @property
     def rule(self) -> str:
@@ -195,6 +197,10 @@ class Decoder:
         return f"{cut}{self.fit} to a square, resized to {self.resolution}x{self.resolution}"
 
     def __call__(self, path: Path) -> Tensor:
+        """
+        Raises:
+            PictureError: it can't be read.
+        """
         import numpy
         from PIL import Image, ImageOps
 
@@ -202,7 +208,8 @@ class Decoder:
             image: Image.Image = ImageOps.exif_transpose(stored)
             if image.mode.startswith("I"):
                 wide = numpy.asarray(image).astype(numpy.int64)
-                image = Image.fromarray((wide >> 8).clip(0, 255).astype(numpy.uint8))
+                white = WHITE if stored.format == "PPM" else self.white  # whose files say by themselves what is white
+                image = Image.fromarray((wide * 256 // (white + 1)).clip(0, 255).astype(numpy.uint8))
             if "A" in image.mode or "transparency" in image.info:
                 colour = image.convert("RGBA")
                 paper = Image.new("RGBA", colour.size, (self.background,) * 3 + (255,))

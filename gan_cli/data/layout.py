@@ -26,6 +26,7 @@ class Side:
     channels: int
     fingerprint: str
     half: str | None = None  # "left" or "right" where each file holds both sides
+    scans: tuple[Scan, ...] = ()  # the folders that they were found in
 
     @property
     def square(self) -> int | None:
@@ -180,6 +181,7 @@ def _from_folders(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
             [(pair[number].width, pair[number].height) for pair in pairs],
             each.channels,
             each.fingerprint,
+            scans=(each,),
         )
         for number, (letter, each) in enumerate(zip("AB", found, strict=True))
     )  # type: ignore[return-value]
@@ -195,7 +197,7 @@ def _from_halves(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
             )
     files = [base / picture.path for picture in found.pictures]
     sizes = [(picture.width // 2, picture.height) for picture in found.pictures]
-    return tuple(Side(files, sizes, found.channels, found.fingerprint, half) for half in ("left", "right"))  # type: ignore[return-value]
+    return tuple(Side(files, sizes, found.channels, found.fingerprint, half, (found,)) for half in ("left", "right"))  # type: ignore[return-value]
 
 
 def _by_name(found: Scan) -> dict[str, Picture]:
@@ -215,7 +217,8 @@ def _by_name(found: Scan) -> dict[str, Picture]:
 
 def _side(found: Scan) -> Side:
     files = [Path(found.root) / picture.path for picture in found.pictures]
-    return Side(files, [(p.width, p.height) for p in found.pictures], found.channels, found.fingerprint)
+    sizes = [(p.width, p.height) for p in found.pictures]
+    return Side(files, sizes, found.channels, found.fingerprint, scans=(found,))
 
 
 def _joined(sides: list[Side]) -> Side:
@@ -231,12 +234,13 @@ def _joined(sides: list[Side]) -> Side:
         max(side.channels for side in sides),
         _digest([side.fingerprint for side in sides]),
         sides[0].half,
+        tuple(found for side in sides for found in side.scans),
     )
 
 
 def _rows(side: Side, rows: list[int]) -> Side:
     files, sizes = [side.files[row] for row in rows], [side.sizes[row] for row in rows]
-    return Side(files, sizes, side.channels, _digest([side.fingerprint, *map(str, rows)]), side.half)
+    return Side(files, sizes, side.channels, _digest([side.fingerprint, *map(str, rows)]), side.half, side.scans)
 
 
 def _stem(file: Path, base: Path) -> str:
@@ -247,6 +251,12 @@ def _stem(file: Path, base: Path) -> str:
 
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+
+
+def remarks_on_sides(sides: Sequence[Side], white: int | None) -> list[str]:
+    """What a user should know of their folders (`Scan.remarks`), each sentence once."""
+    told = [remark for side in sides for found in side.scans for remark in found.remarks(white)]
+    return list(dict.fromkeys(told))
 
 
 FINDERS: dict[str, Callable[..., tuple[Side, Side]]] = {

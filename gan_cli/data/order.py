@@ -6,11 +6,14 @@ Epoch `e` is a permutation keyed by (seed, e); image number `i` of a run is plac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from gan_cli import distributed
+from gan_cli.errors import PictureError
 from gan_cli.randomness import permutation
 from gan_cli.types import Batch, Noise, Span, State
 
@@ -82,11 +85,40 @@ class Batches:
         self.order = data.order(seed)
 
     def next(self, state: State, size: int | None = None) -> Batch:
-        total = size or self.batch_size
-        batch = self.at(state.images, total)
-        state.images += total
-        self.data.prefetch(self._mine(state.images, total))
+        """The next batch, counted."""
+        (batch,) = self.step(state, [size])
+        state.images += batch.total
         return batch
+
+    def step(self, state: State, sizes: Sequence[int | None]) -> list[Batch]:
+        """The next batches, not counted yet: a step that has all of them before it begins is taken whole or not at all.
+
+        Every process must call it.
+
+        Args:
+            state: where the run is.
+            sizes: of the batches; None for the run's own.
+
+        Raises:
+            PictureError: what one of them is made of can't be read, on this process or another.
+        """
+        totals = [size or self.batch_size for size in sizes]
+        firsts = [state.images + sum(totals[:number]) for number in range(len(totals))]
+        after = sum(totals)
+        drawn = distributed.all_or_none(lambda: [self.read(*some) for some in zip(firsts, totals, strict=True)])
+        self.data.prefetch(
+            torch.cat([self._mine(first + after, total) for first, total in zip(firsts, totals, strict=True)])
+        )
+        return drawn
+
+    def read(self, first: int, total: int) -> Batch:
+        """`at`, where a data set's own trouble with its files is told as that of pictures is."""
+        try:
+            return self.at(first, total)
+        except OSError as error:
+            raise PictureError(
+                f"{error.filename or 'the data set'} can't be read ({error.strerror or error})"
+            ) from error
 
     def at(self, first: int, total: int) -> Batch:
         """This process's part of the global batch that starts with image `first`."""

@@ -27,7 +27,7 @@ from gan_cli.data.images import (
     with_channels,
 )
 from gan_cli.errors import UserError
-from gan_cli.limits import Grey, Megabytes, Padding, Pixels, Workers
+from gan_cli.limits import Grey, Megabytes, Padding, Pixels, SixteenBit, Workers
 
 DIGIT_NAMES = [str(digit) for digit in range(10)]
 
@@ -149,6 +149,7 @@ class ImageFolder(ImageData):
         channels: Literal[1, 3] | None = None,
         fit: Literal["crop", "pad", "stretch"] = "crop",
         background: Grey = 255,
+        white_level: SixteenBit | None = None,
         skip_corrupt: bool = False,
         flip: bool = False,
         crop_padding: Padding = 0,
@@ -159,9 +160,11 @@ class ImageFolder(ImageData):
         found.check_classes()
         labels = torch.tensor(found.labels) if found.labels is not None else None
         files = [Path(found.root) / picture.path for picture in found.pictures]
-        decoder = Decoder(resolution, channels or found.channels, fit, background)
+        decoder = Decoder(resolution, channels or found.channels, fit, background, white_level=white_level)
         store = store_of(files, decoder, memory_limit_mb, workers)
-        super().__init__(store, labels, found.classes, found.fingerprint, flip, crop_padding, decoder.rule)
+        note = "\n".join([decoder.rule, *found.remarks(white_level)])
+        fingerprint = known_by(found.fingerprint, white_level)
+        super().__init__(store, labels, found.classes, fingerprint, flip, crop_padding, note)
 
 
 class CelebA(ImageData):
@@ -206,6 +209,11 @@ class CelebA(ImageData):
         decoder = Decoder(resolution, channels, crop=crop)
         store = store_of(files, decoder, memory_limit_mb, workers)
         super().__init__(store, labels, names, f"celeba-{split}-{len(files)}", flip, crop_padding, decoder.rule)
+
+
+def known_by(fingerprint: str, white_level: int | None) -> str:
+    """Of files whose 16-bit values are scaled: other pictures than without."""
+    return fingerprint if white_level is None else f"{fingerprint}-white-{white_level}"
 
 
 def store_of(files: list[Path], decoder: Decoder, memory_limit_mb: int, workers: int) -> MemoryStore | FileStore:

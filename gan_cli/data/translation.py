@@ -14,10 +14,10 @@ from torch import Tensor
 
 from gan_cli.data.degrade import Degradation
 from gan_cli.data.images import Decoder, FileStore, SizesStore, flipped, to_float, window
-from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired
+from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired, remarks_on_sides
 from gan_cli.data.order import Order, Orders
-from gan_cli.data.sets import store_of
-from gan_cli.limits import Grey, Megabytes, Pixels, Workers
+from gan_cli.data.sets import known_by, store_of
+from gan_cli.limits import Grey, Megabytes, Pixels, SixteenBit, Workers
 from gan_cli.types import Noise, Span
 
 HeldOut = Annotated[float, Interval(gt=0, lt=1)]
@@ -27,16 +27,24 @@ class Resized:
     """What pairs and unpaired sides share: a square of `load_resolution`, of which training cuts `resolution`."""
 
     def __init__(
-        self, resolution: int, load_resolution: int | None, split: str, fit: str, background: int, flip: bool
+        self,
+        resolution: int,
+        load_resolution: int | None,
+        split: str,
+        fit: str,
+        background: int,
+        white_level: int | None,
+        flip: bool,
     ) -> None:
         self.training = split != "test"
         larger = max(resolution, load_resolution or resolution) if self.training else resolution
         self.resolution, self.load_resolution, self.flip = resolution, larger, flip
-        self.fit, self.background = fit, background
+        self.fit, self.background, self.white_level = fit, background, white_level
         self.class_names: list[str] = []
 
     def decoder(self, side: Side, channels: int | None) -> Decoder:
-        return Decoder(self.load_resolution, channels or side.channels, self.fit, self.background, half=side.half)
+        out = channels or side.channels
+        return Decoder(self.load_resolution, out, self.fit, self.background, None, side.half, self.white_level)
 
     def jittered(self, image: Tensor, noise: Noise | None, key: str = "") -> Tensor:
         """A random window and a flip in training, the same for equal keys; without `noise`, the middle window."""
@@ -75,17 +83,18 @@ class Pairs(Resized):
         flip: bool = True,
         fit: Literal["crop", "pad", "stretch"] = "crop",
         background: Grey = 255,
+        white_level: SixteenBit | None = None,
         skip_corrupt: bool = False,
         memory_limit_mb: Megabytes = 2048,
         workers: Workers = 4,
     ) -> None:
-        super().__init__(resolution, load_resolution, split, fit, background, flip)
+        super().__init__(resolution, load_resolution, split, fit, background, white_level, flip)
         source, target = find_pairs(root, split, held_out, direction, skip_corrupt)
         decoders = self.decoder(source, source_channels), self.decoder(target, channels)
         self.source = store_of(source.files, decoders[0], memory_limit_mb // 2, workers)
         self.target = store_of(target.files, decoders[1], memory_limit_mb // 2, workers)
-        self.fingerprint = f"{source.fingerprint}-{target.fingerprint}-{direction}"
-        self.note = decoders[1].rule
+        self.fingerprint = known_by(f"{source.fingerprint}-{target.fingerprint}-{direction}", white_level)
+        self.note = "\n".join([decoders[1].rule, *remarks_on_sides([source, target], white_level)])
 
     def __len__(self) -> int:
         return len(self.source)
@@ -131,17 +140,19 @@ class Unpaired(Resized):
         flip: bool = True,
         fit: Literal["crop", "pad", "stretch"] = "crop",
         background: Grey = 255,
+        white_level: SixteenBit | None = None,
         skip_corrupt: bool = False,
         memory_limit_mb: Megabytes = 2048,
         workers: Workers = 4,
     ) -> None:
-        super().__init__(resolution, load_resolution, split, fit, background, flip)
+        super().__init__(resolution, load_resolution, split, fit, background, white_level, flip)
         a, b = find_unpaired(root, split, held_out, skip_corrupt)
         decoders = self.decoder(a, source_channels), self.decoder(b, channels)
         self.a = store_of(a.files, decoders[0], memory_limit_mb // 2, workers)
         self.b = store_of(b.files, decoders[1], memory_limit_mb // 2, workers)
-        self.fingerprint = f"{a.fingerprint}-{b.fingerprint}"
-        self.note = f"{len(self.a):,} and {len(self.b):,}, {decoders[1].rule}"
+        self.fingerprint = known_by(f"{a.fingerprint}-{b.fingerprint}", white_level)
+        rule = f"{len(self.a):,} and {len(self.b):,}, {decoders[1].rule}"
+        self.note = "\n".join([rule, *remarks_on_sides([a, b], white_level)])
 
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
@@ -188,6 +199,7 @@ class Degraded:
         held_out: HeldOut = 0.1,
         flip: bool = True,
         background: Grey = 255,
+        white_level: SixteenBit | None = None,
         skip_corrupt: bool = False,
         memory_limit_mb: Megabytes = 2048,
         workers: Workers = 4,
@@ -196,7 +208,7 @@ class Degraded:
         check_crop(side, resolution)
         self.degradation, self.resolution = degradation, resolution
         self.flip, self.training = flip, split != "test"
-        decoder = Decoder(None, channels or side.channels, background=background)
+        decoder = Decoder(None, channels or side.channels, background=background, white_level=white_level)
         pixels = sum(width * height for width, height in side.sizes) * decoder.channels
         self.store: SizesStore | FileStore
         if pixels > memory_limit_mb * 2**20:
@@ -206,8 +218,8 @@ class Degraded:
             with ThreadPoolExecutor(workers) as pool:
                 self.store = SizesStore(list(pool.map(decoder, side.files)))
         self.class_names: list[str] = []
-        self.fingerprint = side.fingerprint
-        self.note = "windows of pictures that are not resized"
+        self.fingerprint = known_by(side.fingerprint, white_level)
+        self.note = "\n".join(["windows of pictures that are not resized", *remarks_on_sides([side], white_level)])
 
     def __len__(self) -> int:
         return len(self.store)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_cli.data.folder import Scan, scan
+from gan_cli.data.folder import Picture, Scan, scan
 from gan_cli.data.images import Decoder
+from gan_cli.data.picture import LOSSLESS, content_of
 from gan_cli.errors import UserError
 from gan_cli.evaluation.evaluator import carried_out, made_metrics
 from gan_cli.evaluation.reference import statistics_of
@@ -24,6 +26,7 @@ from gan_cli.scoring import Score
 
 MOST_AT_ONCE = 2**26  # bytes of the pictures of one batch
 MOST_HELD = 2**32
+NEAR = 3  # JPEG qualities, estimated, that are taken for the same
 OF_MODELS = {
     "test": "nearest_neighbours",
     "asked": "classification_accuracy",
@@ -60,12 +63,15 @@ def folder_scores(
         if extractor.warning:
             warn(f"warning: {extractor.warning}")
     sides = [Side(name, where, how) for name, where in (("a", a), ("b", b))]
+    for remark in (*sides[0].remarks, *sides[1].remarks, *unlike(*sides)):
+        warn(remark)
     keep = bool(needs & {"features", "logits"})
     evidence = Evidence()
+    if "images" in needs:
+        check_one_size(*sides)
+        evidence.fakes, evidence.reals = (side.stacked() for side in sides)
     if extractor is not None:
         evidence.fake, evidence.real = (side.statistics(extractor, device, keep) for side in sides)
-    if "images" in needs:
-        evidence.fakes, evidence.reals = (side.stacked() for side in sides)
     about = {"real": sides[1].protocol(), "fake": sides[0].protocol()}
     return [
         Score(full, value, better, None, None, whole)
@@ -80,13 +86,20 @@ class Side:
     """The pictures of a folder: at most `how.count`, by a fixed draw."""
 
     def __init__(self, name: str, where: Path, how: Plan) -> None:
-        self.where, self.how = where, how
+        self.name, self.where, self.how = name, where, how
         found: Scan = scan(where, what=name)
-        files = [Path(found.root) / picture.path for picture in found.pictures]
-        if len(files) > how.count:
-            chosen = permutation(len(files), "reference")[: how.count].sort().values
-            files = [files[place] for place in chosen.tolist()]
-        self.files, self.decoder = files, Decoder(None, 3)
+        self.remarks = found.remarks(how.white_level, "white_level")
+        self.pictures = found.pictures
+        if len(self.pictures) > how.count:
+            chosen = permutation(len(self.pictures), "reference")[: how.count].sort().values
+            self.pictures = [found.pictures[place] for place in chosen.tolist()]
+        self.files = [Path(found.root) / picture.path for picture in self.pictures]
+        self.decoder = Decoder(None, 3, white_level=how.white_level)
+
+    @property
+    def sizes(self) -> set[tuple[int, int]]:
+        """Widths and heights."""
+        return {(picture.width, picture.height) for picture in self.pictures}
 
     def batches(self) -> Iterator[Tensor]:
         """(N, 3, H, W) uint8 of one size each, in the order of the names."""
@@ -107,7 +120,7 @@ class Side:
         """All pictures, (N, 3, H, W).
 
         Raises:
-            UserError: they differ in size.
+            UserError: they are too many.
         """
         parts = []
         for part in self.batches():
@@ -117,12 +130,61 @@ class Side:
                     f"metric=ms_ssim holds all pictures in memory, and those of {str(self.where)!r} are more than"
                     f" {MOST_HELD / 2**30:.0f} GiB: say count= for fewer, or make them smaller"
                 )
-        if len({part.shape[1:] for part in parts}) > 1:
-            raise UserError(f"metric=ms_ssim compares pixels, and the pictures of {str(self.where)!r} differ in size")
         return torch.cat(parts)
 
     def protocol(self) -> dict[str, Any]:
         state = hashlib.sha256()
         for file in self.files:
-            state.update(file.read_bytes())
-        return {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}
+            state.update(content_of(file))
+        white = {} if self.how.white_level is None else {"white_level": self.how.white_level}
+        about = {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}
+        return {**about, "pixels": sizes_told(self.sizes), "files": kinds_told(self.pictures), **white}
+
+
+def sizes_told(sizes: set[tuple[int, int]]) -> str:
+    """`64x48`, or `32x32 to 640x480` by area."""
+    ordered = [f"{width}x{height}" for width, height in sorted(sizes, key=lambda size: (size[0] * size[1], size))]
+    return ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"
+
+
+def kinds_told(pictures: Sequence[Picture]) -> str:
+    """`PNG`, or `JPEG of quality 70 to 95, PNG`: the formats, and what is known of their losses."""
+    qualities = sorted(picture.quality for picture in pictures if picture.quality is not None)
+    loss = " to ".join(map(str, dict.fromkeys((qualities[0], qualities[-1])))) if qualities else "unknown"
+    forms = sorted({picture.format for picture in pictures})
+    return ", ".join(f"JPEG of quality {loss}" if form == "JPEG" else form for form in forms)
+
+
+def unlike(a: Side, b: Side) -> list[str]:
+    """What tells the pictures of two folders apart before anything in them does, a sentence each."""
+    told, names = [], (f"{str(a.where)!r}", f"{str(b.where)!r}")
+    forms = [{"lossless" if p.format in LOSSLESS else p.format for p in side.pictures} for side in (a, b)]
+    qualities = [[p.quality for p in side.pictures if p.quality is not None] for side in (a, b)]
+    apart = all(qualities) and abs(median(qualities[0]) - median(qualities[1])) > NEAR  # type: ignore[type-var, operator]
+    if forms[0] != forms[1] or apart:
+        told.append(
+            f"warning: the pictures of {names[0]} are stored as {kinds_told(a.pictures)}, those of {names[1]} as"
+            f" {kinds_told(b.pictures)}: part of what is found between them is the compression's; store both alike"
+        )
+    if a.sizes != b.sizes and 1 in (len(a.sizes), len(b.sizes)):
+        told.append(
+            f"warning: the pictures of {names[0]} are {sizes_told(a.sizes)}, those of {names[1]} {sizes_told(b.sizes)}:"
+            " part of what is found between them is the resize's; bring both to one size"
+        )
+    return told
+
+
+def check_one_size(a: Side, b: Side) -> None:
+    """
+    Raises:
+        UserError: pictures of several sizes, whose MS-SSIM would be over unlike scales.
+    """
+    for side in (a, b):
+        if len(side.sizes) > 1:
+            raise UserError(f"metric=ms_ssim compares pixels, and the pictures of {str(side.where)!r} differ in size")
+    if a.sizes != b.sizes:
+        raise UserError(
+            f"metric=ms_ssim stands beside that of the real pictures, and values of unlike sizes do not compare: the"
+            f" pictures of {str(a.where)!r} are {sizes_told(a.sizes)}, those of {str(b.where)!r} {sizes_told(b.sizes)};"
+            " bring both to one size, or leave ms_ssim out"
+        )

@@ -60,6 +60,7 @@ class Measure(Job):
         self.copy: Trained | None = None
         self.latest: dict[str, float] = {}
         self.best: float | None = None
+        self.best_by = ""  # digest of its protocol
         self.best_at, self.scored_at = state.images, -1
         if distributed.rank() == 0:
             evaluator.ready(gan)
@@ -97,7 +98,7 @@ class Measure(Job):
             self.scored_at = max(self.scored_at, line["images"])
             self.latest[line["name"]] = line["value"]
             if line["name"] == self.decides:
-                self.consider(line["value"], line["images"])
+                self.consider(line["value"], line["images"], line["protocol_digest"])
 
     def whole(self, lines: list[dict[str, Any]], images: int, kept: float | None) -> bool:
         """Whether these scores have their curves, and the best of all its checkpoint."""
@@ -124,19 +125,27 @@ class Measure(Job):
     def betters(self, value: float) -> bool:
         return self.end is not None and is_better(value, self.best, self.end)
 
-    def consider(self, value: float, images: int) -> bool:
-        if not self.betters(value):
+    def consider(self, value: float, images: int, protocol: str) -> bool:
+        """Whether this is the best so far; under another protocol than that one's it is, as the two don't compare."""
+        if protocol == self.best_by and not self.betters(value):
             return False
-        self.best, self.best_at = value, images
-        return True
+        self.best, self.best_at, self.best_by = value, images, protocol
+        return self.end is not None
 
     def __call__(self, state: State) -> None:
         if self.scored_at == state.images:
             return
         self.scored_at = state.images
+        begun = time.monotonic()
+        scores = distributed.all_or_none(lambda: self.made(state.images))
         if distributed.rank() == 0:
-            self.score(state)
+            self.record(state, scores, time.monotonic() - begun)
         self.wait()
+
+    def begin(self, state: State) -> None:
+        """What a run owes that ended over a scoring, with a checkpoint of the same moment."""
+        if self.every and state.images > 0 and max(self.scored_at, 0) // self.every < state.images // self.every:
+            self(state)
 
     def wait(self) -> None:
         """Whether the run may end, by the last scoring. Every process must call it."""
@@ -146,20 +155,24 @@ class Measure(Job):
     def finish(self, state: State) -> None:
         self(state)
 
-    def score(self, state: State) -> None:
-        begun = time.monotonic()
-        scores = self.evaluator.scores(self.as_loaded(state.images))
+    def made(self, images: int) -> list[Score]:
+        """On process 0, which scores for all."""
+        return self.evaluator.scores(self.as_loaded(images)) if distributed.rank() == 0 else []
+
+    def record(self, state: State, scores: list[Score], seconds: float) -> None:
         self.latest = {score.name: score.value for score in scores}
         told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
         mark = ""
         for score in scores:
-            if score.name == self.decides and self.consider(score.value, state.images):
+            before, known = self.best_by, self.best is not None
+            if score.name == self.decides and self.consider(score.value, state.images, score.protocol_digest):
                 self.keep(score, state)
-                mark = "   best so far, kept"
+                other = known and before != self.best_by
+                mark = "   kept: those before were made by another protocol" if other else "   best so far, kept"
         if self.curves is not None:
             self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
         append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
-        self.console(f"scores     {told}   ({time.monotonic() - begun:.0f} s){mark}")
+        self.console(f"scores     {told}   ({seconds:.0f} s){mark}")
 
     def as_loaded(self, images: int) -> Trained:
         """The run's model as `gan-evaluate` would load it from a checkpoint of this moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -36,9 +37,13 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
     rows = chosen_rows(data, how.count)
     sides = {suffix: Side(setting) for suffix in game.compared}
     pairs: dict[str, list[Tensor]] = {}
+    state = hashlib.sha256()  # of all that the model is given and compared with: files can be read in many ways
     seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
     for some in rows.split(how.batch_size):
-        shown = game.preview(trained.generators, data.fetch(some, trained.device))
+        fields = data.fetch(some, trained.device)
+        for name in sorted(fields):
+            state.update(to_pixels(fields[name]).contiguous().numpy().tobytes())
+        shown = game.preview(trained.generators, fields)
         for name, value in pair_scores(setting, game, shown).items():
             pairs.setdefault(name, []).append(value.cpu())
         for suffix, (made, wanted) in game.compared.items():
@@ -52,7 +57,8 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
             "dataset": setting.reference.name,
             "split": split,
             "count": len(rows),
-            "digest": data.fingerprint,
+            "digest": state.hexdigest()[:16],
+            **setting.reference.as_read([shown[wanted][0] for _, wanted in game.compared.values()]),
         },
         "fake": {"count": len(rows), "ema": how.ema, "rule": game.score_rule},
     }

@@ -85,6 +85,13 @@ class Reference:
             return None
         return Labelled(self.pixels(split, len(data)), self.labels(split, len(data)), len(data.class_names))
 
+    def as_read(self, samples: Sequence[Tensor]) -> dict[str, Any]:
+        """For a protocol: sizes of real samples (C, R, R), and what is white in 16-bit files where that was said."""
+        white = self.config["dataset"].get("white_level")
+        sizes = dict.fromkeys("x".join(map(str, one.permute(1, 2, 0).shape)) for one in samples if one.dim() == 3)
+        told = {"pixels": ", ".join(sizes)} if sizes else {}
+        return told if white is None else {**told, "white_level": white}
+
     def digest(self, split: str, count: int) -> str:
         """Of every pixel that stands for the data set: a changed data set never meets kept statistics."""
         state = hashlib.sha256()

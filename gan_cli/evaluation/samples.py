@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from gan_cli.data.medium import to_pixels
 from gan_cli.errors import UserError
+from gan_cli.evaluation.reference import whole
 from gan_cli.evaluation.setting import Setting
 from gan_cli.latent import latents
 from gan_cli.metrics.evidence import Evidence
@@ -51,6 +52,7 @@ def protocol(setting: Setting) -> dict[str, Any]:
         "split": setting.split if reference.has_splits else "all",
         "count": len(reference.rows(setting.split, setting.how.count)),
         "digest": setting.real_digest,
+        **reference.as_read([whole(reference.data(setting.split).fetch(torch.tensor([0]), setting.device))[0]]),
     }
     fake: dict[str, Any] = {"count": setting.how.count, "ema": setting.how.ema}
     if setting.how.standing_statistics:

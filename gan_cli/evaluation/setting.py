@@ -34,6 +34,7 @@ class Plan:
         batch_size: pictures at a time.
         ema: whether the averaged weights are scored; goes into the protocol.
         standing_statistics: passes over which batch norms were measured anew; goes into the protocol where it is not 0.
+        white_level: of folders' 16-bit pictures (`Decoder`); a run's data set has its own.
     """
 
     count: int = 10_000
@@ -42,6 +43,7 @@ class Plan:
     batch_size: int = 100
     ema: bool = True
     standing_statistics: int = 0
+    white_level: int | None = None
 
 
 class Setting:

@@ -38,6 +38,8 @@ class MultiScaleSSIM(Metric):
     def of(self, evidence: Evidence) -> dict[str, float]:
         assert evidence.fakes is not None
         assert evidence.reals is not None
+        if evidence.fakes.shape[2:] != evidence.reals.shape[2:]:
+            raise UserError("metric=ms_ssim stands beside that of the real pictures, and these have another size")
         sides = {"ms_ssim": evidence.fakes, "ms_ssim_real": evidence.reals}
         return {name: float(self.of_pairs(images).mean()) for name, images in sides.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.neighbours import nearest
 
@@ -25,3 +27,6 @@ class NearestNeighbours(Metric):
             "nearest_neighbours": float(samples.median() / held_out.median()),
             "copies": float((samples.double() < near).double().mean()),
         }
+
+    def protocol(self, evidence: Evidence) -> dict[str, Any]:
+        return {"held_out": 0 if evidence.test is None else evidence.test.count}

@@ -6,7 +6,7 @@ import base64
 import io
 from pathlib import Path
 
-from gan_cli.data.folder import opened
+from gan_cli.data.picture import opened
 
 
 def last_grid(run: Path) -> Path | None:
