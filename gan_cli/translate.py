@@ -13,6 +13,7 @@ from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.medium import to_pixels, write_png
 from gan_cli.errors import RunError, UserError
 from gan_cli.preview import MOST_COLUMNS, held_out
+from gan_cli.progress import counted
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
 from gan_cli.stored import foreign
@@ -73,7 +74,8 @@ def translated(
     dataset = trained.config["dataset"]
     channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
     decoder, grey = Decoder(None, channels, background=dataset.get("background", 255)), Decoder(None, 1, background=0)
-    for name, mask_file in (masks or {}).items():
+    masked = (masks or {}).items()
+    for name, mask_file in counted(masked, "comparing masks and pictures", len(masked), "masks"):
         check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
         fields = {"source": to_float(read(decoder, file))[None].to(trained.device)}

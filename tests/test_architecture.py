@@ -27,6 +27,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "settings",
         "printable",
         "limits",
+        "threads",
+        "progress",
     ),
     1: (
         "ema",

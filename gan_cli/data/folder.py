@@ -23,6 +23,8 @@ from typing import Any
 
 from gan_cli.errors import UserError
 from gan_cli.files import kind_of
+from gan_cli.progress import Progress, counted
+from gan_cli.threads import cores
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
@@ -107,15 +109,16 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
 
 def _find(folder: Path) -> list[str]:
     found, entered = [], {folder.resolve()}  # entered: links may lead in a circle
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in list(folders):
-            real = (Path(place) / name).resolve()
-            folders.remove(name) if real in entered else entered.add(real)
-        below = Path(place).relative_to(folder)
-        found += [
-            (below / name).as_posix() for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")
-        ]
+    with Progress(f"finding the pictures of {folder}", unit="files") as step:
+        for place, folders, files in os.walk(folder, followlinks=True):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in list(folders):
+                real = (Path(place) / name).resolve()
+                folders.remove(name) if real in entered else entered.add(real)
+            below = Path(place).relative_to(folder)
+            good = (name for name in files if name.lower().endswith(ENDINGS) and not name.startswith("."))
+            found += [(below / name).as_posix() for name in good]
+            step(len(files))
     return found
 
 
@@ -129,7 +132,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         known = {}
     verdicts: dict[str, dict] = {}
     unseen: list[tuple[str, list[int]]] = []
-    for name in names:
+    for name in counted(names, f"comparing the pictures of {folder} with what is known", len(names), "pictures"):
         try:
             status = (folder / name).stat()
         except OSError as error:  # a link to nowhere
@@ -141,10 +144,10 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         else:
             unseen.append((name, stamp))
     if unseen:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for (name, stamp), verdict in zip(
-                unseen, pool.map(lambda item: look(folder / item[0]), unseen), strict=True
-            ):
+        with ThreadPoolExecutor(cores()) as pool:
+            looks = pool.map(lambda item: look(folder / item[0]), unseen)
+            looks = counted(looks, f"looking at the pictures of {folder}, once", len(unseen), "pictures")
+            for (name, stamp), verdict in zip(unseen, looks, strict=True):
                 verdicts[name] = {"stamp": stamp, "bytes": stamp[0], **verdict}
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from gan_cli.errors import UserError
 from gan_cli.evaluation.setting import Setting
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.progress import counted
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
 from gan_cli.translation import Translator
@@ -37,7 +38,8 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
     sides = {suffix: Side(setting) for suffix in game.compared}
     pairs: dict[str, list[Tensor]] = {}
     seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
-    for some in rows.split(how.batch_size):
+    batches = rows.split(how.batch_size)
+    for some in counted(batches, "making pictures to judge", len(batches), "batches"):
         shown = game.preview(trained.generators, data.fetch(some, trained.device))
         for name, value in pair_scores(setting, game, shown).items():
             pairs.setdefault(name, []).append(value.cpu())

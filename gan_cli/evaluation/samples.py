@@ -13,6 +13,7 @@ from gan_cli.data.medium import to_pixels
 from gan_cli.errors import UserError
 from gan_cli.evaluation.setting import Setting
 from gan_cli.metrics.evidence import Evidence
+from gan_cli.progress import Progress, counted
 from gan_cli.randomness import generator_for, seed_everything
 from gan_cli.sample import Trained, draw, plan
 
@@ -26,14 +27,16 @@ def drawn(setting: Setting, trained: Trained) -> Evidence:
     evidence, how = setting.evidence(), setting.how
     latent, label = plan(trained, how.count, how.seed, None)
     parts = []
-    for samples in draw(trained, latent, label, how.batch_size):
-        if not samples.isfinite().all():
-            raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
-        pixels = to_pixels(samples) if samples.dim() == 4 else samples
-        if setting.extractor is not None:
-            evidence.fake.add(*setting.extractor(pixels.to(setting.device)))
-        if "images" in setting.needs:
-            parts.append(pixels)
+    with Progress("making samples to judge", how.count, "samples") as step:
+        for samples in draw(trained, latent, label, how.batch_size):
+            if not samples.isfinite().all():
+                raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
+            pixels = to_pixels(samples) if samples.dim() == 4 else samples
+            if setting.extractor is not None:
+                evidence.fake.add(*setting.extractor(pixels.to(setting.device)))
+            if "images" in setting.needs:
+                parts.append(pixels)
+            step(len(samples))
     evidence.fakes = torch.cat(parts) if parts else None
     evidence.asked, evidence.num_classes = label, trained.gan.num_classes or 0
     if "path" in setting.needs:
@@ -69,7 +72,8 @@ def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], T
         place = torch.rand(paths, 1, generator=draws, dtype=torch.float64) * (1 - step)
         label = None if gan.num_classes is None else torch.arange(paths) % gan.num_classes
         found = []
-        for rows in torch.arange(paths).split(how.batch_size):
+        batches = torch.arange(paths).split(how.batch_size)
+        for rows in counted(batches, "measuring path lengths", len(batches), "batches"):
             some = None if label is None else label[rows].to(setting.device)
             features = []
             for where in (place[rows], place[rows] + step):
