@@ -20,7 +20,9 @@ from gan_cli.log import Meter
 from gan_cli.machine import device_name, pick_device, thread_count
 from gan_cli.phase import Phase
 from gan_cli.preview import given
+from gan_cli.progress import counted
 from gan_cli.settings import TrainerSettings, trainer_settings
+from gan_cli.threads import choose
 from gan_cli.types import Batch, State
 from gan_cli.update import Updater, keeps_graph
 
@@ -156,10 +158,10 @@ def estimate(config: dict[str, Any], trust: Sequence[str] = ()) -> Estimate:
     """
     settings = trainer_settings(config)
     device = pick_device(settings.device)
-    with thread_count(settings.processes, device):
+    with thread_count(choose(settings.threads, settings.processes)):
         rehearsal = Rehearsal(config, settings, device, trust)
         spans, stages = list(stretches(rehearsal.phases, settings.total_images)), []
-        for begin, end in spans:
+        for begin, end in counted(spans, "measuring the steps of each stage", len(spans), "stages"):
             seconds, phases, batch = rehearsal.at(begin if len(spans) == 1 else (begin + end) // 2)
             stages.append(Stage(begin, end, phases, batch, seconds))
         jobs = jobs_seconds(rehearsal, settings)

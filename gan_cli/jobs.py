@@ -23,6 +23,7 @@ from gan_cli.gan import GAN
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.phase import Phase
 from gan_cli.preview import layout
+from gan_cli.progress import duration
 from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import Spent, update_run
 from gan_cli.settings import TrainerSettings
@@ -223,13 +224,3 @@ class Status(Job):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-
-
-def duration(seconds: float) -> str:
-    """75.0 -> '1m15s'"""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02d}s"
-    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,26 @@ from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.files import write_atomically, write_json
 from gan_cli.leftovers import clear_cache, clear_run
+from gan_cli.progress import loading_torch
 from gan_cli.run_folder import CONFIG, Spent, locked, update_run
 from gan_cli.settings import trainer_settings
+from gan_cli.stored import read_record
+from gan_cli.threads import Threads, choose
 
 
 def launch(
-    config: dict[str, Any], folder: Path, trust: Sequence[str] = (), first: Callable[[], None] | None = None
+    config: dict[str, Any],
+    folder: Path,
+    trust: Sequence[str] = (),
+    first: Callable[[], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
 
     Args:
         config: plain and complete; kept in the folder as config.json.
         first: called once the folder's lock is held, before anything is written.
+        workers: runs that are carried out beside each other on this machine, this one counted.
 
     Raises:
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
@@ -43,7 +52,7 @@ def launch(
             first()
         write_json(folder / CONFIG, config)
         try:
-            result = run_processes(config, folder, trust)
+            result = run_processes(config, folder, trust, threads_of(config, folder, workers))
         except Interrupted:
             record_end(folder, spent, status="interrupted")
             raise
@@ -84,19 +93,30 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
         print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 
 
-def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
-    from gan_cli import distributed
-    from gan_cli.train import train
+def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Threads:
+    """How many CPU threads each process of a run shall use. One that goes on takes as many as it had: in another
+    number sums are rounded in another order, and its last bits would differ.
+    """
+    settings, record = trainer_settings(config), read_record(folder) or {}
+    processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    before = record.get("threads") if (record.get("processes") or 1) == processes else None
+    return choose(settings.threads, processes, workers, before)
+
+
+def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
+    with loading_torch():
+        from gan_cli import distributed
+        from gan_cli.train import train
 
     settings = trainer_settings(config)
     if distributed.world_described() > 1:
-        return lead(config, folder, trust)
+        return lead(config, folder, trust, threads)
     if settings.processes == 1:
-        return train(config, folder, trust)
-    return _elastic(config, folder, trust, settings.processes, settings.max_restarts)
+        return train(config, folder, trust, threads)
+    return _elastic(config, folder, trust, threads)
 
 
-def lead(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
+def lead(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
     """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
 
     Raises:
@@ -109,8 +129,8 @@ def lead(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str
     if config["trainer"]["batch_size"] % parts:
         raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
     distributed.join()
-    distributed.broadcast_text(json.dumps([config, str(folder), list(trust)]))
-    return train(config, folder, trust)
+    distributed.broadcast_text(json.dumps([config, str(folder), list(trust), astuple(threads)]))
+    return train(config, folder, trust, threads)
 
 
 def follow() -> int:
@@ -121,9 +141,9 @@ def follow() -> int:
     distributed.join()
     try:
         while text := distributed.broadcast_text(""):
-            config, folder, trust = json.loads(text)
+            config, folder, trust, threads = json.loads(text)
             try:
-                train(config, Path(folder), trust)
+                train(config, Path(folder), trust, Threads(*threads))
             except (RunError, Interrupted):  # process 0 meets the same one, and says it
                 continue
     finally:  # gloo's threads, still running when Python ends, would now and then abort the process
@@ -147,14 +167,13 @@ def leading() -> Iterator[None]:
         distributed.leave()
 
 
-def _elastic(
-    config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int
-) -> dict[str, Any]:
+def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
     """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    settings = trainer_settings(config)
     for name in list(logging.root.manager.loggerDict):  # what it would say, we say in a sentence
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -163,18 +182,18 @@ def _elastic(
     plan = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=processes,
+        nproc_per_node=settings.processes,
         run_id=f"gan_cli-{os.getpid()}",
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        max_restarts=restarts,
+        max_restarts=settings.max_restarts,
         monitor_interval=0.2,
         start_method="spawn",
     )
     for old in folder.glob(".end-*.json"):
         old.unlink()
     try:
-        results = elastic_launch(plan, worker)(config, str(folder), list(trust))
+        results = elastic_launch(plan, worker)(config, str(folder), list(trust), threads)
     except ChildFailedError as error:
         raise failure_of(error, folder) from error
     except SignalException as error:
@@ -183,14 +202,14 @@ def _elastic(
     return results[0]
 
 
-def worker(config: dict[str, Any], folder: str, trust: Sequence[str]) -> dict[str, Any]:
+def worker(config: dict[str, Any], folder: str, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
     """One process of several. What it has to say when it fails goes through a file, for want of another way."""
     from gan_cli import distributed
     from gan_cli.train import train
 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        return train(config, Path(folder), trust)
+        return train(config, Path(folder), trust, threads)
     except Exception as error:
         failure = explain(error, Path(folder))
         number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0

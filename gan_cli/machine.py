@@ -1,4 +1,4 @@
-"""The machine that a run is on: device, threads, signals, versions, a progress bar on its terminal."""
+"""The machine that a run is on: device, threads, signals, versions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
 
 from gan_cli import __version__
 from gan_cli.errors import UserError
+from gan_cli.threads import Threads
 
 CODE = Path(__file__).resolve().parent
 
@@ -77,12 +77,17 @@ def stop_signals() -> Iterator[StopSignals]:
             signal.signal(number, handler)
 
 
+def use_threads(threads: Threads) -> None:
+    """Have torch work in so many threads from here on."""
+    if threads.count is not None:
+        torch.set_num_threads(threads.count if threads.exact else min(threads.count, torch.get_num_threads()))
+
+
 @contextmanager
-def thread_count(processes: int, device: torch.device) -> Iterator[None]:
-    """Several processes on one CPU share its cores instead of fighting for them."""
+def thread_count(threads: Threads) -> Iterator[None]:
+    """While it is open, torch works in so many threads."""
     before = torch.get_num_threads()
-    if processes > 1 and device.type == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    use_threads(threads)
     try:
         yield
     finally:
@@ -142,7 +147,8 @@ def git_commit(code: Path = CODE) -> str | None:
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
-    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    count = torch.get_num_threads()
+    return f"cpu, {count} thread{'' if count == 1 else 's'}" if device.type == "cpu" else str(device)
 
 
 def shown(folder: Path) -> str:
@@ -151,10 +157,3 @@ def shown(folder: Path) -> str:
         return str(folder.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(folder)
-
-
-def bar(items: Any, total: int, unit: str) -> Any:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, unit=f" {unit}", disable=None, leave=False)

@@ -21,8 +21,9 @@ from gan_cli.files import write_atomically
 from gan_cli.fitting import fitting_game
 from gan_cli.gan import GAN
 from gan_cli.latent import latents
-from gan_cli.machine import bar, pick_device
+from gan_cli.machine import pick_device
 from gan_cli.printable import tell
+from gan_cli.progress import Progress, counted
 from gan_cli.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.stored import check_content, foreign
 
@@ -126,7 +127,8 @@ def take_standing_statistics(trained: Trained, passes: int) -> None:
     latent, label = plan(trained, passes * STANDING_BATCH, 0, None, "standing")
     if label is not None:  # each pass a mixture of classes
         label = label[torch.randperm(len(label), generator=generator_for("cpu", "standing"))]
-    for _ in blocks(trained, latent, label, STANDING_BATCH):
+    made = blocks(trained, latent, label, STANDING_BATCH)
+    for _ in counted(made, "measuring batch norms anew", passes, "passes"):
         pass
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -192,7 +194,12 @@ def write_grid(
     trained: Trained, path: Path, latent: Tensor, label: Tensor | None, columns: int | None, batch_size: int
 ) -> None:
     """One picture; `columns` as of `placed`."""
-    samples = torch.cat(list(draw(trained, latent, label, batch_size)))
+    parts = []
+    with Progress("making samples", len(latent), "samples") as step:
+        for batch in draw(trained, latent, label, batch_size):
+            parts.append(batch)
+            step(len(batch))
+    samples = torch.cat(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(trained.medium.preview(samples, *placed(len(samples), label, columns)), path)
 
@@ -203,12 +210,12 @@ def write_files(
     """One file for each sample, and `latents.npz` with what made them."""
     folder.mkdir(parents=True, exist_ok=True)
     number, digits = 0, max(6, len(str(len(latent) - 1)))
-    with bar(None, len(latent), "samples") as counter:
+    with Progress("making samples", len(latent), "samples") as step:
         for batch in draw(trained, latent, label, batch_size):
             for sample in batch:
                 trained.medium.save(sample, folder / f"{number:0{digits}d}{trained.medium.ending}")
                 number += 1
-            counter.update(len(batch))
+            step(len(batch))
     write_npz(folder / "latents.npz", {"latents": latent, "labels": label}, about)
 
 
@@ -217,10 +224,10 @@ def write_array(
 ) -> None:
     """`samples`, `latents` and, for a conditional model, `labels` in one .npz file."""
     parts = []
-    with bar(None, len(latent), "samples") as counter:
+    with Progress("making samples", len(latent), "samples") as step:
         for batch in draw(trained, latent, label, batch_size):
             parts.append(trained.medium.array(batch))
-            counter.update(len(batch))
+            step(len(batch))
     samples = torch.cat(parts)
     write_npz(path, {"samples": samples, "latents": latent, "labels": label}, about)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 
-from gan_cli.limits import Batch, Count, Images, Positive, Rate, Samples
+from gan_cli.limits import Batch, Count, Images, Positive, Rate, Samples, Workers
 
 Beta = Annotated[float, Interval(ge=0, lt=1)]  # of Adam
 
@@ -32,6 +32,7 @@ class TrainerSettings:
     preview_samples: Annotated[int, Interval(ge=1, le=10_000)] = 64
     status_every_s: Annotated[float, Interval(ge=0, le=1e6)] = 5.0
     deterministic: bool = False
+    threads: Workers | None = None
     processes: Annotated[int, Interval(ge=1, le=1_024)] = 1
     max_restarts: Annotated[int, Ge(0)] = 0
     evaluate_every_images: Images = 0
@@ -49,6 +50,7 @@ class TrainerSettings:
         "checkpoint_every_images",
         "keep_checkpoints",
         "status_every_s",
+        "threads",
         "processes",
         "max_restarts",
         "evaluate_every_images",

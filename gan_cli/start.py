@@ -23,6 +23,7 @@ from gan_cli.report.parameters import typed_keys
 from gan_cli.run_folder import digest_of
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import read_record
+from gan_cli.threads import Threads
 
 DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
 
@@ -37,14 +38,19 @@ def announce(
     settings: TrainerSettings,
     images: int,
     console: Console,
+    threads: Threads,
 ) -> None:
     """The start block on the console, and `run.json`; `images` were seen when it starts."""
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
-    for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
+    for name, text in start_block(folder, config, gan, phases, data, device, settings, threads).items():
         for number, line in enumerate(text.splitlines()):
             console(f"{'' if number else name:<10} {line}")
-    before = read_record(folder) or {}
+    before, now = read_record(folder) or {}, torch.get_num_threads()
+    if images and device.type == "cpu" and before.get("threads") not in (None, now):
+        console(
+            f"           its threads were {before['threads']} before: the last bits of sums may differ from here on"
+        )
     write_json(
         folder / "run.json",
         {
@@ -63,6 +69,7 @@ def announce(
             "versions": versions(),
             "git_commit": git_commit(),
             "device": device_name(device),
+            "threads": now,
             "processes": distributed.world_size(),
             "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "digest_of_config": digest_of(config),
@@ -78,6 +85,7 @@ def start_block(
     data: Data,
     device: torch.device,
     settings: TrainerSettings,
+    threads: Threads,
 ) -> dict[str, str]:
     """What came out of all choices, a line for each topic."""
     choices = config.get("choices") or {}
@@ -107,7 +115,10 @@ def start_block(
         + (f" ({note})" if note else "")
         + "".join(f"\n{remark}" for remark in remarks),
         "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
-        f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
+        f" {device_name(device)}"
+        + (" each" if distributed.world_size() > 1 and device.type == "cpu" else "")
+        + (f" ({threads.why})" if threads.why and device.type == "cpu" else "")
+        + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
         "folder": shown(folder),
     }
 

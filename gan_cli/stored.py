@@ -74,6 +74,8 @@ RECORD = {
     "images": "a whole number from 0 up?",
     "total_images": "a whole number from 0 up?",
     "seconds": "a number?",
+    "processes": "a whole number from 1 to 1024?",
+    "threads": "a whole number from 1 to 1024?",
     "parts": "a section of choices?",
     "digest_of_config": "a text?",
     "started": "a text?",

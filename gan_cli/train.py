@@ -34,6 +34,7 @@ from gan_cli.run_folder import digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import check_same_run, restore, snapshot, start_from
 from gan_cli.start import announce, describe_start
+from gan_cli.threads import Threads, choose
 from gan_cli.types import State
 from gan_cli.update import Updater, keeps_graph
 
@@ -86,13 +87,16 @@ def draws(due: list[Phase]) -> list[int | None]:
     return [phase.batch_size for number, phase in enumerate(due) for _ in range(phase.repeat - (number > 0))]
 
 
-def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
+def train(
+    config: dict[str, Any], folder: Path, trust: Sequence[str] = (), threads: Threads | None = None
+) -> dict[str, Any]:
     """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
 
     Args:
         config: the composed config, resolved to plain values.
         folder: the run's folder; made if need be.
         trust: packages whose classes the config may use besides the allow-list.
+        threads: of the CPU, for each process; None: as the config says, or as torch has it.
 
     Raises:
         UserError: a part can't be built.
@@ -103,9 +107,10 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
     settings = trainer_settings(config)
     distributed.join()
     device = pick_device(settings.device)
-    with stop_signals() as stop, thread_count(settings.processes, device), determinism(settings.deterministic):
+    threads = threads or choose(settings.threads, settings.processes)
+    with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None)
-        session = prepare(config, settings, folder, device, console, trust)
+        session = prepare(config, settings, folder, device, console, trust, threads)
         try:
             for job in session.jobs:
                 job.begin(session.state)
@@ -181,6 +186,7 @@ def prepare(
     device: torch.device,
     console: Console,
     trust: Sequence[str],
+    threads: Threads,
 ) -> Session:
     """Build all parts; restore them where the folder has a checkpoint."""
     data, medium = build_data(config, trust), build_medium(config, trust)
@@ -208,7 +214,7 @@ def prepare(
     curves = None
     if distributed.rank() == 0:
         curves = Curves(folder, state.images)
-        announce(folder, config, gan, phases, data, device, settings, state.images, console)
+        announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
         if state.images == 0:
             describe_start(curves, config, batches, medium, settings.preview_samples)
     (folder / "samples").mkdir(exist_ok=True)

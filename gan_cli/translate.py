@@ -15,6 +15,7 @@ from gan_cli.data.medium import to_pixels, write_png
 from gan_cli.data.picture import GREY_MODES, endings, look
 from gan_cli.errors import RunError, UserError
 from gan_cli.preview import MOST_COLUMNS, held_out
+from gan_cli.progress import counted
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
 from gan_cli.stored import foreign
@@ -79,7 +80,8 @@ def translated(
     white = dataset.get("white_level")
     decoder = Decoder(None, channels, background=dataset.get("background", 255), white_level=white)
     grey = Decoder(None, 1, background=0, white_level=white)
-    for name, mask_file in (masks or {}).items():
+    masked = (masks or {}).items()
+    for name, mask_file in counted(masked, "comparing masks and pictures", len(masked), "masks"):
         check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
         fields = {"source": to_float(decoder(file))[None].to(trained.device)}

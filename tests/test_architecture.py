@@ -28,6 +28,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "printable",
         "limits",
         "classes",
+        "threads",
+        "progress",
     ),
     1: (
         "ema",

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gan_cli.errors import UserError
+from gan_cli.progress import loading_torch
 
 if TYPE_CHECKING:
     from gan_cli.gan import GAN
@@ -36,9 +37,10 @@ def check_built(config: dict[str, Any]) -> None:
 
 @cache  # the cells of a sweep often differ by their seeds alone
 def _check(text: str) -> None:
-    import torch
+    with loading_torch():
+        import torch
 
-    from gan_cli.build import build_game, optimizer_factory, parameter_counts
+        from gan_cli.build import build_game, optimizer_factory, parameter_counts
 
     config = json.loads(text)
     try:

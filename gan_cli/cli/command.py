@@ -18,6 +18,7 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import flags_first, quoted
 from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
 from gan_cli.errors import RunError, UserError
+from gan_cli.threads import begin
 
 Carry = Callable[[dict[str, Any]], None]
 
@@ -30,6 +31,7 @@ def run(name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> None:
         carry_out: given the composed config as plain values.
         help_text: what `--help` prints, made from the folder of the configs.
     """
+    begin()
     arguments = sys.argv[1:]
     sys.exit(
         exit_code_of(lambda: _obey(arguments, name, carry_out, help_text), lambda: outcome.names(name), f"gan-{name}")

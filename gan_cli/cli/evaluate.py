@@ -15,6 +15,7 @@ from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
 from gan_cli.cli.command import run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
+from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Evaluate, check_options
 from gan_cli.errors import RunError, UserError
 from gan_cli.files import write_json
@@ -83,6 +84,7 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     path = best_of(where) if wanted["best"] else where
     newest_summary(path)  # before torch is loaded: is there anything at all?
 
+    load_torch(wanted["threads"])
     from gan_cli.log import show_evaluated
     from gan_cli.sample import load_trained
 
@@ -155,6 +157,7 @@ def status_of(run: Path) -> str:
 
 
 def of_folders(wanted: dict[str, Any]) -> list[Score]:
+    load_torch(wanted["threads"])
     from gan_cli.evaluation.folders import folder_scores
     from gan_cli.evaluation.setting import Plan
     from gan_cli.machine import pick_device

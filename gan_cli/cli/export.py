@@ -8,9 +8,11 @@ from typing import Any
 from gan_cli.checkpoint import best_of, newest_summary
 from gan_cli.cli.command import run
 from gan_cli.cli.help import export_help
+from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Export, check_options
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
+from gan_cli.progress import Progress
 from gan_cli.targets import make_importable
 
 
@@ -31,6 +33,7 @@ def export(wanted: dict[str, Any]) -> None:
     where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
 
+    load_torch(wanted["threads"])
     from gan_cli import export as exporter
     from gan_cli.sample import load_trained
 
@@ -45,7 +48,8 @@ def export(wanted: dict[str, Any]) -> None:
     target = target or run_folder / f"generator-{trained.images:09d}{ending}"
     if target.exists() and not wanted["overwrite"]:
         raise UserError(f"output {str(target)!r} exists already; choose another or say overwrite=true")
-    difference = exporter.export(trained, wanted["format"], target, wanted["direction"])
+    with Progress(f"writing {target.name} and trying it", about="a minute where the network is large"):
+        difference = exporter.export(trained, wanted["format"], target, wanted["direction"])
     exporter.write_about(target, trained, wanted["format"], difference)
     size = target.stat().st_size / 2**20
     tell(f"{target}   {size:.1f} MiB   largest difference to the model here: {difference:.2g}")

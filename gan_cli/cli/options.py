@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval, MinLen
 
 from gan_cli.cli.signatures import check_values, signature_of
-from gan_cli.limits import Batch, Samples, SixteenBit
+from gan_cli.limits import Batch, Samples, SixteenBit, Workers
 
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
@@ -50,6 +50,7 @@ class Sample:
     standing_statistics: Passes
     batch_size: Batch
     device: str
+    threads: Workers | None
     trust: list[str]
 
 
@@ -72,6 +73,7 @@ class Evaluate:
     output: Where | None
     overwrite: bool
     device: str
+    threads: Workers | None
     trust: list[str]
 
 
@@ -85,6 +87,7 @@ class Export:
     best: bool
     ema: bool
     standing_statistics: Passes
+    threads: Workers | None
     trust: list[str]
 
 

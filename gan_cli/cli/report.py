@@ -11,6 +11,7 @@ from gan_cli.cli.options import Report, check_options
 from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
 from gan_cli.printable import tell
+from gan_cli.progress import Progress
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep
@@ -37,7 +38,8 @@ def report(wanted: dict[str, Any]) -> None:
         return list_runs(Path(runs).expanduser(), output)
     folder = Path(str(wanted["sweep"])).expanduser()
     by = None if wanted["by"] is None else str(wanted["by"])
-    sweep = read_sweep(folder, by, wanted["at"])
+    with Progress(f"reading the runs of {folder}"):
+        sweep = read_sweep(folder, by, wanted["at"])
     text = as_markdown(sweep)
     tell(text)
     write(output or folder, {"report.md": text, "report.csv": as_csv(sweep), "report.html": as_html(sweep)})

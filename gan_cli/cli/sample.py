@@ -10,11 +10,13 @@ from gan_cli.cli import sample_modes
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.command import run
 from gan_cli.cli.help import sample_help
+from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Sample, check_options
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.data.picture import endings
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
+from gan_cli.progress import counted
 from gan_cli.targets import make_importable
 
 DIRECTIONS = ("a_to_b", "b_to_a")
@@ -42,6 +44,7 @@ def sample(wanted: dict[str, Any]) -> None:
         return translate(wanted, where)
     target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
 
+    load_torch(wanted["threads"])
     from gan_cli import sample as sampler
 
     trained = sampler.load_trained(
@@ -80,6 +83,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     if wanted["output"] is not None:
         target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
 
+    load_torch(wanted["threads"])
     from gan_cli import sample as sampler
     from gan_cli import translate as translation
 
@@ -93,7 +97,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
         tell(remark)
     target = target or default_output(trained.path, trained.images, {**wanted, "format": "png"}, given.stem)
     outputs = translation.translated(trained, inputs, wanted["direction"], masks, wanted["seed"])
-    done = translation.write_translated(outputs, target)
+    done = translation.write_translated(counted(outputs, "making pictures", len(inputs), "pictures"), target)
     tell(f"{done:,} {'picture' if done == 1 else 'pictures'} by {trained.path} in {target}")
 
 

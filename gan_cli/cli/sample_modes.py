@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gan_cli.cli.loading import load_torch
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
+from gan_cli.progress import Progress, counted
 
 OWN = {  # keys that one mode alone has, with their defaults
     "frames": ("interpolation", 240),
@@ -60,6 +62,7 @@ def run(wanted: dict[str, Any], where: Path) -> None:
         target = output_path(target, "png" if mode == "project" else "grid", wanted["overwrite"])
     given = picture_file(wanted["input"]) if mode == "project" else None
 
+    load_torch(wanted["threads"])
     from gan_cli import sample as sampler
     from gan_cli.modes.space import Space
 
@@ -103,12 +106,12 @@ def plan(wanted: dict[str, Any], space: Any, count: int, purpose: str = "sample"
 
 def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
     """A closed walk past `count` latents."""
-    from gan_cli.machine import bar
     from gan_cli.modes.interpolation import walk, write_frames
 
     latent, label = plan(wanted, space, wanted["count"] or 8)
     frames = walk(space, latent, label, wanted["frames"], wanted["batch_size"])
-    write_frames(bar(frames, wanted["frames"], "frames"), target, space.trained.medium, FRAMES_A_SECOND)
+    frames = counted(frames, "drawing frames", wanted["frames"], "frames")
+    write_frames(frames, target, space.trained.medium, FRAMES_A_SECOND)
 
 
 def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
@@ -120,7 +123,8 @@ def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -
     rows, columns = wanted["rows"], wanted["columns"] or 8
     latents, labels = zip(plan(wanted, space, rows), plan(wanted, space, columns, "columns"), strict=True)
     label = None if labels[0] is None else torch.cat(labels)
-    pictures = mixed_grid(space, torch.cat(latents), label, rows, columns, wanted["layers"])
+    with Progress("making samples"):
+        pictures = mixed_grid(space, torch.cat(latents), label, rows, columns, wanted["layers"])
     write_png(space.trained.medium.preview(pictures, columns + 1), target)
 
 
@@ -132,7 +136,8 @@ def directions(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> 
     columns = wanted["columns"] or 7
     found, strength = found_in(space, wanted["top"])
     latent, label = plan(wanted, space, 1)
-    pictures = strips(space, space.codes(latent, label), label, found, wanted["reach"], columns)
+    with Progress("making samples"):
+        pictures = strips(space, space.codes(latent, label), label, found, wanted["reach"], columns)
     write_png(space.trained.medium.preview(pictures, columns), target)
     for number, value in enumerate(strength.tolist()):
         tell(f"row {number + 1}   strength {value:.4g}")
@@ -144,7 +149,6 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
 
     from gan_cli.data.medium import write_png
     from gan_cli.files import write_atomically
-    from gan_cli.machine import bar
     from gan_cli.modes.project import project as search
     from gan_cli.sample import write_npz
     from gan_cli.translate import changes_of, picture_for, remarks
@@ -155,8 +159,8 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
         tell(f"{given.name} for this model: {', '.join(changes)}")
     for remark in remarks(space.trained, given):
         tell(remark)
-    with bar(None, wanted["steps"], "steps") as counter:
-        found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: counter.update())
+    with Progress("searching the latent behind the picture", wanted["steps"], "steps") as count:
+        found = search(space, picture, label, wanted["steps"], wanted["seed"], lambda step: count())
     target.mkdir(parents=True, exist_ok=True)
     write_png(space.trained.medium.preview(torch.cat([picture, found.picture]), 2), target / "wanted_and_found.png")
     space.trained.medium.save(found.picture[0], target / "found.png")

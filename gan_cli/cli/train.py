@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
@@ -27,12 +27,14 @@ from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.printable import tell
 from gan_cli.run_folder import check_entries, digest_of
 from gan_cli.stored import read_record
+from gan_cli.threads import begin, cores
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
 
 
 def main() -> None:
     """The console script."""
+    begin()
     sys.exit(exit_code_of(lambda: command(sys.argv[1:]), outcome.names))
 
 
@@ -87,9 +89,8 @@ def task(config: DictConfig) -> Any:
     folder = Path(about.runtime.output_dir)
     content = plain(config, about.runtime.choices)
     if about.mode == RunMode.MULTIRUN:
-        return cell(
-            content, folder, about.job.num, " ".join(o for o in about.overrides.task if not o.startswith("sweep="))
-        )
+        typed = " ".join(o for o in about.overrides.task if not o.startswith("sweep="))
+        return cell(content, folder, about.job.num, typed, at_a_time(about.launcher))
     try:
         if content["dry_run"]:
             return dry_run(content)
@@ -98,13 +99,21 @@ def task(config: DictConfig) -> Any:
         raise ended(error) from error
 
 
-def carry_out(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def carry_out(content: dict[str, Any], folder: Path, workers: int = 1) -> dict[str, Any]:
     from gan_cli.launch import launch
 
-    return launch(content, folder, content["trust"])
+    return launch(content, folder, content["trust"], workers=workers)
 
 
-def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> dict[str, Any]:
+def at_a_time(launcher: Any) -> int:
+    """How many cells a sweep's launcher carries out beside each other on this machine; as joblib counts them."""
+    jobs = OmegaConf.select(launcher, "n_jobs") if launcher is not None else None
+    if not isinstance(jobs, int) or jobs == 0:
+        return 1
+    return jobs if jobs > 0 else max(1, cores() + 1 + jobs)
+
+
+def cell(content: dict[str, Any], folder: Path, number: int, overrides: str, workers: int = 1) -> dict[str, Any]:
     """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on."""
     total = f" of {outcome.sweep_size}" if outcome.sweep_size else ""
     print(f"\n[{number + 1}{total}] {overrides}", flush=True)
@@ -119,7 +128,7 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> 
             print(f"skipped: finished already in {folder}", flush=True)
             status = "skipped"
         else:
-            status = carry_out(content, folder)["status"]
+            status = carry_out(content, folder, workers)["status"]
     except Interrupted as error:
         again = f"{error}; the same command with sweep={folder.parent.name} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error

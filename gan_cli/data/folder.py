@@ -20,6 +20,8 @@ from pathlib import Path
 
 from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
 from gan_cli.errors import UserError
+from gan_cli.progress import Progress, counted
+from gan_cli.threads import cores
 
 MOST_ENDINGS = 5  # that are named of the files that do not count
 
@@ -106,9 +108,9 @@ class Scan:
         """
         out = []
         if self.corrupt:
-            out.append(f"left out of {self.root}: {counted(len(self.corrupt), 'picture')} that can't be read")
+            out.append(f"left out of {self.root}: {number_of(len(self.corrupt), 'picture')} that can't be read")
         if self.others:
-            count = counted(self.others.total(), "file")
+            count = number_of(self.others.total(), "file")
             out.append(
                 f"left out of {self.root}: {count} of no kind that is read as a picture ({by_ending(self.others)})"
             )
@@ -119,7 +121,7 @@ class Scan:
         return out
 
 
-def counted(count: int, what: str) -> str:
+def number_of(count: int, what: str) -> str:
     """`1 file`, `1,200 files`."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
@@ -183,18 +185,20 @@ def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
     """The paths that count, in order; the sub-folders; and how many other files there are of each ending."""
     read, found, others, first = endings(), [], Counter[str](), None
     entered = {folder.resolve()}  # links may lead in a circle
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in list(folders):
-            real = (Path(place) / name).resolve()
-            folders.remove(name) if real in entered else entered.add(real)
-        first = list(folders) if first is None else first
-        below = Path(place).relative_to(folder)
-        for name in files:
-            if name.lower().endswith(read) and not name.startswith("."):
-                found.append((below / name).as_posix())
-            elif not name.startswith("."):
-                others[Path(name).suffix.lower()] += 1
+    with Progress(f"finding the pictures of {folder}", unit="files") as step:
+        for place, folders, files in os.walk(folder, followlinks=True):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in list(folders):
+                real = (Path(place) / name).resolve()
+                folders.remove(name) if real in entered else entered.add(real)
+            first = list(folders) if first is None else first
+            below = Path(place).relative_to(folder)
+            for name in files:
+                if name.lower().endswith(read) and not name.startswith("."):
+                    found.append((below / name).as_posix())
+                elif not name.startswith("."):
+                    others[Path(name).suffix.lower()] += 1
+            step(len(files))
     return sorted(found), first or [], others
 
 
@@ -208,7 +212,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         known = {}
     verdicts: dict[str, dict] = {}
     unseen: list[tuple[str, list[int]]] = []
-    for name in names:
+    for name in counted(names, f"comparing the pictures of {folder} with what is known", len(names), "pictures"):
         try:
             status = (folder / name).stat()
         except OSError as error:  # a link to nowhere
@@ -220,10 +224,10 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         else:
             unseen.append((name, stamp))
     if unseen:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for (name, stamp), verdict in zip(
-                unseen, pool.map(lambda item: look(folder / item[0]), unseen), strict=True
-            ):
+        with ThreadPoolExecutor(cores()) as pool:
+            looks = pool.map(lambda item: look(folder / item[0]), unseen)
+            looks = counted(looks, f"looking at the pictures of {folder}, once", len(unseen), "pictures")
+            for (name, stamp), verdict in zip(unseen, looks, strict=True):
                 verdicts[name] = {"stamp": stamp, "bytes": stamp[0], **verdict}
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate, pad
 
 from gan_cli.data.order import Order
 from gan_cli.data.picture import WHITE, opened
+from gan_cli.progress import counted
 from gan_cli.types import Noise
 
 AHEAD = 2**29  # bytes of pictures of any size that are decoded before they are asked for
@@ -99,6 +100,12 @@ class FileStore:
 
     def _submit(self, index: int) -> Future[Tensor]:
         return self.pool.submit(self.decoder, self.files[index])
+
+
+def all_decoded(files: list[Path], decoder: Decoder, workers: int) -> list[Tensor]:
+    """Pictures, decoded now by so many threads."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(counted(pool.map(decoder, files), "reading the pictures into memory", len(files), "pictures"))
 
 
 class ImageData:

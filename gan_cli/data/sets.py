@@ -6,7 +6,6 @@ the files' is an antialiased bicubic resize), `split`, and the jitter of `ImageD
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +21,7 @@ from gan_cli.data.images import (
     FileStore,
     ImageData,
     MemoryStore,
+    all_decoded,
     digest_of_pixels,
     resize,
     with_channels,
@@ -221,5 +221,4 @@ def store_of(files: list[Path], decoder: Decoder, memory_limit_mb: int, workers:
     assert decoder.resolution is not None
     if len(files) * decoder.channels * decoder.resolution**2 > memory_limit_mb * 2**20:
         return FileStore(files, decoder, workers)
-    with ThreadPoolExecutor(workers) as pool:
-        return MemoryStore(torch.stack(list(pool.map(decoder, files))))
+    return MemoryStore(torch.stack(all_decoded(files, decoder, workers)))

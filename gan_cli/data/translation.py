@@ -5,7 +5,6 @@ Jitter belongs to training: the test split is resized or cut from the middle, as
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import torch
@@ -13,7 +12,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.data.degrade import Degradation
-from gan_cli.data.images import Decoder, FileStore, SizesStore, flipped, to_float, window
+from gan_cli.data.images import Decoder, FileStore, SizesStore, all_decoded, flipped, to_float, window
 from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired, remarks_on_sides
 from gan_cli.data.order import Order, Orders
 from gan_cli.data.sets import known_by, store_of
@@ -215,8 +214,7 @@ class Degraded:
             sizes = [width * height * decoder.channels for width, height in side.sizes]
             self.store = FileStore(side.files, decoder, workers, sizes)
         else:
-            with ThreadPoolExecutor(workers) as pool:
-                self.store = SizesStore(list(pool.map(decoder, side.files)))
+            self.store = SizesStore(all_decoded(side.files, decoder, workers))
         self.class_names: list[str] = []
         self.fingerprint = known_by(side.fingerprint, white_level)
         self.note = "\n".join(["windows of pictures that are not resized", *remarks_on_sides([side], white_level)])

@@ -23,6 +23,7 @@ from gan_cli.machine import versions
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.lpips import LPIPS
+from gan_cli.progress import Progress
 from gan_cli.sample import Trained
 from gan_cli.scoring import Score, full_name
 from gan_cli.translation import Translator
@@ -141,7 +142,9 @@ def carried_out(
     if metric.needs & FEATURES and extractor is not None:
         whole["features"] = extractor.protocol()
     whole = {**whole, **about, "seed": seed, "versions": versions()}
-    for score, value in metric.of(evidence).items():
+    with Progress(f"computing {name}"):
+        found = metric.of(evidence)
+    for score, value in found.items():
         full = full_name(score, node, features)
         if not math.isfinite(value):
             raise UserError(f"{full} came out as {value}: these pictures can't be compared so")

@@ -21,6 +21,7 @@ from gan_cli.evaluation.setting import FEATURES, Plan, made_extractor
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.progress import counted
 from gan_cli.randomness import permutation
 from gan_cli.scoring import Score
 
@@ -104,7 +105,7 @@ class Side:
     def batches(self) -> Iterator[Tensor]:
         """(N, 3, H, W) uint8 of one size each, in the order of the names."""
         waiting: list[Tensor] = []
-        for file in self.files:
+        for file in counted(self.files, f"looking at {self.where}", len(self.files), "pictures"):
             picture = self.decoder(file)
             full = len(waiting) == self.how.batch_size or (len(waiting) + 1) * picture.numel() > MOST_AT_ONCE
             if waiting and (picture.shape != waiting[0].shape or full):

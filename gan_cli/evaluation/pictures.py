@@ -13,6 +13,7 @@ from gan_cli.errors import UserError
 from gan_cli.evaluation.setting import Setting
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.progress import counted
 from gan_cli.randomness import seed_everything
 from gan_cli.sample import Trained
 from gan_cli.translation import Translator
@@ -39,7 +40,8 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
     pairs: dict[str, list[Tensor]] = {}
     state = hashlib.sha256()  # of all that the model is given and compared with: files can be read in many ways
     seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
-    for some in rows.split(how.batch_size):
+    batches = rows.split(how.batch_size)
+    for some in counted(batches, "making pictures to judge", len(batches), "batches"):
         fields = data.fetch(some, trained.device)
         for name in sorted(fields):
             state.update(to_pixels(fields[name]).contiguous().numpy().tobytes())

@@ -20,6 +20,7 @@ from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
 from gan_cli.metrics.features import Extractor, Labelled
 from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.progress import Progress
 from gan_cli.randomness import permutation
 
 FORMAT = 1  # of the kept statistics
@@ -64,11 +65,13 @@ class Reference:
         size = len(self.data(split))
         return torch.arange(size) if count >= size else permutation(size, "reference")[:count].sort().values
 
-    def batches(self, split: str, count: int) -> Iterator[dict[str, Tensor]]:
-        """Fields of the chosen pictures."""
-        data = self.data(split)
-        for rows in self.rows(split, count).split(self.batch_size):
-            yield data.fetch(rows, self.device)
+    def batches(self, split: str, count: int, what: str = "reading real pictures") -> Iterator[dict[str, Tensor]]:
+        """Fields of the chosen pictures; `what` is done to them."""
+        data, chosen = self.data(split), self.rows(split, count)
+        with Progress(what, len(chosen), "pictures") as step:
+            for rows in chosen.split(self.batch_size):
+                yield data.fetch(rows, self.device)
+                step(len(rows))
 
     def pixels(self, split: str, count: int) -> Tensor:
         """(N, C, R, R) uint8, or points (N, D), all at once."""

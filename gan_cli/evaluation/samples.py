@@ -16,6 +16,7 @@ from gan_cli.evaluation.reference import whole
 from gan_cli.evaluation.setting import Setting
 from gan_cli.latent import latents
 from gan_cli.metrics.evidence import Evidence
+from gan_cli.progress import Progress, counted
 from gan_cli.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.sample import Trained, draw, plan
 
@@ -29,14 +30,16 @@ def drawn(setting: Setting, trained: Trained) -> Evidence:
     evidence, how = setting.evidence(), setting.how
     latent, label = plan(trained, how.count, how.seed, None)
     parts = []
-    for samples in draw(trained, latent, label, how.batch_size):
-        if not samples.isfinite().all():
-            raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
-        pixels = to_pixels(samples) if samples.dim() == 4 else samples
-        if setting.extractor is not None:
-            evidence.fake.add(*setting.extractor(pixels.to(setting.device)))
-        if "images" in setting.needs:
-            parts.append(pixels)
+    with Progress("making samples to judge", how.count, "samples") as step:
+        for samples in draw(trained, latent, label, how.batch_size):
+            if not samples.isfinite().all():
+                raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
+            pixels = to_pixels(samples) if samples.dim() == 4 else samples
+            if setting.extractor is not None:
+                evidence.fake.add(*setting.extractor(pixels.to(setting.device)))
+            if "images" in setting.needs:
+                parts.append(pixels)
+            step(len(samples))
     evidence.fakes = torch.cat(parts) if parts else None
     evidence.asked, evidence.num_classes = label, trained.gan.num_classes or 0
     if "path" in setting.needs:
@@ -80,7 +83,8 @@ def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], T
             for at in (place, place + step)
         )  # what a network draws by itself is the same at both places
         found = []
-        for pair in zip(here, there, strict=True):
+        pairs = zip(here, there, strict=True)
+        for pair in counted(pairs, "measuring path lengths", -(-paths // size), "batches"):
             one, other = (normalize(extractor(pictures)[0].double(), dim=1) for pictures in pair)
             found.append((one - other).square().sum(1).cpu() / step**2)
         return torch.cat(found)

@@ -139,7 +139,7 @@ class Setting:
         key = {"data": digest, "split": split, "count": self.how.count, "features": extractor.protocol()}
 
         def make() -> FeatureStatistics:
-            batches = (whole(fields) for fields in self.reference.batches(split, self.how.count))
+            batches = map(whole, self.reference.batches(split, self.how.count, "features of real pictures"))
             return statistics_of((to_pixels(some).to(self.device) for some in batches), extractor, self.keeps)
 
         return kept_statistics(key, self.cache, make, self.keeps)

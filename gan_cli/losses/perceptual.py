@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gan_cli.errors import UserError
 from gan_cli.limits import Positive, Weight
+from gan_cli.progress import Progress
 
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 
@@ -153,8 +154,7 @@ class VGG19(Features):
             from torchvision.models import VGG19_Weights
 
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(VGG19_Weights.DEFAULT.url, str(path), "dcbb9e9d", progress=False)
+                download(VGG19_Weights.DEFAULT.url, path, "dcbb9e9d", "550 MB")
             except (OSError, RuntimeError) as error:
                 raise UserError(
                     f"perceptual=vgg19 needs torchvision's file {VGG19_FILE}; it is not in {str(path.parent)!r} and"
@@ -167,3 +167,14 @@ class VGG19(Features):
 
     def described(self) -> str:
         return f"torchvision's {VGG19_FILE}"
+
+
+def download(url: str, path: Path, sha256: str, size: str) -> None:
+    """A file of weights, put where torch keeps its own; `sha256` is what its digest begins with.
+
+    Raises:
+        OSError, RuntimeError: it can't be had, or is another.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Progress(f"downloading {path.name}", about=size):
+        torch.hub.download_url_to_file(url, str(path), sha256, progress=False)

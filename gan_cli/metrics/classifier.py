@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, max_pool2d, relu
 
 from gan_cli.files import write_atomically
+from gan_cli.progress import counted
 from gan_cli.randomness import derive_seed, generator_for
 
 FEATURES = 64
@@ -110,7 +111,7 @@ def fit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> None:
     optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     generator = generator_for("cpu", "classifier")
-    for _ in range(steps):
+    for _ in counted(range(steps), "training a classifier on the data's labels, once", steps, "steps"):
         rows = torch.randint(len(pixels), (BATCH,), generator=generator)
         optimizer.zero_grad()
         cross_entropy(classifier(classifier.seen(pixels[rows])), labels[rows]).backward()
@@ -121,7 +122,9 @@ def fit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> None:
 @torch.no_grad()
 def accuracy(classifier: Classifier, pixels: Tensor, labels: Tensor) -> float:
     """Share of (N, C, H, W) uint8 that are put in their class (N,)."""
-    seen = torch.cat([classifier(classifier.seen(some)).argmax(1) for some in pixels.split(500)])
+    parts = pixels.split(500)
+    known = counted(parts, "trying the classifier on held-out pictures", len(parts), "batches")
+    seen = torch.cat([classifier(classifier.seen(some)).argmax(1) for some in known])
     return float((seen == labels).double().mean())
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from gan_cli.errors import UserError
 from gan_cli.limits import Pixels
-from gan_cli.losses.perceptual import Colour, Features, Spread
+from gan_cli.losses.perceptual import Colour, Features, Spread, download
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; the hash of its content begins so
@@ -132,8 +132,7 @@ class Inception(Extractor):
         path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
         if not path.is_file():
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(INCEPTION_URL, str(path), self.sha256, progress=False)
+                download(INCEPTION_URL, path, self.sha256, "91 MB")
             except (OSError, RuntimeError) as error:
                 raise UserError(
                     f"features=inception needs torch-fidelity's file {INCEPTION_FILE}; it is not in"
