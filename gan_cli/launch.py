@@ -18,18 +18,24 @@ from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.files import write_atomically, write_json
 from gan_cli.leftovers import clear_cache, clear_run
-from gan_cli.run_folder import CONFIG, Spent, locked, update_run
+from gan_cli.printable import shown
+from gan_cli.run_folder import CONFIG, Cell, Spent, locked, update_run
 from gan_cli.settings import trainer_settings
 
 
 def launch(
-    config: dict[str, Any], folder: Path, trust: Sequence[str] = (), first: Callable[[], None] | None = None
+    config: dict[str, Any],
+    folder: Path,
+    trust: Sequence[str] = (),
+    first: Callable[[], None] | None = None,
+    cell: Cell | None = None,
 ) -> dict[str, Any]:
     """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
 
     Args:
         config: plain and complete; kept in the folder as config.json.
         first: called once the folder's lock is held, before anything is written.
+        cell: which of a sweep's the run is.
 
     Raises:
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
@@ -43,7 +49,7 @@ def launch(
             first()
         write_json(folder / CONFIG, config)
         try:
-            result = run_processes(config, folder, trust)
+            result = run_processes(config, folder, trust, cell)
         except Interrupted:
             record_end(folder, spent, status="interrupted")
             raise
@@ -84,19 +90,19 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
         print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 
 
-def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
+def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str], cell: Cell | None) -> dict[str, Any]:
     from gan_cli import distributed
     from gan_cli.train import train
 
     settings = trainer_settings(config)
     if distributed.world_described() > 1:
-        return lead(config, folder, trust)
+        return lead(config, folder, trust, cell)
     if settings.processes == 1:
-        return train(config, folder, trust)
-    return _elastic(config, folder, trust, settings.processes, settings.max_restarts)
+        return train(config, folder, trust, cell)
+    return _elastic(config, folder, trust, settings.processes, settings.max_restarts, cell)
 
 
-def lead(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str, Any]:
+def lead(config: dict[str, Any], folder: Path, trust: Sequence[str], cell: Cell | None = None) -> dict[str, Any]:
     """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
 
     Raises:
@@ -110,7 +116,7 @@ def lead(config: dict[str, Any], folder: Path, trust: Sequence[str]) -> dict[str
         raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
     distributed.join()
     distributed.broadcast_text(json.dumps([config, str(folder), list(trust)]))
-    return train(config, folder, trust)
+    return train(config, folder, trust, cell)
 
 
 def follow() -> int:
@@ -148,7 +154,7 @@ def leading() -> Iterator[None]:
 
 
 def _elastic(
-    config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int
+    config: dict[str, Any], folder: Path, trust: Sequence[str], processes: int, restarts: int, cell: Cell | None
 ) -> dict[str, Any]:
     """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -174,7 +180,7 @@ def _elastic(
     for old in folder.glob(".end-*.json"):
         old.unlink()
     try:
-        results = elastic_launch(plan, worker)(config, str(folder), list(trust))
+        results = elastic_launch(plan, worker)(config, str(folder), list(trust), cell)
     except ChildFailedError as error:
         raise failure_of(error, folder) from error
     except SignalException as error:
@@ -183,14 +189,14 @@ def _elastic(
     return results[0]
 
 
-def worker(config: dict[str, Any], folder: str, trust: Sequence[str]) -> dict[str, Any]:
+def worker(config: dict[str, Any], folder: str, trust: Sequence[str], cell: Cell | None = None) -> dict[str, Any]:
     """One process of several. What it has to say when it fails goes through a file, for want of another way."""
     from gan_cli import distributed
     from gan_cli.train import train
 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        return train(config, Path(folder), trust)
+        return train(config, Path(folder), trust, cell)
     except Exception as error:
         failure = explain(error, Path(folder))
         number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0
@@ -255,7 +261,5 @@ def explain(error: Exception, folder: Path) -> Exception:
 
 
 def last_checkpoint(folder: Path) -> str:
-    from gan_cli.machine import shown
-
     files = checkpoint.listed(folder)
     return f"the last checkpoint is {shown(files[0])}" if files else "no checkpoint was written yet"

@@ -145,14 +145,6 @@ def device_name(device: torch.device) -> str:
     return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
 
-def shown(folder: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        return str(folder.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
-
-
 def bar(items: Any, total: int, unit: str) -> Any:
     """A progress bar on a terminal, nothing elsewhere."""
     from tqdm import tqdm

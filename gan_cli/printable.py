@@ -6,6 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 TURNING = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # bidi
@@ -30,6 +31,14 @@ def printable(text: str, lines: bool = False) -> str:
 def _moves(each: str) -> bool:
     kind = unicodedata.category(each)
     return kind in ("Cc", "Cs", "Zl", "Zp") or each in TURNING or "\U000e0000" <= each <= "\U000e007f"
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from the working folder."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def tell(text: object, file: Any = None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,19 @@ import torch
 import yaml
 
 from gan_cli import distributed
-from gan_cli.build import parameter_counts
+from gan_cli.build import build_data, build_game, optimizer_factory, parameter_counts
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
 from gan_cli.files import write_json
 from gan_cli.gan import GAN
 from gan_cli.layers.growing import Growth
 from gan_cli.log import Console, Curves
-from gan_cli.machine import device_name, git_commit, shown, versions
+from gan_cli.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.phase import Phase
+from gan_cli.printable import shown
 from gan_cli.report.parameters import typed_keys
-from gan_cli.run_folder import digest_of
-from gan_cli.settings import TrainerSettings
+from gan_cli.run_folder import Cell, digest_of
+from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.stored import read_record
 
 DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
@@ -42,7 +46,7 @@ def announce(
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
     for name, text in start_block(folder, config, gan, phases, data, device, settings).items():
-        console(f"{name:<10} {text}")
+        console(f"{name:<10} {text}", in_full=True)
     before = read_record(folder) or {}
     write_json(
         folder / "run.json",
@@ -79,6 +83,42 @@ def start_block(
     settings: TrainerSettings,
 ) -> dict[str, str]:
     """What came out of all choices, a line for each topic."""
+    return {
+        **of_game(config, gan, phases, settings),
+        "data": of_data(config, data),
+        "run": of_run(device, settings),
+        "folder": shown(folder),
+    }
+
+
+def common_block(configs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Those lines of the start block that are equal for several runs, before any of them starts."""
+    unlike = {json.dumps({**config, "seed": 0}): config for config in configs}
+    first, *others = [block_before(config) for config in unlike.values()]
+    found = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
+    run = found.pop("run", None)
+    if all(config["dataset"] == configs[0]["dataset"] for config in configs):
+        found["data"] = of_data(configs[0], build_data(configs[0], configs[0]["trust"]))
+    return found if run is None else {**found, "run": run}
+
+
+def block_before(config: dict[str, Any]) -> dict[str, str]:
+    """The start block of a run that is not built, but for its data.
+
+    Its game is built where it takes no memory; one that trusts code from elsewhere is not looked at.
+    """
+    settings, block = trainer_settings(config), {}
+    if not config.get("trust"):
+        with suppress(NotImplementedError, RuntimeError), torch.device("meta"):  # a part that can't be built there
+            gan = build_game(config)
+            block = of_game(config, gan, gan.phases(optimizer_factory(config)), settings)
+    device = pick_device(settings.device)
+    with thread_count(settings.processes, device):
+        return {**block, "run": of_run(device, settings)}
+
+
+def of_game(config: dict[str, Any], gan: GAN, phases: list[Phase], settings: TrainerSettings) -> dict[str, str]:
+    """The start block's lines on networks, losses and optimizers."""
     choices = config.get("choices") or {}
     shown_once = list({phase.curve: phase for phase in phases}.values())  # levels of growing networks share a curve
     rates = ", ".join(f"{p.curve} {p.optimizer.defaults['lr']:g}" for p in shown_once if not p.regularizes)
@@ -91,7 +131,6 @@ def start_block(
     ]
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(gan).items())
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
-    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
     return {
         "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters"
         + _norm(config)
@@ -101,17 +140,28 @@ def start_block(
         "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
         + _schedule(config["optimizer"].get("schedule") or {}),
-        "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
-        + (f" ({data.note})" if data.note else ""),
-        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
-        f" {device_name(device)}" + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
-        "folder": shown(folder),
     }
 
 
-def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:
+def of_data(config: dict[str, Any], data: Data) -> str:
+    name = (config.get("choices") or {}).get("dataset", config["dataset"]["_target_"])
+    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
+    return f"{name}   {about}, {_size(config)}" + (f" ({data.note})" if data.note else "")
+
+
+def of_run(device: torch.device, settings: TrainerSettings) -> str:
+    described = distributed.world_described()
+    processes = described if described > 1 else settings.processes
+    text = f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision}, {device_name(device)}"
+    return text + (f", {processes} processes" if processes > 1 else "")
+
+
+def describe_start(
+    curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int, cell: Cell | None = None
+) -> None:
     """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
-    curves.describe(config, readable(config), typed_keys(curves.lines.parent))
+    axes = None if cell is None else cell.axes
+    curves.describe(config, readable(config), typed_keys(curves.lines.parent), axes)
     data = batches.data
     count = min(samples, len(data))
     reals = data.fetch(batches.order.indices(0, count), batches.device)

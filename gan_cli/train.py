@@ -27,10 +27,11 @@ from gan_cli.gan import GAN
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.losses.perceptual import Features
-from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
+from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
 from gan_cli.phase import Phase
 from gan_cli.preview import given
-from gan_cli.run_folder import digest_of, update_run
+from gan_cli.printable import shown
+from gan_cli.run_folder import Cell, digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import check_same_run, restore, snapshot, start_from
 from gan_cli.start import announce, describe_start
@@ -78,13 +79,14 @@ def loop(session: Session, stop: StopSignals) -> None:
             return
 
 
-def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> dict[str, Any]:
+def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = (), cell: Cell | None = None) -> dict[str, Any]:
     """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
 
     Args:
         config: the composed config, resolved to plain values.
         folder: the run's folder; made if need be.
         trust: packages whose classes the config may use besides the allow-list.
+        cell: which of a sweep's the run is; None for a run of its own.
 
     Raises:
         UserError: a part can't be built.
@@ -95,7 +97,7 @@ def train(config: dict[str, Any], folder: Path, trust: Sequence[str] = ()) -> di
     distributed.join()
     device = pick_device(settings.device)
     with stop_signals() as stop, thread_count(settings.processes, device), determinism(settings.deterministic):
-        console = Console(folder / "run.log" if distributed.rank() == 0 else None)
+        console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         session = prepare(config, settings, folder, device, console, trust)
         try:
             loop(session, stop)
@@ -127,11 +129,12 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         run = shown(folder)
         newest = max((folder / "samples").glob("images-*"), default=folder)
         why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
-        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}")
-        console(f"next       gan-sample checkpoint={shlex.quote(run)}")
+        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}", in_full=True)
+        console(f"next       gan-sample checkpoint={shlex.quote(run)}", in_full=True)
         if any(phase.course(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
-            console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
-        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
+            longer = f"trainer.total_images={2 * session.total_images}"
+            console(f"           gan-train resume={shlex.quote(run)} {longer}", in_full=True)
+        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}", in_full=True)
     return result
 
 
@@ -169,14 +172,14 @@ def prepare(
         console(f"going on from {restored}, {state.images:,} images")
     elif config.get("init_from"):
         source = start_from(config["init_from"], gan, ema, console)
-        console(f"weights from {source}")
+        console(f"weights from {source}", in_full=True)
 
     curves = None
     if distributed.rank() == 0:
         curves = Curves(folder, state.images)
         announce(folder, config, gan, phases, data, device, settings, state.images, console)
         if state.images == 0:
-            describe_start(curves, config, batches, medium, settings.preview_samples)
+            describe_start(curves, config, batches, medium, settings.preview_samples, console.cell)
     (folder / "samples").mkdir(exist_ok=True)
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
