@@ -17,7 +17,7 @@ from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
 from gan_cli.files import loads, open_to_append, read_text, write_atomically
-from gan_cli.printable import printable
+from gan_cli.printable import encodable, printable
 from gan_cli.run_folder import Cell, flat, not_learned
 from gan_cli.scoring import finite, read_scores
 
@@ -56,7 +56,7 @@ class Console:
                 return
             text = f"{printable(self.cell.label)}   {text.strip()}"
         try:
-            print(text, flush=True)
+            print(encodable(text), flush=True)
         except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
 

@@ -5,6 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,13 @@ def shown(path: Path) -> str:
 
 def tell(text: object, file: Any = None) -> None:
     """Print, with what is foreign in it made fit to be shown; line breaks stay."""
-    print(printable(str(text), lines=True), file=file, flush=True)
+    print(encodable(printable(str(text), lines=True), file), file=file, flush=True)
+
+
+def encodable(text: str, file: Any = None) -> str:
+    r"""A text as a stream can take it, a console's own by default: `\u732b` where it knows no such letter."""
+    encoding = getattr(sys.stdout if file is None else file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def cell(value: Any) -> Any:

@@ -70,11 +70,13 @@ class CheckFirst(Callback):
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
         """
         Raises:
-            UserError: a cell that can't work, two that train the same, a folder that another sweep is in.
+            UserError: no cells, a cell that can't work, two that train the same, a folder that another sweep is in.
         """
         note = Note(len(cells), axes_of(cells))
         note.leave()
-        tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; all are checked before the first one starts")
+        if not cells:
+            raise UserError("the sweep has no cells: one of its keys has no values")
+        tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; checked before the first one starts")
         configs = [composed(config, cell, number) for number, cell in enumerate(cells)]
         contents = [checked(cell) for cell in configs]
         refuse_twins(cells, contents)
@@ -196,7 +198,7 @@ def refuse_twins(cells: list[list[str]], contents: list[dict[str, Any]]) -> None
     for cell, content in zip(cells, contents, strict=True):
         other = first.setdefault(identity_of(content), cell)
         if other is not cell:
-            both = " ".join(other), " ".join(cell)
+            both = [" ".join(text for text in each if not text.startswith("sweep=")) for each in (other, cell)]
             raise UserError(
                 f"two cells of the sweep train the same thing, {both[0]} and {both[1]}: leave one out"
                 if both[0] != both[1]

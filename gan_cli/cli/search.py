@@ -199,7 +199,7 @@ class OptunaSweeper(CellSweeper):
         if best is not None:
             told += f"   best so far {best['value']:.6g}, trial {best['trial']}"
             write_json(self.folder / BEST, best)
-        print(told, flush=True)
+        tell(told)
 
     def place(self, chosen: Sequence[str], number: int) -> Path:
         """The folder of a trial's cell.
@@ -259,12 +259,12 @@ class OptunaSweeper(CellSweeper):
         best, done = self.best(), self.done()
         failed = sum(trial.value is None for trial in done.values())
         early = "" if len(done) >= self.trials else "; there is nothing else to try"
-        print(f"\nsearch: {len(done) - failed} finished, {failed} failed{early}")
+        tell(f"\nsearch: {len(done) - failed} finished, {failed} failed{early}")
         for line in self.failures:
-            print(f"  {line}")
+            tell(f"  {line}")
         if best is not None:
-            print(f"best       {self.score} {best['value']:.6g}, trial {best['trial']}, in {best['folder']}")
-            print(f"again      {best['command']}")
+            tell(f"best       {self.score} {best['value']:.6g}, trial {best['trial']}, in {best['folder']}")
+            tell(f"again      {best['command']}")
             outcome.tell_next(self.folder)
         outcome.runs.clear()  # summed up here, not by CheckFirst
         outcome.code = 0 if best is not None else 1
