@@ -23,6 +23,7 @@ from gan_cli.gan import GAN
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.phase import Phase
 from gan_cli.preview import layout
+from gan_cli.printable import encodable, printable
 from gan_cli.progress import duration
 from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import Spent, update_run
@@ -188,11 +189,14 @@ class Status(Job):
         self.every_s, self.total, self.log, self.console = every_s, total, log, console
         self.begun, self.begun_at, self.shown = time.monotonic(), images, time.monotonic()
         self.bar = None
-        if console.path is not None and sys.stdout.isatty():
+        cell = console.cell
+        if console.path is not None and sys.stdout.isatty() and (cell is None or cell.alone):
             from tqdm import tqdm
 
+            label = None if cell is None else encodable(printable(cell.label))
+            about: dict[str, Any] = {"desc": label, "leave": cell is None}  # what a cell leaves is its closing line
             self.bar = tqdm(
-                total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout
+                total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout, **about
             )
 
     def due(self, state: State) -> bool:

@@ -19,8 +19,9 @@ from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.files import write_atomically, write_json
 from gan_cli.leftovers import clear_cache, clear_run
+from gan_cli.printable import shown
 from gan_cli.progress import loading_torch
-from gan_cli.run_folder import CONFIG, Spent, locked, update_run
+from gan_cli.run_folder import CONFIG, Cell, Spent, locked, update_run
 from gan_cli.settings import trainer_settings
 from gan_cli.stored import read_record
 from gan_cli.threads import Threads, choose
@@ -31,14 +32,14 @@ def launch(
     folder: Path,
     trust: Sequence[str] = (),
     first: Callable[[], None] | None = None,
-    workers: int = 1,
+    cell: Cell | None = None,
 ) -> dict[str, Any]:
     """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
 
     Args:
         config: plain and complete; kept in the folder as config.json.
         first: called once the folder's lock is held, before anything is written.
-        workers: runs that are carried out beside each other on this machine, this one counted.
+        cell: which of a sweep's the run is.
 
     Raises:
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
@@ -52,7 +53,8 @@ def launch(
             first()
         write_json(folder / CONFIG, config)
         try:
-            result = run_processes(config, folder, trust, threads_of(config, folder, workers))
+            threads = threads_of(config, folder, cell.workers if cell else 1)
+            result = run_processes(config, folder, trust, threads, cell)
         except Interrupted:
             record_end(folder, spent, status="interrupted")
             raise
@@ -103,20 +105,24 @@ def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Thread
     return choose(settings.threads, processes, workers, before)
 
 
-def run_processes(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
+def run_processes(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
+) -> dict[str, Any]:
     with loading_torch():
         from gan_cli import distributed
         from gan_cli.train import train
 
     settings = trainer_settings(config)
     if distributed.world_described() > 1:
-        return lead(config, folder, trust, threads)
+        return lead(config, folder, trust, threads, cell)
     if settings.processes == 1:
-        return train(config, folder, trust, threads)
-    return _elastic(config, folder, trust, threads)
+        return train(config, folder, trust, threads, cell)
+    return _elastic(config, folder, trust, threads, cell)
 
 
-def lead(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
+def lead(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None = None
+) -> dict[str, Any]:
     """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
 
     Raises:
@@ -130,7 +136,7 @@ def lead(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Th
         raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
     distributed.join()
     distributed.broadcast_text(json.dumps([config, str(folder), list(trust), astuple(threads)]))
-    return train(config, folder, trust, threads)
+    return train(config, folder, trust, threads, cell)
 
 
 def follow() -> int:
@@ -167,7 +173,9 @@ def leading() -> Iterator[None]:
         distributed.leave()
 
 
-def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
+def _elastic(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
+) -> dict[str, Any]:
     """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -193,7 +201,7 @@ def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], threads
     for old in folder.glob(".end-*.json"):
         old.unlink()
     try:
-        results = elastic_launch(plan, worker)(config, str(folder), list(trust), threads)
+        results = elastic_launch(plan, worker)(config, str(folder), list(trust), threads, cell)
     except ChildFailedError as error:
         raise failure_of(error, folder) from error
     except SignalException as error:
@@ -202,14 +210,16 @@ def _elastic(config: dict[str, Any], folder: Path, trust: Sequence[str], threads
     return results[0]
 
 
-def worker(config: dict[str, Any], folder: str, trust: Sequence[str], threads: Threads) -> dict[str, Any]:
+def worker(
+    config: dict[str, Any], folder: str, trust: Sequence[str], threads: Threads, cell: Cell | None = None
+) -> dict[str, Any]:
     """One process of several. What it has to say when it fails goes through a file, for want of another way."""
     from gan_cli import distributed
     from gan_cli.train import train
 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        return train(config, Path(folder), trust, threads)
+        return train(config, Path(folder), trust, threads, cell)
     except Exception as error:
         failure = explain(error, Path(folder))
         number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0
@@ -284,7 +294,5 @@ def of_system(error: OSError, folder: Path) -> str:
 
 
 def last_checkpoint(folder: Path) -> str:
-    from gan_cli.machine import shown
-
     files = checkpoint.listed(folder)
     return f"the last checkpoint is {shown(files[0])}" if files else "no checkpoint was written yet"

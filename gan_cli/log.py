@@ -17,8 +17,8 @@ from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
 from gan_cli.files import loads, open_to_append, read_text, write_atomically
-from gan_cli.printable import printable
-from gan_cli.run_folder import flat, not_learned
+from gan_cli.printable import encodable, printable
+from gan_cli.run_folder import Cell, flat, not_learned
 from gan_cli.scoring import finite, read_scores
 
 CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do
@@ -32,19 +32,31 @@ class Console:
     """Prints, and writes the same lines to run.log; silent where `path` is None (other processes).
 
     A closed terminal or pipe must not end a run: it goes on, and run.log with it.
+
+    Args:
+        path: of run.log.
+        cell: which of a sweep's the run is; printed in front of each line.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, cell: Cell | None = None) -> None:
+        self.path, self.cell = path, cell
 
-    def __call__(self, text: str) -> None:
+    def __call__(self, text: str, in_full: bool = False) -> None:
+        """
+        Args:
+            in_full: what a run says at its start and its end; a cell of a sweep keeps it in run.log.
+        """
         if self.path is None:
             return
         text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
         with open_to_append(self.path) as file:
             file.write((text + "\n").encode())
+        if self.cell is not None:
+            if in_full:
+                return
+            text = f"{printable(self.cell.label)}   {text.strip()}"
         try:
-            print(text, flush=True)
+            print(encodable(text), flush=True)
         except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
 
@@ -184,13 +196,16 @@ class Curves:
             if kept != text:
                 write_atomically(self.lines, kept.encode())
 
-    def describe(self, config: dict[str, Any], text: str, typed: Iterable[str] = ()) -> None:
+    def describe(
+        self, config: dict[str, Any], text: str, typed: Iterable[str] = (), axes: Iterable[str] | None = None
+    ) -> None:
         """Once, at the start of a run: the config as text, the HPARAMS row, charts of several curves.
 
         Args:
             config: the composed config.
             text: the same, to be read.
             typed: keys that were overridden by hand: further columns of the row.
+            axes: of a sweep's cell the keys in which its cells differ, the only columns.
         """
         from torch.utils.tensorboard.summary import custom_scalars, hparams
         from torch.utils.tensorboard.summary import text as as_text
@@ -198,7 +213,7 @@ class Curves:
         shown = as_text("config", "\n".join("    " + line for line in text.splitlines()))
         # The row alone: of the runs' lists of columns TensorBoard takes one, and without any it shows the columns of
         # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
-        _, row, _ = hparams(hyperparameters(config, typed), {})
+        _, row, _ = hparams(hyperparameters(config, typed, axes), {})
         self.events.add(0, [shown, row, custom_scalars(CHARTS)])
 
 
@@ -217,17 +232,28 @@ def headline(name: str) -> str:
     return name.capitalize() if name.startswith(("score/", "held_out/")) else name
 
 
-def hyperparameters(config: dict[str, Any], typed: Iterable[str] = ()) -> dict[str, str | float]:
-    """The few that tell runs apart, by short names: choices, `COLUMNS`, and what was overridden by hand."""
+def hyperparameters(
+    config: dict[str, Any], typed: Iterable[str] = (), axes: Iterable[str] | None = None
+) -> dict[str, str | float]:
+    """The few that tell runs apart, by short names: choices, `COLUMNS`, and what was overridden by hand.
+
+    Of a cell its axes alone: TensorBoard's table has all hyper-parameters before the scores, whether they vary or not.
+    """
     chosen = {**(config.get("choices") or {}), "penalty": "+".join(config.get("penalty") or {})}
-    out: dict[str, str | float] = {name: option or "none" for name, option in chosen.items() if not not_learned(name)}
+    wanted = None if axes is None else {key.lstrip("+~") for key in axes}
+    out: dict[str, str | float] = {
+        name: option or "none"
+        for name, option in chosen.items()
+        if not not_learned(name) and (wanted is None or name in wanted)
+    }
     leaves = flat(config)
-    for key in (*COLUMNS, *sorted(set(typed))):
+    for key in (*COLUMNS, *sorted(set(typed))) if wanted is None else sorted(wanted):
         if key not in leaves or key in chosen or not_learned(key):
             continue
         value = leaves[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
-        out[re.sub(r"^(trainer|model|optimizer)\.", "", key)] = value if number else str(value)
+        short = re.sub(r"^(trainer|model|optimizer)\.", "", key)
+        out[key if short in out else short] = value if number else str(value)
     return out
 
 

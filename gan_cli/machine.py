@@ -149,11 +149,3 @@ def device_name(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)} ({device})"
     count = torch.get_num_threads()
     return f"cpu, {count} thread{'' if count == 1 else 's'}" if device.type == "cpu" else str(device)
-
-
-def shown(folder: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        return str(folder.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)

@@ -5,7 +5,9 @@ Imports no torch.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 TURNING = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # bidi
@@ -32,9 +34,23 @@ def _moves(each: str) -> bool:
     return kind in ("Cc", "Cs", "Zl", "Zp") or each in TURNING or "\U000e0000" <= each <= "\U000e007f"
 
 
+def shown(path: Path) -> str:
+    """A path as a person would type it from the working folder."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def tell(text: object, file: Any = None) -> None:
     """Print, with what is foreign in it made fit to be shown; line breaks stay."""
-    print(printable(str(text), lines=True), file=file, flush=True)
+    print(encodable(printable(str(text), lines=True), file), file=file, flush=True)
+
+
+def encodable(text: str, file: Any = None) -> str:
+    r"""A text as a stream can take it, a console's own by default: `\u732b` where it knows no such letter."""
+    encoding = getattr(sys.stdout if file is None else file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def cell(value: Any) -> Any:

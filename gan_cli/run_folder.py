@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,6 +57,23 @@ def update_run(folder: Path, **values: Any) -> None:
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A run that is one of a sweep's, as the console and TensorBoard tell it.
+
+    Attributes:
+        label: `[1 of 4] loss=hinge seed=0`, in front of what it prints.
+        axes: the overridden keys in which the cells of its sweep differ.
+        alone: whether no other cell runs at the same time.
+        workers: cells that run at the same time on this machine.
+    """
+
+    label: str
+    axes: tuple[str, ...] = ()
+    alone: bool = True
+    workers: int = 1
+
+
 class Spent:
     """Seconds that a run has taken in all its parts; counts from when it is made."""
 
@@ -75,10 +93,33 @@ NOT_LEARNED = (
 )
 
 
+SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
+
+
 def digest_of(config: dict[str, Any]) -> str:
     """A digest of the composed config that two runs share exactly if they train the same thing."""
     relevant = {key: value for key, value in flat(config).items() if not not_learned(key)}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def chosen_of(config: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen of what a run trains, by dotted key: where this is equal, a run may be gone on with.
+
+    A key that is null is left out: a config of an earlier version may not have it.
+    """
+    kept = {key: value for key, value in flat(config).items() if not not_learned(key)}
+    return {key: value for key, value in kept.items() if value is not None and not key.startswith(SET_BY_CHECK)}
+
+
+def identity_of(config: dict[str, Any]) -> str:
+    """A digest of `chosen_of`, equal where that is: by it a sweep finds its cells, whatever they are called."""
+    alike = json.loads(json.dumps(chosen_of(config)), parse_float=_whole_if_equal)
+    return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
+
+
+def _whole_if_equal(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number  # 1.0 was chosen where 1 is: they are equal
 
 
 def not_learned(key: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +13,21 @@ import torch
 import yaml
 
 from gan_cli import distributed
-from gan_cli.build import parameter_counts
+from gan_cli.build import build_data, build_game, optimizer_factory, parameter_counts
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
 from gan_cli.files import write_json
 from gan_cli.gan import GAN
 from gan_cli.layers.growing import Growth
 from gan_cli.log import Console, Curves
-from gan_cli.machine import device_name, git_commit, shown, versions
+from gan_cli.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.phase import Phase
+from gan_cli.printable import shown
 from gan_cli.report.parameters import typed_keys
-from gan_cli.run_folder import digest_of
-from gan_cli.settings import TrainerSettings
+from gan_cli.run_folder import Cell, digest_of
+from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.stored import read_record
-from gan_cli.threads import Threads
+from gan_cli.threads import Threads, choose
 
 DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
 
@@ -43,9 +47,8 @@ def announce(
     """The start block on the console, and `run.json`; `images` were seen when it starts."""
     counts = parameter_counts(gan)
     choices = config.get("choices") or {}
-    for name, text in start_block(folder, config, gan, phases, data, device, settings, threads).items():
-        for number, line in enumerate(text.splitlines()):
-            console(f"{'' if number else name:<10} {line}")
+    for line in lines_of(start_block(folder, config, gan, phases, data, device, settings, threads)):
+        console(line, in_full=True)
     before, now = read_record(folder) or {}, torch.get_num_threads()
     if images and device.type == "cpu" and before.get("threads") not in (None, now):
         console(
@@ -88,6 +91,49 @@ def start_block(
     threads: Threads,
 ) -> dict[str, str]:
     """What came out of all choices, a line for each topic."""
+    return {
+        **of_game(config, gan, phases, settings),
+        "data": of_data(config, data),
+        "run": of_run(device, settings, threads),
+        "folder": shown(folder),
+    }
+
+
+def lines_of(block: Mapping[str, str]) -> Iterator[str]:
+    """Each topic with its text, whose further lines stand below the first."""
+    for topic, text in block.items():
+        for number, line in enumerate(text.splitlines()):
+            yield f"{'' if number else topic:<10} {line}"
+
+
+def common_block(configs: Sequence[dict[str, Any]], workers: int = 1) -> dict[str, str]:
+    """Those lines of the start block that are equal for several runs, before any of them starts."""
+    unlike = {json.dumps({**config, "seed": 0}): config for config in configs}
+    first, *others = [block_before(config, workers) for config in unlike.values()]
+    found = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
+    run = found.pop("run", None)
+    if all(config["dataset"] == configs[0]["dataset"] for config in configs):
+        found["data"] = of_data(configs[0], build_data(configs[0], configs[0]["trust"]))
+    return found if run is None else {**found, "run": run}
+
+
+def block_before(config: dict[str, Any], workers: int) -> dict[str, str]:
+    """The start block of a run that is not built, but for its data.
+
+    Its game is built where it takes no memory; one that trusts code from elsewhere is not looked at.
+    """
+    settings, block = trainer_settings(config), {}
+    if not config.get("trust"):
+        with suppress(NotImplementedError, RuntimeError), torch.device("meta"):  # a part that can't be built there
+            gan = build_game(config)
+            block = of_game(config, gan, gan.phases(optimizer_factory(config)), settings)
+    device, threads = pick_device(settings.device), choose(settings.threads, settings.processes, workers)
+    with thread_count(threads):
+        return {**block, "run": of_run(device, settings, threads)}
+
+
+def of_game(config: dict[str, Any], gan: GAN, phases: list[Phase], settings: TrainerSettings) -> dict[str, str]:
+    """The start block's lines on networks, losses and optimizers."""
     choices = config.get("choices") or {}
     shown_once = list({phase.curve: phase for phase in phases}.values())  # levels of growing networks share a curve
     rates = ", ".join(f"{p.curve} {p.optimizer.defaults['lr']:g}" for p in shown_once if not p.regularizes)
@@ -100,8 +146,6 @@ def start_block(
     ]
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(gan).items())
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
-    note, *remarks = data.note.splitlines() or [""]  # remarks are lines of their own
-    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
     return {
         "model": f"{choices.get('model', config['model']['_target_'])}   {sizes} parameters"
         + _norm(config)
@@ -111,21 +155,32 @@ def start_block(
         "optimizer": f"{choices.get('optimizer', config['optimizer']['_target_'])}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
         + _schedule(config["optimizer"].get("schedule") or {}),
-        "data": f"{choices.get('dataset', config['dataset']['_target_'])}   {about}, {_size(config)}"
-        + (f" ({note})" if note else "")
-        + "".join(f"\n{remark}" for remark in remarks),
-        "run": f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision},"
-        f" {device_name(device)}"
-        + (" each" if distributed.world_size() > 1 and device.type == "cpu" else "")
-        + (f" ({threads.why})" if threads.why and device.type == "cpu" else "")
-        + (f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""),
-        "folder": shown(folder),
     }
 
 
-def describe_start(curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int) -> None:
+def of_data(config: dict[str, Any], data: Data) -> str:
+    name = (config.get("choices") or {}).get("dataset", config["dataset"]["_target_"])
+    note, *remarks = data.note.splitlines() or [""]  # remarks are lines of their own
+    about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
+    text = f"{name}   {about}, {_size(config)}" + (f" ({note})" if note else "")
+    return "\n".join([text, *remarks])
+
+
+def of_run(device: torch.device, settings: TrainerSettings, threads: Threads) -> str:
+    described = distributed.world_described()
+    processes = described if described > 1 else settings.processes
+    text = f"{settings.total_images:,} images, batch {settings.batch_size}, {settings.precision}, {device_name(device)}"
+    if device.type == "cpu":
+        text += (" each" if processes > 1 else "") + (f" ({threads.why})" if threads.why else "")
+    return text + (f", {processes} processes" if processes > 1 else "")
+
+
+def describe_start(
+    curves: Curves, config: dict[str, Any], batches: Batches, medium: Medium, samples: int, cell: Cell | None = None
+) -> None:
     """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
-    curves.describe(config, readable(config), typed_keys(curves.lines.parent))
+    axes = None if cell is None else cell.axes
+    curves.describe(config, readable(config), typed_keys(curves.lines.parent), axes)
     data = batches.data
     count = min(samples, len(data))
     reals = data.fetch(batches.order.indices(0, count), batches.device)

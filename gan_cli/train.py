@@ -27,10 +27,11 @@ from gan_cli.gan import GAN
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.losses.perceptual import Features
-from gan_cli.machine import StopSignals, determinism, pick_device, shown, stop_signals, thread_count, versions
+from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
 from gan_cli.phase import Phase
 from gan_cli.preview import given
-from gan_cli.run_folder import digest_of, update_run
+from gan_cli.printable import shown
+from gan_cli.run_folder import Cell, digest_of, update_run
 from gan_cli.settings import TrainerSettings, trainer_settings
 from gan_cli.snapshot import check_same_run, restore, snapshot, start_from
 from gan_cli.start import announce, describe_start
@@ -88,7 +89,11 @@ def draws(due: list[Phase]) -> list[int | None]:
 
 
 def train(
-    config: dict[str, Any], folder: Path, trust: Sequence[str] = (), threads: Threads | None = None
+    config: dict[str, Any],
+    folder: Path,
+    trust: Sequence[str] = (),
+    threads: Threads | None = None,
+    cell: Cell | None = None,
 ) -> dict[str, Any]:
     """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
 
@@ -97,6 +102,7 @@ def train(
         folder: the run's folder; made if need be.
         trust: packages whose classes the config may use besides the allow-list.
         threads: of the CPU, for each process; None: as the config says, or as torch has it.
+        cell: which of a sweep's the run is; None for a run of its own.
 
     Raises:
         UserError: a part can't be built.
@@ -109,7 +115,7 @@ def train(
     device = pick_device(settings.device)
     threads = threads or choose(settings.threads, settings.processes)
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
-        console = Console(folder / "run.log" if distributed.rank() == 0 else None)
+        console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         session = prepare(config, settings, folder, device, console, trust, threads)
         try:
             for job in session.jobs:
@@ -145,11 +151,12 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
         run = shown(folder)
         newest = max((folder / "samples").glob("images-*"), default=folder)
         why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
-        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}")
-        console(f"next       gan-sample checkpoint={shlex.quote(run)}")
+        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}", in_full=True)
+        console(f"next       gan-sample checkpoint={shlex.quote(run)}", in_full=True)
         if any(phase.course(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
-            console(f"           gan-train resume={shlex.quote(run)} trainer.total_images={2 * session.total_images}")
-        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}")
+            longer = f"trainer.total_images={2 * session.total_images}"
+            console(f"           gan-train resume={shlex.quote(run)} {longer}", in_full=True)
+        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}", in_full=True)
     return result
 
 
@@ -209,14 +216,14 @@ def prepare(
         console(f"going on from {restored}, {state.images:,} images")
     elif config.get("init_from"):
         source = start_from(config["init_from"], gan, ema, data.class_names, console)
-        console(f"weights from {source}")
+        console(f"weights from {source}", in_full=True)
 
     curves = None
     if distributed.rank() == 0:
         curves = Curves(folder, state.images)
         announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
         if state.images == 0:
-            describe_start(curves, config, batches, medium, settings.preview_samples)
+            describe_start(curves, config, batches, medium, settings.preview_samples, console.cell)
     (folder / "samples").mkdir(exist_ok=True)
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)

@@ -26,6 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "targets",
         "settings",
         "printable",
+        "naming",
         "limits",
         "classes",
         "threads",

@@ -27,6 +27,7 @@ from PIL import Image
 from gan_cli import checkpoint
 from gan_cli.cli.help import first_comment
 from gan_cli.errors import DivergedError, UserError
+from gan_cli.naming import name_of
 from gan_cli.sample import class_numbers, load_trained
 from gan_cli.train import train
 
@@ -453,7 +454,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         on("srgan", "degraded", "pairs", "dataset.resolution=32", "perceptual=features"),
         ["perceptual.network._target_ is needed"],
     ),
-    "a cell twice in a grid": (["-m", "seed=0,0"], ["seed-0"]),
+    "a cell twice in a grid": (["-m", "seed=0,0"], ["the sweep has the cell seed=0 twice"]),
 }
 
 
@@ -552,7 +553,7 @@ def test_a_sweep_records_a_failing_cell_goes_on_and_started_again_does_only_what
     sweep.append("sweep=four cells")
     grid = ["optimizer.learning_rate=1e-3,10", "loss=hinge,lsgan"]
     first = run_command("gan-train", *sweep, *grid)
-    home = tmp_path / "outputs" / "sweeps" / "four-cells"
+    home = tmp_path / "outputs" / "sweeps" / name_of("four cells")
     assert first.returncode == 1, first.stdout + first.stderr
     cells = sorted(path for path in home.iterdir() if path.is_dir())
     assert len(cells) == 4
@@ -577,7 +578,7 @@ def test_a_sweep_records_a_failing_cell_goes_on_and_started_again_does_only_what
     second = run_command("gan-train", *sweep, *reversed(grid))
     assert second.returncode == 1
     assert sorted(path for path in home.iterdir() if path.is_dir()) == cells, "names don't depend on the order typed"
-    assert re.search(rf"^skipped: finished already in \S*{re.escape(kept.name)}$", second.stdout, re.MULTILINE)
+    assert re.search(rf"   skipped: finished already   \S*{re.escape(kept.name)}$", second.stdout, re.MULTILINE)
     assert "images-000000032.pt, 32 images" in second.stdout
     assert "sweep: 2 diverged, 1 finished, 1 skipped" in second.stdout
     changed = {name for name in files_below(kept) if (kept / name).stat().st_mtime_ns != untouched.get(name)}

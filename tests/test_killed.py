@@ -293,7 +293,7 @@ def test_a_run_whose_checkpoints_are_gone_is_refused_and_stays_as_it_is(
         train(config_of(LONG), run)
     assert states(run) == before
     (run / "run.json").write_text(json.dumps({**record_of(run), "status": "running"}))
-    assert cell(config_of(SHORT), run, 0, "seed=0")["status"] == "failed"
+    assert cell(config_of(SHORT), run, 0, ["seed=0"])["status"] == "failed"
     assert "failed: the checkpoints of" in capsys.readouterr().err
 
 

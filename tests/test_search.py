@@ -21,7 +21,7 @@ from conftest import QUICK
 from omegaconf import OmegaConf
 
 from gan_cli.cli import outcome, search
-from gan_cli.cli.config import cell_name
+from gan_cli.cli.cells import NOTE
 from gan_cli.cli.search_space import Dimension, deciding, read
 from gan_cli.errors import UserError
 from gan_cli.files import write_json
@@ -306,6 +306,10 @@ Score = Callable[[dict[str, str]], float | str]
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any] | None]:
     """Search with a function in place of runs; it gives a score or the status of a run that failed."""
     monkeypatch.setattr(search, "composed", lambda config, overrides, number=0: overrides)
+    monkeypatch.setattr(search, "checked", lambda overrides: dict(text.split("=", 1) for text in overrides))
+    monkeypatch.setattr(search, "content_of", lambda overrides: {})
+    monkeypatch.setattr(search, "tell_common", lambda contents, folder: None)
+    monkeypatch.setenv(NOTE, "{}")
     monkeypatch.setattr(outcome, "runs", [])
     monkeypatch.setattr(outcome, "code", 0)
 
@@ -313,16 +317,15 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
         score: Score, *arguments: str, trials: int = 5, seed: int = 0, better: str = "lower", folder: str = "s"
     ) -> dict[str, Any] | None:
         def launch(jobs: list[list[str]], initial_job_idx: int) -> list[Any]:
-            (overrides,) = jobs
+            ((*overrides, led),) = jobs
             value = score(dict(text.split("=", 1) for text in overrides))  # type: ignore[misc]
-            cell = home / cell_name(overrides)
+            cell = home / led.removeprefix("hydra.sweep.subdir=").strip("'")
             status = value if isinstance(value, str) else "finished"
             write_json(cell / "run.json", {"status": status, "scores": {"fid_classifier": value}})
-            return [SimpleNamespace(return_value={"status": status})]
+            return [SimpleNamespace(return_value={"status": status, "folder": str(cell), "text": ""})]
 
         home = tmp_path / folder
         home.mkdir(exist_ok=True)
-        monkeypatch.setattr(search, "checked", lambda overrides: home / cell_name(overrides))
         monkeypatch.setattr(search, "better_end", lambda cell, score: better)
         sweeper = search.OptunaSweeper("fid_classifier", trials, seed)
         sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(home)}}})

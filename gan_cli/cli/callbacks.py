@@ -10,20 +10,25 @@ from typing import Any, NoReturn
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome
+from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, varying
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
-from gan_cli.files import read_json
-from gan_cli.run_folder import check_entries
+from gan_cli.naming import name_of_settings
+from gan_cli.printable import shown, tell
+from gan_cli.report.text import listed, plural
+from gan_cli.run_folder import check_entries, identity_of
 
 
 class CheckFirst(Callback):
@@ -31,19 +36,20 @@ class CheckFirst(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            folder = checked(config)
-            self.refuse_another(folder, config)
+            content = checked(config)
+            folder = Path(str(OmegaConf.select(config, "hydra.run.dir")))
+            self.refuse_another(folder, content)
             if not (folder / "run.json").exists():  # else it is this very run, which was tried then
-                check_built(content_of(config))
+                check_built(content)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refuse(error)
 
     @staticmethod
-    def refuse_another(folder: Path, config: DictConfig) -> None:
+    def refuse_another(folder: Path, content: dict[str, Any]) -> None:
         """A folder that holds another run is not gone on in under a new config."""
         check_entries(folder)
         if (folder / "run.json").exists():
-            changes = changed_keys(folder, plain(config, config.hydra.runtime.choices))
+            changes = changed_keys(folder, content)
             if changes:
                 text = (
                     f"{str(folder)!r} holds a run of another configuration ({changes[0]}); choose another hydra.run.dir"
@@ -51,28 +57,47 @@ class CheckFirst(Callback):
                 raise UserError(text)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check every cell of the grid before the first one starts."""
+        """Check every cell of the grid and find its folder before the first one starts."""
+        self.folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
         try:
-            cells = grid(config)
-            self.cells = [checked(cell) for cell in cells]
-            for place in self.cells:
-                check_entries(place)
-            twice = [cell.name for number, cell in enumerate(self.cells) if cell in self.cells[:number]]
-            if twice:
-                raise UserError(f"two cells of the sweep would share the folder {twice[0]}: they train the same thing")
-            for cell in cells:  # torch is loaded once all of them are right without
-                check_built(content_of(cell))
-            folder = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
-            outcome.hold_sweep(folder)
+            if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+                self.plan(config, grid(config))
+            else:  # it chooses its cells as it goes
+                outcome.hold_sweep(self.folder)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refuse(error)
-        if self.cells:
-            print(f"sweep of {len(self.cells)} runs in {folder}", flush=True)
-        outcome.sweep_size = len(self.cells)
+
+    def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
+        """
+        Raises:
+            UserError: no cells, a cell that can't work, two that train the same, a folder that another sweep is in.
+        """
+        note = Note(len(cells), axes_of(cells))
+        note.leave()
+        if not cells:
+            raise UserError("the sweep has no cells: one of its keys has no values")
+        tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; checked before the first one starts")
+        configs = [composed(config, cell, number) for number, cell in enumerate(cells)]
+        contents = [checked(cell) for cell in configs]
+        refuse_twins(cells, contents)
+        for content in contents:  # torch is loaded once all of them are right without
+            check_built(content)
+        outcome.hold_sweep(self.folder)
+        there = Cells(self.folder)
+        names = [name_of_settings(varying(cell, note.axes)) for cell in cells]
+        if any(text.startswith("hydra.sweep.subdir=") for text in config.hydra.overrides.hydra):
+            names = [str(OmegaConf.select(cell, "hydra.sweep.subdir")) for cell in configs]
+        places = [there.place(content, name) for content, name in zip(contents, names, strict=True)]
+        for place in places:
+            check_entries(place)
+        outcome.places = {tuple(cell): place for cell, place in zip(cells, places, strict=True)}
+        config.hydra.sweeper._target_ = GRID
+        Plugins.instance().class_name_to_class[GRID] = GridSweeper
+        tell_common(contents, self.folder, at_a_time(config.hydra.launcher))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if self.cells or outcome.runs:  # a search has summed up by itself
-            outcome.summarise([(cell, read_json(cell / "run.json") or {}) for cell in self.cells])
+        if outcome.runs:  # a search has summed up by itself
+            outcome.summarise(self.folder)
 
 
 class CheckEvaluate(Callback):
@@ -114,14 +139,12 @@ def content_of(config: DictConfig) -> dict[str, Any]:
     return plain(config, config.hydra.runtime.choices)
 
 
-def checked(config: DictConfig) -> Path:
-    """Check one composed config with its `hydra` node; returns the folder that it would write to."""
+def checked(config: DictConfig) -> dict[str, Any]:
+    """Check one composed config with its `hydra` node; returns its plain content."""
     content = content_of(config)
     check(content)
     fetch(content)
-    key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
-    folder = Path(str(OmegaConf.select(config, key)))
-    return folder if key == "hydra.run.dir" else folder / str(OmegaConf.select(config, "hydra.sweep.subdir"))
+    return content
 
 
 def fetch(content: dict[str, Any]) -> None:
@@ -143,21 +166,52 @@ def fetch(content: dict[str, Any]) -> None:
         instantiate(content["perceptual"], content["trust"], "perceptual").load()
 
 
-def grid(config: DictConfig) -> list[DictConfig]:
-    """The composed config of every cell; none for a sweeper that chooses its cells as it goes."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def grid(config: DictConfig) -> list[list[str]]:
+    """The overrides of every cell, as Hydra's sweeper makes them.
 
-    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
-        return []
-    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    for override in overrides:
+    Raises:
+        UserError: an interval, which has no cells.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*overrides, *config.hydra.overrides.task])
+    for override in parsed:
         if override.is_interval_sweep():
             raise UserError(
                 f"{override.input_line}: a grid has no cells for an interval; hydra/sweeper=optuna searches it"
             )
-    (batch,) = BasicSweeper.split_arguments(overrides, None)
-    return [composed(config, list(arguments), number) for number, arguments in enumerate(batch)]
+    (batch,) = BasicSweeper.split_arguments(parsed, None)
+    return [list(cell) for cell in batch]
+
+
+def told_axes(note: Note) -> str:
+    return f" of {listed(note.axes)}" if note.axes else ""
+
+
+def refuse_twins(cells: list[list[str]], contents: list[dict[str, Any]]) -> None:
+    """
+    Raises:
+        UserError: two cells train the same thing.
+    """
+    first: dict[str, list[str]] = {}
+    for cell, content in zip(cells, contents, strict=True):
+        other = first.setdefault(identity_of(content), cell)
+        if other is not cell:
+            both = [" ".join(text for text in each if not text.startswith("sweep=")) for each in (other, cell)]
+            raise UserError(
+                f"two cells of the sweep train the same thing, {both[0]} and {both[1]}: leave one out"
+                if both[0] != both[1]
+                else f"the sweep has the cell {both[0]} twice: leave one out"
+            )
+
+
+def tell_common(contents: list[dict[str, Any]], folder: Path, workers: int = 1) -> None:
+    """What all cells of a sweep have in common, once; the run.log of each has the whole."""
+    from gan_cli.start import common_block, lines_of
+
+    for line in lines_of({**common_block(contents, workers), "folder": shown(folder)}):
+        tell(line)
 
 
 def composed(config: DictConfig, overrides: list[str], number: int = 0) -> DictConfig:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,17 +12,17 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gan_cli.cli.cells import cell_name
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
 from gan_cli.cli.declared import check_declared
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.signatures import check_typed, nodes_of
-from gan_cli.run_folder import NOT_LEARNED
+from gan_cli.naming import name_of, name_of_list
 from gan_cli.targets import make_importable
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
-UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that don't name a sweep's cell
 
 
 def register_resolvers() -> None:
@@ -41,7 +39,7 @@ def register_resolvers() -> None:
         "recommended": recommended,
         "run_name": run_name,
         "cell_name": lambda overrides: cell_name(list(overrides)),
-        "sweep_name": lambda name: slug(str(name)) if name is not None else stamp()[:-4],
+        "sweep_name": sweep_name,
         "stamp": stamp,
     }
     for name, function in resolvers.items():
@@ -93,28 +91,13 @@ def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
 
 def run_name(name: Any, *parts: Any) -> str:
     """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
-    return "-".join(slug(str(part)) for part in (name, *parts) if part is not None)
+    own = name_of_list([str(part) for part in parts], "-")
+    return own if name is None else f"{name_of(str(name))}-{own}"
 
 
-def slug(text: str) -> str:
-    """Letters, digits, `.`, `_` and `-` only, so that a path can be typed back unquoted."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "x"
-
-
-def cell_name(overrides: Iterable[str]) -> str:
-    """A sweep cell's folder: `loss-hinge--model-dcgan--seed-0`, the same for any order of its overrides.
-
-    A value that has other characters than a path may, or a name over 120 characters, is cut and told apart by a digest.
-    What is not learned from (`NOT_LEARNED`) is left out.
-    """
-    named = (text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
-    kept = sorted(named, key=lambda text: ("." in text.partition("=")[0], text))  # parts and seed first: they tell more
-    parts = [re.sub(r"(?<=\de)\+(?=\d)", "", text).replace("=", "-", 1) for text in kept]  # 1e+30 is 1e30
-    name = "--".join(slug(part) for part in parts) or "defaults"
-    if name == "--".join(parts) and not any("--" in part for part in parts) and len(name) <= 120:
-        return name
-    digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=5).hexdigest()
-    return f"{name[:109]}-{digest}" if parts else name
+def sweep_name(name: Any) -> str:
+    """The name of a sweep's folder; by default when the command started, to the second."""
+    return stamp()[:-4] if name is None else name_of(str(name))
 
 
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:

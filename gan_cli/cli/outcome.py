@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from gan_cli.printable import tell
+from gan_cli.printable import shown, tell
 from gan_cli.run_folder import locked
 
+End = tuple[Path, str, str]  # of a cell: its folder, its status, and the sentence where it failed
+
 code = 0  # exit code
-sweep_size = 0
-runs: list[tuple[Path, str, str]] = []  # folder, status, sentence, of the runs that this process carried out
+places: dict[tuple[str, ...], Path] = {}  # the folders of a grid's cells, by their overrides
+runs: list[End] = []  # of a sweep's cells that were carried out
+begun = False  # whether a cell was trained by this process
 _held = ExitStack()
 
 
@@ -58,20 +62,35 @@ def hold_sweep(folder: Path) -> None:
     _held.enter_context(locked(folder, "the sweep folder"))
 
 
-def summarise(cells: list[tuple[Path, dict[str, Any]]]) -> None:
+def tell_first(label: str) -> None:
+    """That a sweep's first cell trains now: its first line of progress may take a while."""
+    global begun
+    if not begun:
+        tell(f"{label}   begins; what each cell says in full is in its run.log")
+    begun = True
+
+
+def end_of(returned: dict[str, Any]) -> End:
+    """How a cell ended, from what its task returned in whatever process."""
+    return Path(returned["folder"]), returned["status"], returned["text"]
+
+
+def summarise(folder: Path) -> None:
     """The closing lines of a sweep; any cell that did not finish makes the exit code 1."""
     global code
-    known = {folder.resolve(): (status, text) for folder, status, text in runs}
-    ends = [
-        (f, *known.get(f.resolve(), (record.get("status", "not started"), record.get("error") or "")))
-        for f, record in cells
-    ]
-    ends = ends or list(runs)
     counts: dict[str, int] = {}
-    for _, status, _ in ends:
+    for _, status, _ in runs:
         counts[status] = counts.get(status, 0) + 1
     print("sweep: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), flush=True)
-    for folder, status, text in ends:
+    for cell, status, text in runs:
         if status not in ("finished", "skipped"):
-            tell(f"  {status}: {folder}" + (f": {text}" if text else ""))
+            tell(f"  {status}: {shown(cell)}" + (f": {text}" if text else ""))
             code = 1
+    tell_next(folder)
+
+
+def tell_next(folder: Path) -> None:
+    """What to do with a sweep's cells."""
+    sweep = shlex.quote(shown(folder))
+    tell(f"next       tensorboard --logdir {sweep}")
+    tell(f"           gan-report sweep={sweep}")

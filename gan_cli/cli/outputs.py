@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gan_cli.cli.config import slug
 from gan_cli.errors import UserError
+from gan_cli.naming import name_of
 
 ENDINGS_OF = {"grid": ".png", "npz": ".npz", "png": "", "folder": "", "walk": ".mp4"}
 
@@ -34,7 +34,7 @@ def default_output(
 ) -> Path:
     """A name of its own in the samples/ folder of the run that the checkpoint belongs to."""
     run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    stem = f"{kind}-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else slug(of))
+    stem = f"{kind}-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else name_of(of))
     ending = ENDINGS_OF[wanted["format"]]
     number, path = 1, run / "samples" / f"{stem}{ending}"
     while os.path.lexists(path):  # a link to nowhere too

@@ -19,12 +19,11 @@ from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
-from gan_cli.run_folder import CONFIG, check_entries, flat, not_learned
+from gan_cli.run_folder import CONFIG, check_entries, chosen_of, flat
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import check_config, foreign, read_record
 
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
-SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
 
 
 def resume(run: Path, arguments: list[str]) -> int:
@@ -140,10 +139,6 @@ def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
     stored = read_json(run / CONFIG)
     if stored is None:
         return []
-    before, after = flat(stored), flat(content)
-    keys = [key for key in sorted({*before, *after}) if not not_learned(key)]
-    return [
-        f"{key}: {before.get(key)} -> {after.get(key)}"
-        for key in keys
-        if before.get(key) != after.get(key) and not key.startswith(SET_BY_CHECK)
-    ]
+    before, after = chosen_of(stored), chosen_of(content)
+    keys = sorted({*before, *after})
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]

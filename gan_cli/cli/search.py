@@ -11,6 +11,7 @@ import importlib.util
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome
-from gan_cli.cli.callbacks import checked, composed, refuse
+from gan_cli.cli.callbacks import checked, composed, content_of, refuse, tell_common
+from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of
 from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import meant, sentence
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, write_json
+from gan_cli.naming import name_of_settings
+from gan_cli.printable import tell
 from gan_cli.scoring import is_better, score_names
 
 BEST = "best.json"
@@ -67,12 +69,20 @@ def check_search(config: DictConfig) -> None:
         if isinstance(how[key], bool) or not isinstance(how[key], int) or how[key] < least:
             raise UserError(f"hydra.sweeper.{key}={how[key]} is not a whole number from {least} up")
     space, fixed = read(list(config.hydra.overrides.task))
+    better_end(composed(config, [*fixed, *corners(space)[0]]), how.score)
+    for chosen in corners(space):
+        check_with(config, fixed, chosen, space)
+
+
+def corners(space: list[Dimension]) -> list[list[str]]:
+    """Every choice and both ends of every interval, each with the others' first."""
     first = [dimension.corners()[0] for dimension in space]
-    better_end(composed(config, [*fixed, *first]), how.score)
-    check_with(config, fixed, first, space)
-    for number, dimension in enumerate(space):
-        for corner in dimension.corners()[1:]:
-            check_with(config, fixed, [*first[:number], corner, *first[number + 1 :]], space)
+    others = [
+        [*first[:number], corner, *first[number + 1 :]]
+        for number, dimension in enumerate(space)
+        for corner in dimension.corners()[1:]
+    ]
+    return [first, *others]
 
 
 def check_with(config: DictConfig, fixed: list[str], chosen: list[str], space: list[Dimension]) -> None:
@@ -104,7 +114,7 @@ def better_end(cell: DictConfig, score: Any) -> str:
     return better
 
 
-class OptunaSweeper(Sweeper):
+class OptunaSweeper(CellSweeper):
     """One trial after the other, each through Hydra's launcher.
 
     Args:
@@ -113,28 +123,22 @@ class OptunaSweeper(Sweeper):
         seed: the same seed proposes the same trials, also when the search was cut in between.
     """
 
-    config: DictConfig
-
     def __init__(self, score: str, trials: int, seed: int) -> None:
         self.score, self.trials, self.seed = score, trials, seed
         self.failures: list[str] = []
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     def sweep(self, arguments: list[str]) -> dict[str, Any] | None:
         """Search; returns what best.json holds, or None where no trial has a score."""
         assert self.hydra_context is not None
         self.space, self.fixed = read(arguments, self.hydra_context.config_loader)
-        first = composed(self.config, [*self.fixed, *(dimension.corners()[0] for dimension in self.space)])
-        self.better = better_end(first, self.score)
+        at_corners = [composed(self.config, [*self.fixed, *chosen]) for chosen in corners(self.space)]
+        self.better = better_end(at_corners[0], self.score)
         self.folder = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
         self.study = opened(self.folder, self.score, self.better, self.space, self.fixed)
-        outcome.sweep_size = self.trials
-        print(f"search of {self.trials} trials for the {self.better[:-2]}est {self.score} in {self.folder}", flush=True)
+        self.cells = Cells(self.folder)
+        Note(self.trials, tuple(dimension.key for dimension in self.space), searched=True).leave()
+        tell(f"search of {self.trials} trials for the {self.better[:-2]}est {self.score} in {self.folder}")
+        tell_common([content_of(config) for config in at_corners], self.folder)
         while (trial := self.next()) is not None:
             self.carry_out(trial)
         return self.close()
@@ -187,7 +191,7 @@ class OptunaSweeper(Sweeper):
     def carry_out(self, trial: Any) -> None:
         """Run a trial's cell, tell the study, say how it went."""
         number, chosen = len(self.done()), self.chosen(trial)
-        value, why = self.result([*self.fixed, *chosen], number)
+        value, why = self.result(chosen, number)
         self.tell(trial, value)
         best = self.best()
         shown = why if value is None else f"{self.score} {value:.6g}"
@@ -195,22 +199,29 @@ class OptunaSweeper(Sweeper):
         if best is not None:
             told += f"   best so far {best['value']:.6g}, trial {best['trial']}"
             write_json(self.folder / BEST, best)
-        print(told, flush=True)
+        tell(told)
 
-    def result(self, overrides: list[str], number: int) -> tuple[float | None, str]:
+    def place(self, chosen: Sequence[str], number: int) -> Path:
+        """The folder of a trial's cell.
+
+        Raises:
+            UserError: the trial can't work.
+        """
+        content = checked(composed(self.config, [*self.fixed, *chosen], number))
+        return self.cells.place(content, name_of_settings(settings_of(chosen).items()))
+
+    def result(self, chosen: Sequence[str], number: int) -> tuple[float | None, str]:
         """The score of a cell, or why there is none."""
         try:
-            folder = checked(composed(self.config, overrides, number))
+            folder = self.place(chosen, number)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             why = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
             self.failures.append(f"refused: {why}")
             return None, "refused"
-        assert self.launcher is not None
-        (job,) = self.launcher.launch([overrides], initial_job_idx=number)
-        status, record = job.return_value["status"], read_json(folder / "run.json") or {}
+        ((_, status, text),) = self.launch([([*self.fixed, *chosen], folder)], number)
+        record = read_json(folder / "run.json") or {}
         if status not in ("finished", "skipped"):
-            told = [text for path, _, text in outcome.runs if path.resolve() == folder.resolve()]
-            self.failures.append(f"{status}: {folder}: {told[-1] if told else record.get('error')}")
+            self.failures.append(f"{status}: {folder}: {text}")
             return None, status
         value = (record.get("scores") or {}).get(self.score)
         if value is None or not math.isfinite(value):
@@ -237,7 +248,7 @@ class OptunaSweeper(Sweeper):
             "value": value,
             "trial": number + 1,
             "parameters": {override.key_or_group: override.value() for override in parsed},
-            "folder": str(checked(composed(self.config, [*self.fixed, *chosen], number))),
+            "folder": str(self.place(chosen, number)),
             "command": shlex.join(["gan-train", *own, *fixed, *chosen]),
             "finished": sum(trial.value is not None for trial in done.values()),
             "failed": sum(trial.value is None for trial in done.values()),
@@ -245,18 +256,16 @@ class OptunaSweeper(Sweeper):
 
     def close(self) -> dict[str, Any] | None:
         """The closing lines. A trial that failed is a finding; the exit code is 1 where none has a score."""
-        from gan_cli.machine import shown
-
         best, done = self.best(), self.done()
         failed = sum(trial.value is None for trial in done.values())
         early = "" if len(done) >= self.trials else "; there is nothing else to try"
-        print(f"\nsearch: {len(done) - failed} finished, {failed} failed{early}")
+        tell(f"\nsearch: {len(done) - failed} finished, {failed} failed{early}")
         for line in self.failures:
-            print(f"  {line}")
+            tell(f"  {line}")
         if best is not None:
-            print(f"best       {self.score} {best['value']:.6g}, trial {best['trial']}, in {best['folder']}")
-            print(f"again      {best['command']}")
-            print(f"next       gan-report sweep={shlex.quote(shown(self.folder))}", flush=True)
+            tell(f"best       {self.score} {best['value']:.6g}, trial {best['trial']}, in {best['folder']}")
+            tell(f"again      {best['command']}")
+            outcome.tell_next(self.folder)
         outcome.runs.clear()  # summed up here, not by CheckFirst
         outcome.code = 0 if best is not None else 1
         return best

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
+from gan_cli.cli.cells import Note, at_a_time
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.folder import config_folder
@@ -24,10 +27,11 @@ from gan_cli.cli.quoting import flags_first, quoted, value_of
 from gan_cli.cli.resume import changed_keys, resume
 from gan_cli.cli.sentences import ended, exit_code_of, say
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import tell
-from gan_cli.run_folder import check_entries, digest_of
-from gan_cli.stored import read_record
-from gan_cli.threads import begin, cores
+from gan_cli.printable import shown, tell
+from gan_cli.run_folder import Cell, check_entries, digest_of
+from gan_cli.scoring import finite, score_names
+from gan_cli.stored import is_section, read_record
+from gan_cli.threads import begin
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
 
@@ -89,8 +93,8 @@ def task(config: DictConfig) -> Any:
     folder = Path(about.runtime.output_dir)
     content = plain(config, about.runtime.choices)
     if about.mode == RunMode.MULTIRUN:
-        typed = " ".join(o for o in about.overrides.task if not o.startswith("sweep="))
-        return cell(content, folder, about.job.num, typed, at_a_time(about.launcher))
+        alone = str(about.launcher._target_).endswith("BasicLauncher")
+        return cell(content, folder, about.job.num, list(about.overrides.task), alone, at_a_time(about.launcher))
     try:
         if content["dry_run"]:
             return dry_run(content)
@@ -99,25 +103,31 @@ def task(config: DictConfig) -> Any:
         raise ended(error) from error
 
 
-def carry_out(content: dict[str, Any], folder: Path, workers: int = 1) -> dict[str, Any]:
+def carry_out(content: dict[str, Any], folder: Path, about: Cell | None = None) -> dict[str, Any]:
     from gan_cli.launch import launch
 
-    return launch(content, folder, content["trust"], workers=workers)
+    return launch(content, folder, content["trust"], cell=about)
 
 
-def at_a_time(launcher: Any) -> int:
-    """How many cells a sweep's launcher carries out beside each other on this machine; as joblib counts them."""
-    jobs = OmegaConf.select(launcher, "n_jobs") if launcher is not None else None
-    if not isinstance(jobs, int) or jobs == 0:
-        return 1
-    return jobs if jobs > 0 else max(1, cores() + 1 + jobs)
+def cell(
+    content: dict[str, Any],
+    folder: Path,
+    number: int,
+    overrides: Sequence[str],
+    alone: bool = True,
+    workers: int = 1,
+) -> dict[str, Any]:
+    """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on.
 
-
-def cell(content: dict[str, Any], folder: Path, number: int, overrides: str, workers: int = 1) -> dict[str, Any]:
-    """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on."""
-    total = f" of {outcome.sweep_size}" if outcome.sweep_size else ""
-    print(f"\n[{number + 1}{total}] {overrides}", flush=True)
-    record, text = {}, ""
+    Args:
+        number: of the cell, from 0.
+        overrides: the cell's, as its sweeper made them.
+        alone: whether no other cell runs at the same time.
+        workers: cells that run at the same time on this machine.
+    """
+    note = Note.found()
+    about = Cell(note.label(number, overrides), note.axes, alone, workers)
+    how, text = "finished", ""
     try:
         check_entries(folder)
         record = read_record(folder) or {}
@@ -125,19 +135,34 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str, wor
         if changes and record:
             raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
         if record.get("status") == "finished" and record.get("digest_of_config") == digest_of(content):
-            print(f"skipped: finished already in {folder}", flush=True)
-            status = "skipped"
+            status, how = "skipped", "skipped: finished already"
         else:
-            status = carry_out(content, folder, workers)["status"]
+            outcome.tell_first(about.label)
+            record = carry_out(content, folder, about)
+            status = record["status"]
+        if not note.searched:
+            tell(f"{about.label}   {how}{headline(record, content)}   {shown(folder)}")
     except Interrupted as error:
-        again = f"{error}; the same command with sweep={folder.parent.name} goes on with the sweep"
+        sweep = shlex.quote(str(folder.parent.name if content["sweep"] is None else content["sweep"]))
+        again = f"{error}; the same command with sweep={sweep} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:
         status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
-        tell(f"{status}: {text}", sys.stderr)
+        tell(f"{about.label}   {status}: {text}   {shown(folder)}", sys.stderr)
         if not isinstance(error, (UserError, RunError)):
             import traceback
 
             traceback.print_exc()
-    outcome.runs.append((folder, status, text))
-    return {"status": status, "folder": str(folder)}
+    returned = {"status": status, "folder": str(folder), "text": text}
+    outcome.runs.append(outcome.end_of(returned))
+    return returned
+
+
+def headline(record: dict[str, Any], content: dict[str, Any]) -> str:
+    """A cell's score: that of `trainer.keep_best`, else the first that has a better end, else the first."""
+    found: Any = record.get("scores")
+    scores = {name: value for name, value in found.items() if finite(value) is not None} if is_section(found) else {}
+    names = score_names(content["metric"], content.get("features")) if scores else {}
+    wanted = [content["trainer"]["keep_best"], *(name for name, better in names.items() if better), *scores]
+    name = next((name for name in wanted if name in scores), None)
+    return "" if name is None else f"   {name} {scores[name]:.4g}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.errors import UserError
+from gan_cli.naming import name_of
 from gan_cli.report.parameters import differing, label, typed_keys, values_of
 from gan_cli.report.runs import Key, Point, Run, best_of, is_run, read_run
 from gan_cli.report.text import decimals_for, listed, plural, spoken
@@ -191,8 +192,8 @@ def read_cells(folder: Path) -> list[Run]:
         UserError: there are none.
     """
     if not folder.is_dir():
-        usual = Path("outputs") / "sweeps" / folder
-        hint = f"; did you mean sweep={usual}?" if usual.is_dir() else ""
+        usual = (Path("outputs") / "sweeps" / name for name in (folder, name_of(folder.name)))
+        hint = next((f"; did you mean sweep={place}?" for place in usual if place.is_dir()), "")
         raise UserError(f"there is no sweep folder {str(folder)!r}{hint}")
     if is_run(folder):
         parent = folder.resolve().parent
