@@ -59,7 +59,7 @@ def _readable(text: str) -> str:
     """As much of a text as a name may have, never empty."""
     composed = unicodedata.normalize("NFC", text)
     kept = "".join(each if _is_plain(each) or unicodedata.category(each) in ("Mn", "Mc") else " " for each in composed)
-    name = re.sub(r" +", "-", kept).strip("-.") or "x"
+    name = re.sub(r" +", "-", re.sub(r" *(-+) *", r"\1", kept)).strip("-.") or "x"
     return f"_{name}" if RESERVED.fullmatch(name) else name
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from conftest import QUICK, TINY
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -83,11 +84,11 @@ def test_runs_of_different_names_share_no_folder(sweep: Sweep, tmp_path: Path) -
 
 
 def test_swept_texts_that_differ_in_what_a_path_can_not_have_get_folders_of_their_own(sweep: Sweep) -> None:
-    sweep("optimizer.betas=[0,0.9],[0,0.99]", "sweep=betas")
+    sweep("optimizer.betas=[0.5,0.9],[0.5,0.99]", "sweep=betas")
     first, second = cells_of("betas")
     assert first != second
     for name in (first, second):
-        assert re.fullmatch(r"optimizer\.betas-0-0\.99?-[0-9a-f]{10}", name)
+        assert re.fullmatch(r"optimizer\.betas-0\.5-0\.99?-[0-9a-f]{10}", name)
 
 
 def test_only_what_varies_is_in_a_cells_name_and_the_order_of_typing_does_not_matter(sweep: Sweep) -> None:
@@ -130,7 +131,7 @@ def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep)
     sweep("seed=0,1", "sweep=a", "trainer.checkpoint_every_images=8")
     home = Path("outputs/sweeps/a")
     cut = (home / "seed-0").rename(home / "mine")
-    whole = checkpoint.listed(cut)[0].read_bytes()
+    whole = checkpoint.load(cut, print)[1]["gan"]
     for path in (cut / "checkpoints").glob("images-000000016.*"):
         path.unlink()
     record = json.loads((cut / "run.json").read_text())
@@ -139,7 +140,8 @@ def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep)
     assert re.search(r"^\[3 of 4\] loss=nonsaturating seed=0   going on from \S.*000000008.pt, 8 images$", said, re.M)
     assert "sweep: 3 finished, 1 skipped" in said
     assert cells_of("a") == ["loss-hinge--seed-0", "loss-hinge--seed-1", "mine", "seed-1"]
-    assert checkpoint.listed(cut)[0].read_bytes() == whole, "as if it had not been cut"
+    again = checkpoint.load(cut, print)[1]["gan"]
+    assert all(torch.equal(again[name], whole[name]) for name in whole), "as if it had not been cut"
 
 
 def test_cells_that_train_the_same_are_refused(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
