@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= data
+TORCH_INDEX ?=
+comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel learning metrics speed estimate clean
+.PHONY: help setup demo test lint format wheel learning metrics speed threads estimate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -13,9 +15,12 @@ help:  ## list the targets
 setup: $(VENV)/.ready  ## make .venv with gan_cli and what its tests need
 
 $(VENV)/.ready: pyproject.toml
+	@echo "Setting up $(VENV): $(if $(TORCH_INDEX),torch from $(TORCH_INDEX),torch with what its package brings; on Linux"\
+	  "x86-64 that is CUDA$(comma) 3 GB to download and 6 GB on disk. Without a GPU: make setup TORCH_INDEX=URL (README))"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --upgrade pip
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url '$(TORCH_INDEX)' torch torchvision)
+	$(BIN)/python -m pip install --editable '.[dev]'
 	@touch $@
 
 demo: setup  ## train DCGAN on the embedded digits (under 2 minutes on 2 cores) and write a grid
@@ -47,6 +52,9 @@ metrics: setup  ## time and memory of an FID beside other tools, and which score
 
 speed: setup  ## start-up times and steps per second, side by side
 	$(BIN)/python benchmarks/speed.py
+
+threads: setup  ## images a second by threads, idle and beside other work (half an hour; leave the machine to it)
+	$(BIN)/python benchmarks/threads.py
 
 estimate: setup  ## what dry_run=true says, beside what then happens
 	$(BIN)/python benchmarks/estimate.py
