@@ -64,7 +64,7 @@ def loop(session: Session, stop: StopSignals) -> None:
             raise RunError(
                 f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
             )
-        drawn, batch = batches.upcoming(state, draws(due)), None
+        drawn, batch = batches.of_step(state, draws(due)), None
         for number, phase in enumerate(due):
             for repetition in range(phase.repeat):
                 if batch is None or repetition:  # as `draws` says

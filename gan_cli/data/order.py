@@ -86,11 +86,11 @@ class Batches:
 
     def next(self, state: State, size: int | None = None) -> Batch:
         """The next batch, counted."""
-        (batch,) = self.upcoming(state, [size])
+        (batch,) = self.of_step(state, [size])
         state.images += batch.total
         return batch
 
-    def upcoming(self, state: State, sizes: Sequence[int | None]) -> list[Batch]:
+    def of_step(self, state: State, sizes: Sequence[int | None]) -> list[Batch]:
         """The next batches, not counted yet: a step that has all of them before it begins is taken whole or not at all.
 
         Every process must call it.
