@@ -61,7 +61,7 @@ class LogPoint(Job):
         self.clock, self.counted = time.monotonic(), images
         self.latest: dict[str, float] = {}
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: State, last: bool = False) -> None:
         self.meter.check()
         values = self.meter.read()
         for phase in self.phases:
@@ -72,7 +72,12 @@ class LogPoint(Job):
         self.clock, self.counted = now, state.images
         self.latest = dict(sorted(values.items()))
         if self.curves is not None:
-            self.curves.scalars(state.images, self.latest)
+            self.curves.scalars(state.images, self.latest, last)
+
+    def finish(self, state: State) -> None:
+        """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
+        if self.every and not self.meter.empty:
+            self(state, last=True)
 
 
 class SampleGrid(Job):
@@ -205,7 +210,7 @@ class Status(Job):
         left = max(self.total - state.images, 0) / max(rate, 1e-9)
         parts = [
             f"{min(state.images, self.total):,} of {self.total:,} images",
-            f"{rate:,.0f} images/s",
+            speed(rate),
             f"{duration(left)} left",
         ]
         parts += [f"{name} {value:.3f}" for name, value in losses.items()]
@@ -220,6 +225,13 @@ class Status(Job):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def speed(rate: float) -> str:
+    """Images a second, so that a slow one reads too: '1,539 images/s', '2.4 images/s', '25 s/image'."""
+    if rate >= 9.95:
+        return f"{rate:,.0f} images/s"
+    return f"{rate:.1f} images/s" if rate >= 0.1 else f"{1 / max(rate, 1e-9):,.0f} s/image"
 
 
 def duration(seconds: float) -> str:

@@ -57,6 +57,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "jobs",
         "launch",
         "start",
+        "closing",
         "report",
         "evaluation",
         "estimate",
