@@ -33,6 +33,7 @@ class Job:
     """Due when images seen cross a multiple of `every` (0: never)."""
 
     enough = False  # whether the run may end here, before it has seen all its images
+    place = 1  # among the others at the end of a run: what must be safe comes first
 
     def __init__(self, every: int, images: int) -> None:
         self.every, self.last = every, images
@@ -54,6 +55,8 @@ class Job:
 
 class LogPoint(Job):
     """Reads the meter: curves, scalars.jsonl, and the check that all is finite."""
+
+    place = 2  # a run that was killed at its end writes its last line again, after those that it keeps
 
     def __init__(self, every: int, images: int, meter: Meter, curves: Curves | None, phases: list[Phase]) -> None:
         super().__init__(every, images)
@@ -132,6 +135,8 @@ class SaveCheckpoint(Job):
     `restored` is the checkpoint that the run goes on from: it is whole, and not written again.
     """
 
+    place = 0
+
     def __init__(
         self,
         settings: TrainerSettings,
@@ -183,6 +188,8 @@ class SaveCheckpoint(Job):
 
 class Status(Job):
     """A bar on a terminal, a line every few seconds elsewhere; from the latest log point, so it waits for nothing."""
+
+    place = 3
 
     def __init__(self, every_s: float, images: int, total: int, log: LogPoint, console: Console) -> None:
         super().__init__(0, images)

@@ -121,7 +121,7 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
-    for job in sorted(session.jobs, key=lambda job: not isinstance(job, SaveCheckpoint)):  # safe first, then scored
+    for job in sorted(session.jobs, key=lambda job: job.place):
         job.finish(state)
     scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
