@@ -75,9 +75,12 @@ NOT_LEARNED = (
 )
 
 
+PLACES = ("dataset.root",)  # keys that say where something lies: what it is, a checkpoint knows by its fingerprint
+
+
 def digest_of(config: dict[str, Any]) -> str:
-    """A digest of the composed config that two runs share exactly if they train the same thing."""
-    relevant = {key: value for key, value in flat(config).items() if not not_learned(key)}
+    """A digest of the composed config that two runs share exactly if they train the same thing, wherever it lies."""
+    relevant = {key: value for key, value in flat(config).items() if not not_learned(key) and key not in PLACES}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from gan_cli.errors import UserError
 from gan_cli.gan import GAN
 from gan_cli.log import Console, Meter
 from gan_cli.phase import Phase
-from gan_cli.run_folder import flat, not_learned
+from gan_cli.run_folder import PLACES, flat, not_learned
 from gan_cli.stored import check_content, foreign
 from gan_cli.types import State
 from gan_cli.update import Updater
@@ -65,9 +65,10 @@ def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], 
     before = content["data"]
     if before["fingerprint"] != data.fingerprint:
         keys = [key for key in differing(content["config"], config) if key.startswith("dataset.")]
+        chosen = [key for key in keys if key not in PLACES]
         counts = f"{before['count']:,} samples then, {len(data):,} now"
-        why = f"; {told(keys, content['config'], config)}" if keys else ""
-        same = ": other files, or the same under other names" if before["count"] == len(data) and not keys else ""
+        why = f"; {told([*chosen, *keys], content['config'], config)}" if keys else ""
+        same = ": other files, or the same under other names" if before["count"] == len(data) and not chosen else ""
         raise UserError(
             f"the data set has changed since the checkpoint ({counts}{same}{why}): the order of the data would not be"
             " the same; start a new run with init_from= instead of resume="

@@ -19,11 +19,11 @@ from gan_cli.cli import outcome
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
-from gan_cli.cli.resume import changed_keys
+from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
 from gan_cli.files import read_json
-from gan_cli.run_folder import check_entries
+from gan_cli.run_folder import PLACES, check_entries
 
 
 class CheckFirst(Callback):
@@ -43,7 +43,7 @@ class CheckFirst(Callback):
         """A folder that holds another run is not gone on in under a new config."""
         check_entries(folder)
         if (folder / "run.json").exists():
-            changes = changed_keys(folder, plain(config, config.hydra.runtime.choices))
+            changes = locked_in(changed_keys(folder, plain(config, config.hydra.runtime.choices)), PLACES)
             if changes:
                 text = (
                     f"{str(folder)!r} holds a run of another configuration ({changes[0]}); choose another hydra.run.dir"

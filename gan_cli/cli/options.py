@@ -16,6 +16,7 @@ from gan_cli.limits import Batch, Samples
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
 Some = Annotated[int, Interval(ge=1, le=10_000)]
+Moved = dict[Literal["root"], Annotated[str, MinLen(1)] | int | None]
 Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
 
 
@@ -50,6 +51,7 @@ class Sample:
     standing_statistics: Passes
     batch_size: Batch
     device: str
+    dataset: Moved
     trust: list[str]
 
 
@@ -71,6 +73,7 @@ class Evaluate:
     output: Where | None
     overwrite: bool
     device: str
+    dataset: Moved
     trust: list[str]
 
 

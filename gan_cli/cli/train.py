@@ -21,11 +21,11 @@ from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.quoting import flags_first, quoted, value_of
-from gan_cli.cli.resume import changed_keys, resume
+from gan_cli.cli.resume import changed_keys, locked_in, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.printable import tell
-from gan_cli.run_folder import check_entries, digest_of
+from gan_cli.run_folder import PLACES, check_entries, digest_of
 from gan_cli.stored import read_record
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
@@ -114,7 +114,7 @@ def cell(content: dict[str, Any], folder: Path, number: int, overrides: str) -> 
     try:
         check_entries(folder)
         record = read_record(folder) or {}
-        changes = changed_keys(folder, content)
+        changes = locked_in(changed_keys(folder, content), PLACES)
         if changes and record:
             raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
         if record.get("status") == "finished" and record.get("digest_of_config") == digest_of(content):

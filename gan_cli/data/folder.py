@@ -40,6 +40,7 @@ class Picture:
     width: int
     height: int
     bytes: int
+    digest: str  # of the file's content
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Scan:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a picture is added, removed, renamed or resized in bytes."""
-        text = "\n".join(f"{picture.path}\t{picture.bytes}" for picture in self.pictures)
+        """Changes when a picture is added, removed, renamed or another; does not with the folder's place."""
+        text = "\n".join(f"{picture.path}\t{picture.bytes}\t{picture.digest}" for picture in self.pictures)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
@@ -98,7 +99,9 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     if not good:
         raise UserError(f"none of the {len(names)} images in {what}={str(root)!r} can be read")
     pictures = [
-        Picture(name, v["mode"], v["width"], v["height"], v["bytes"]) for name in good for v in [verdicts[name]]
+        Picture(name, v["mode"], v["width"], v["height"], v["bytes"], v["digest"])
+        for name in good
+        for v in [verdicts[name]]
     ]
     nested = all("/" in name for name in good)
     classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
@@ -121,7 +124,7 @@ def _find(folder: Path) -> list[str]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan3-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan4-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())
@@ -205,7 +208,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def look(path: Path) -> dict:
-    """`mode`, upright `width` and `height` of a picture that can be read, else `error`."""
+    """`mode`, upright `width` and `height` and `digest` of a picture that can be read, else `error`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -216,7 +219,8 @@ def look(path: Path) -> dict:
                 width, height = image.size
                 if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
                     width, height = height, width
-                return {"mode": image.mode, "width": width, "height": height}
+                digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+                return {"mode": image.mode, "width": width, "height": height, "digest": digest}
     except UserError as error:
         return {"error": str(error).replace(str(path), path.name)}
     except Exception as error:  # PIL raises whatever its decoders raise; each is this file's verdict
