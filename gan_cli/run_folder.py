@@ -51,6 +51,36 @@ def _inside(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's."""
+    return (folder / "run.json").is_file()
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder holds runs, and is none."""
+    return not is_run(folder) and any(is_run(Path(entry.path)) for entry in _inside(folder))
+
+
+DEEPEST = 3  # folders below outputs/: sweeps/NAME/CELL
+MOST_TOLD = 4
+
+
+def runs_in(folder: Path) -> str:
+    """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
+    found, places = [], [folder]
+    for _ in range(DEEPEST):
+        places = [Path(e.path) for place in places for e in _inside(place) if e.is_dir(follow_symlinks=False)]
+        found += [place for place in places if is_run(place)]
+        places = [place for place in places if not is_run(place)]
+    if not found:
+        return ""
+    found.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)
+    newest = ", ".join(str(run) for run in found[:MOST_TOLD])
+    if len(found) <= MOST_TOLD:
+        return f": it holds {'a run' if len(found) == 1 else f'{len(found)} runs'}, {newest}; name one of them"
+    return f": it holds {len(found)} runs, the newest are {newest}; name one of them"
+
+
 def update_run(folder: Path, **values: Any) -> None:
     """Change some keys of `run.json`."""
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})

@@ -175,13 +175,16 @@ def kind_of(value: Any) -> Any:
 def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
     """Fine-tuning: another run's averaged generators and trained critics as first weights.
 
+    Nothing else of its game: what its penalties and augmentations have measured, or its pool of pictures, was of
+    other data.
+
     Raises:
         UserError: no valid checkpoint there, or one of another model.
     """
     path, content = checkpoint.load(Path(where).expanduser(), console)
     check_content(content, str(path))
     try:
-        gan.load_state_dict(content["gan"])
+        load_networks(gan, content["gan"])
         for name, network in gan.generators.items():
             network.load_state_dict(content["ema"][name])
     except (RuntimeError, KeyError, AttributeError, TypeError) as error:
@@ -190,3 +193,15 @@ def start_from(where: str, gan: GAN, ema: EMA, console: Console) -> Path:
     for name, network in ema.networks.items():
         network.load_state_dict(gan.generators[name].state_dict())
     return path
+
+
+def load_networks(gan: GAN, weights: dict[str, Tensor]) -> None:
+    """Put weights of networks in their places; others of a game's are left.
+
+    Raises:
+        RuntimeError: they are of other networks.
+    """
+    for name, module in gan.named_children():
+        if any(module is network for network in gan.networks.values()):
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            module.load_state_dict(own)

@@ -170,6 +170,7 @@ def prepare(
     distributed.any_process(0)  # none has refused
     curves = None
     if distributed.rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
         clear_run(folder)
         console.release()
         curves = Curves(folder, state.images, unfinished=not meter.empty)

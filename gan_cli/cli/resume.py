@@ -20,7 +20,7 @@ from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
-from gan_cli.run_folder import CONFIG, PLACES, check_entries, flat, not_learned
+from gan_cli.run_folder import CONFIG, PLACES, check_entries, flat, not_learned, runs_in
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import check_config, foreign, read_record
 
@@ -39,9 +39,8 @@ def resume(run: Path, arguments: list[str]) -> int:
     record, source = read_record(run), run / ".hydra" / "config.yaml"
     stored = read_json(run / CONFIG) or {}  # resolved: what follows from total_images keeps its value in a longer run
     if record is None or not (stored or source.is_file()):
-        raise UserError(
-            f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
-        )
+        hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
+        raise UserError(f"resume={str(run)!r} is no run{hint}")
     parts = record.get("parts") or {}
     config = changed(run, stored, source, overrides, parts)
     with foreign(str(run / CONFIG)):

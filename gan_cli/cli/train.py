@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,13 @@ from omegaconf import DictConfig
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
+from gan_cli.cli.bare import check_bare
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
-from gan_cli.cli.quoting import flags_first, quoted, value_of
+from gan_cli.cli.inherit import with_base
+from gan_cli.cli.quoting import flag_value, flags_first, quoted, value_of
 from gan_cli.cli.resume import changed_keys, locked_in, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.errors import Interrupted, RunError, UserError
@@ -42,7 +43,7 @@ def command(arguments: list[str]) -> int:
         print(f"gan_cli {__version__}")
         return 0
     if "--help" in arguments or "-h" in arguments:
-        own = next((b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")), None)
+        own = flag_value(arguments, "--config-dir", "-cd")
         print(train_help([config_folder(), *([Path(own)] if own else [])]))
         return 0
     if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
@@ -60,10 +61,13 @@ def command(arguments: list[str]) -> int:
 def compose(arguments: list[str]) -> int:
     """Go on with a run, or let Hydra compose one or many and carry them out."""
     set_stamp()
-    arguments = quoted(flags_first(arguments))
+    arguments = flags_first(arguments)
+    check_bare(arguments, "gan-train")
+    arguments = quoted(arguments)
     run = value_of(arguments, "resume")
     if run is not None:
         return resume(Path(run).expanduser(), arguments)
+    arguments = with_base(arguments, config_folder())
     sys.argv[1:] = arguments
     if value_of(arguments, "dry_run") in ("true", "True"):
         return rehearse(arguments)
