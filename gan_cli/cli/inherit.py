@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import config_of
+from gan_cli.checkpoint import config_of, newest_summary
 from gan_cli.cli.config import options_of
 from gan_cli.cli.quoting import flag_value, quote, typed_flags, value_of
 from gan_cli.errors import UserError
@@ -29,15 +29,17 @@ def with_base(arguments: list[str], conf: Path) -> list[str]:
         conf: the folder of the configs; a user's own is among the flags.
 
     Raises:
-        UserError: the run's model is no option here, or there is no run.
+        UserError: the run's model is no option here, or there is no checkpoint.
     """
     source = value_of(arguments, "init_from")
     if source is None:
         return arguments
     several = "," in source and not Path(source).expanduser().exists()
-    base = config_of(Path(source.partition(",")[0] if several else source).expanduser())
-    if base is None:  # the check says what is wrong with it
-        return arguments
+    where = Path(source.partition(",")[0] if several else source).expanduser()
+    base = config_of(where)
+    if base is None:
+        newest_summary(where)
+        return arguments  # there is a file, and loading it will tell what is wrong with it
     own = flag_value(arguments, "--config-dir", "-cd")
     options = options_of([conf, *([Path(own)] if own else [])])
     _, overrides = typed_flags(arguments)
