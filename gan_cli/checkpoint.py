@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_cli.claims import claims_of
+from gan_cli.claims import ClaimError, claims_of
 from gan_cli.errors import RunError, UserError
 from gan_cli.files import open_regular, read_json, write_atomically, write_json
-from gan_cli.run_folder import check_entries, flat
-from gan_cli.stored import SIDE_FILE, misfit
+from gan_cli.run_folder import check_entries, flat, runs_in
+from gan_cli.stored import SIDE_FILE, check_content, misfit
 from gan_cli.targets import META_KEYS
 
 FORMAT = 1
@@ -110,6 +110,23 @@ def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
     raise UserError(none_in(where))
 
 
+def config_of(where: Path) -> dict[str, Any] | None:
+    """The composed config in the newest checkpoint that can be read, found without torch; None where there is none.
+
+    Raises:
+        UserError, RunError: it holds something else than a run's config.
+    """
+    for path in candidates(where):
+        try:
+            with open_regular(path) as file:
+                content = claims_of(file)
+        except (ClaimError, OSError):
+            continue
+        check_content(content, str(path))
+        return content["config"]
+    return None
+
+
 def none_in(where: Path) -> str:
     """Why there is no checkpoint in a place."""
     if (where / "run.json").is_file():
@@ -117,7 +134,8 @@ def none_in(where: Path) -> str:
             f"the run {str(where)!r} has no checkpoint: there is no images-*.pt file in its checkpoints/;"
             " a run writes one at each trainer.checkpoint_every_images and at its end"
         )
-    return f"there is no checkpoint in {str(where)!r}: give a run's folder or a checkpoints/images-*.pt file"
+    hint = runs_in(where) or ": give a run's folder or a checkpoints/images-*.pt file"
+    return f"there is no checkpoint in {str(where)!r}{hint}"
 
 
 def check_not_lost(run: Path) -> None:

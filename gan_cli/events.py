@@ -16,6 +16,7 @@ from typing import Any
 
 EVENTS = "events.out.tfevents.*"
 EVALUATED = ".gan_evaluate"  # ends the name of the event file that gan-evaluate writes
+LAST = ".last"  # ends that of what a run says of its last, unfinished interval
 TIME = re.compile(r"events\.out\.tfevents\.(\d{10})\.")
 
 

@@ -35,6 +35,7 @@ class Job:
     """Due when images seen cross a multiple of `every` (0: never)."""
 
     enough = False  # whether the run may end here, before it has seen all its images
+    place = 1  # among the others at the end of a run: what must be safe comes first
 
     def __init__(self, every: int, images: int) -> None:
         self.every, self.last = every, images
@@ -60,13 +61,15 @@ class Job:
 class LogPoint(Job):
     """Reads the meter: curves, scalars.jsonl, and the check that all is finite."""
 
+    place = 2  # a run that was killed at its end writes its last line again, after those that it keeps
+
     def __init__(self, every: int, images: int, meter: Meter, curves: Curves | None, phases: list[Phase]) -> None:
         super().__init__(every, images)
         self.meter, self.curves, self.phases = meter, curves, phases
         self.clock, self.counted = time.monotonic(), images
         self.latest: dict[str, float] = {}
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: State, last: bool = False) -> None:
         self.meter.check()
         values = self.meter.read()
         for phase in self.phases:
@@ -77,7 +80,12 @@ class LogPoint(Job):
         self.clock, self.counted = now, state.images
         self.latest = dict(sorted(values.items()))
         if self.curves is not None:
-            self.curves.scalars(state.images, self.latest)
+            self.curves.scalars(state.images, self.latest, last)
+
+    def finish(self, state: State) -> None:
+        """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
+        if self.every and not self.meter.empty:
+            self(state, last=True)
 
 
 class SampleGrid(Job):
@@ -132,6 +140,8 @@ class SaveCheckpoint(Job):
     `restored` is the checkpoint that the run goes on from: it is whole, and not written again.
     """
 
+    place = 0
+
     def __init__(
         self,
         settings: TrainerSettings,
@@ -184,6 +194,8 @@ class SaveCheckpoint(Job):
 class Status(Job):
     """A bar on a terminal, a line every few seconds elsewhere; from the latest log point, so it waits for nothing."""
 
+    place = 3
+
     def __init__(self, every_s: float, images: int, total: int, log: LogPoint, console: Console) -> None:
         super().__init__(0, images)
         self.every_s, self.total, self.log, self.console = every_s, total, log, console
@@ -213,7 +225,7 @@ class Status(Job):
         left = max(self.total - state.images, 0) / max(rate, 1e-9)
         parts = [
             f"{min(state.images, self.total):,} of {self.total:,} images",
-            f"{rate:,.0f} images/s",
+            speed(rate),
             f"{duration(left)} left",
         ]
         parts += [f"{name} {value:.3f}" for name, value in losses.items()]
@@ -228,3 +240,10 @@ class Status(Job):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def speed(rate: float) -> str:
+    """Images a second, so that a slow one reads too: '1,539 images/s', '2.4 images/s', '25 s/image'."""
+    if rate >= 9.95:
+        return f"{rate:,.0f} images/s"
+    return f"{rate:.1f} images/s" if rate >= 0.1 else f"{1 / max(rate, 1e-9):,.0f} s/image"

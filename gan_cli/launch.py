@@ -17,8 +17,8 @@ from typing import Any
 from gan_cli import checkpoint
 from gan_cli.data.folder import cache_folder
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.files import write_atomically, write_json
-from gan_cli.leftovers import clear_cache, clear_run
+from gan_cli.files import read_json, write_atomically, write_json
+from gan_cli.leftovers import clear_cache
 from gan_cli.printable import shown
 from gan_cli.progress import loading_torch
 from gan_cli.run_folder import CONFIG, Cell, Spent, locked, update_run
@@ -46,23 +46,22 @@ def launch(
     """
     with locked(folder, "the run folder"):
         checkpoint.check_not_lost(folder)
-        clear_run(folder)
         clear_cache(cache_folder())
-        spent, before = Spent(folder), {name: bytes_of(folder / name) for name in (RECORD, *CONFIGS)}
-        if first is not None:
-            first()
-        write_json(folder / CONFIG, config)
+        spent, record = Spent(folder), written(folder / "run.json")
+        before = {name: bytes_of(folder / name) for name in CONFIGS}
         try:
+            if first is not None:
+                first()
+            if read_json(folder / CONFIG) != config:
+                write_json(folder / CONFIG, config)
             threads = threads_of(config, folder, cell.workers if cell else 1)
             result = run_processes(config, folder, trust, threads, cell)
-        except Interrupted:
-            record_end(folder, spent, status="interrupted")
-            raise
-        except Exception as error:
-            failure = explain(error, folder)
-            if isinstance(failure, UserError) and put_back(folder, before):
-                raise
-            record_end(folder, spent, status=getattr(failure, "status", "failed"), error=str(failure))
+        except (Exception, KeyboardInterrupt) as error:
+            failure = error if isinstance(error, KeyboardInterrupt) else explain(error, folder)
+            if record is not None and written(folder / "run.json") == record:  # `start.announce` has not come to it
+                put_back(folder, before)
+            elif not isinstance(failure, KeyboardInterrupt):
+                record_failure(folder, spent, failure)
             if failure is error:
                 raise
             raise failure from error
@@ -70,21 +69,36 @@ def launch(
         return result
 
 
-RECORD, CONFIGS = "run.json", (CONFIG, ".hydra/config.yaml")
+CONFIGS = (CONFIG, ".hydra/config.yaml")
 
 
 def bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def put_back(folder: Path, before: dict[str, bytes | None]) -> bool:
-    """Make a run that was refused before it went on what it was; says whether it was one and had not gone on."""
-    if before[RECORD] is None or bytes_of(folder / RECORD) != before[RECORD]:
-        return False
-    for name in CONFIGS:
-        if (content := before[name]) is not None:
+def written(path: Path) -> tuple[int, int] | None:
+    """Which file it is and when it was written; None where there is none."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def put_back(folder: Path, before: dict[str, bytes | None]) -> None:
+    """Make a run that ended before it went on what it was."""
+    for name, content in before.items():
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        elif bytes_of(folder / name) != content:
             write_atomically(folder / name, content)
-    return True
+
+
+def record_failure(folder: Path, spent: Spent, failure: BaseException) -> None:
+    """Into run.json: that a run was stopped, or what it failed of."""
+    if isinstance(failure, Interrupted):
+        record_end(folder, spent, status="interrupted")
+    else:
+        record_end(folder, spent, status=getattr(failure, "status", "failed"), error=str(failure))
 
 
 def record_end(folder: Path, spent: Spent, **values: Any) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_cli import distributed
 from gan_cli.errors import DivergedError
-from gan_cli.events import EVALUATED, EVENTS, EventFile, tags_at
+from gan_cli.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.printable import encodable, printable
 from gan_cli.run_folder import Cell, flat, not_learned
@@ -40,6 +40,7 @@ class Console:
 
     def __init__(self, path: Path | None, cell: Cell | None = None) -> None:
         self.path, self.cell = path, cell
+        self.held: list[str] | None = None
 
     def __call__(self, text: str, in_full: bool = False) -> None:
         """
@@ -49,8 +50,10 @@ class Console:
         if self.path is None:
             return
         text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
-        with open_to_append(self.path) as file:
-            file.write((text + "\n").encode())
+        if self.held is None:
+            self._write(text)
+        else:
+            self.held.append(text)
         if self.cell is not None:
             if in_full:
                 return
@@ -59,6 +62,21 @@ class Console:
             print(encodable(text), flush=True)
         except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
+
+    def hold(self) -> None:
+        """Only print, until `release`: a run that is refused keeps its run.log as it is."""
+        self.held = []
+
+    def release(self) -> None:
+        """Write to run.log what was printed since `hold`, and from now on at once."""
+        for text in self.held or []:
+            self._write(text)
+        self.held = None
+
+    def _write(self, text: str) -> None:
+        assert self.path is not None
+        with open_to_append(self.path) as file:
+            file.write((text + "\n").encode())
 
 
 class Meter:
@@ -85,6 +103,11 @@ class Meter:
         self._counts[names] += 1
         broke = self._broke[names]
         self._broke[names] = torch.where((broke < 0) & ~torch.isfinite(now), step, broke)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added since the last reading."""
+        return not self._sums
 
     def check(self) -> None:
         """Wait for the device; every process must call it.
@@ -130,13 +153,23 @@ class Curves:
 
     Opened again at `images`, points beyond it (of a run that crashed after its last checkpoint) are
     taken back in both, and TensorBoard gets those at `images` that a killed run had no time to give it.
+
+    Args:
+        folder: the run's.
+        images: seen so far.
+        unfinished: whether that lies within an interval between two log points: what the run said of the part
+            before it, at an end that it goes on from, is taken back too, and will be said of the whole.
     """
 
-    def __init__(self, folder: Path, images: int) -> None:
-        self.lines, self.images = folder / "scalars.jsonl", images
+    def __init__(self, folder: Path, images: int, unfinished: bool = False) -> None:
+        self.folder, self.lines, self.images = folder, folder / "scalars.jsonl", images
         again = self.lines.exists() or any(folder.glob(EVENTS))
+        for last in folder.glob(EVENTS + LAST):
+            last.unlink()
         self.there = tags_at(folder, images) if images else set()
         self._keep(lambda line: _images_of(line) <= images)
+        if unfinished:
+            self.take_back("images_per_second")
         self.events = EventFile(folder, purge_step=(images + 1 if images else 0) if again else None)
         for values in self._at(images):
             self._points(images, values)
@@ -145,10 +178,21 @@ class Curves:
         """Of what there are values at some images."""
         return {name for values in self._at(images) for name in values}
 
-    def scalars(self, images: int, values: dict[str, float]) -> None:
+    def scalars(self, images: int, values: dict[str, float], last: bool = False) -> None:
+        """Write a line and the points.
+
+        Args:
+            images: seen so far.
+            values: by name.
+            last: of an interval that the run's end cuts short. Its points stand in an event file of their own, which a
+                run that goes on removes.
+        """
         with open_to_append(self.lines) as file:
             file.write((json.dumps({"images": images, **values}) + "\n").encode())
-        self._points(images, values)
+        if last:
+            EventFile(self.folder, LAST).add(images, _summaries(values))
+        else:
+            self._points(images, values)
 
     def picture(self, name: str, pixels: Tensor, images: int) -> None:
         from torch.utils.tensorboard.summary import image
@@ -169,11 +213,9 @@ class Curves:
         self._keep(lambda line: not (_images_of(line) == self.images and f'"{prefix}' in line))
 
     def _points(self, images: int, values: dict[str, float]) -> None:
-        from torch.utils.tensorboard.summary import scalar
-
-        points = {headline(name): value for name, value in values.items() if not self.has(headline(name), images)}
-        self.events.add(images, [scalar(name, value) for name, value in points.items()])
-        self._now_there(points, images)
+        points = {name: value for name, value in values.items() if not self.has(headline(name), images)}
+        self.events.add(images, _summaries(points))
+        self._now_there(map(headline, points), images)
 
     def _now_there(self, names: Iterable[str], images: int) -> None:
         if images == self.images:
@@ -215,6 +257,12 @@ class Curves:
         # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
         _, row, _ = hparams(hyperparameters(config, typed, axes), {})
         self.events.add(0, [shown, row, custom_scalars(CHARTS)])
+
+
+def _summaries(values: dict[str, float]) -> list[Any]:
+    from torch.utils.tensorboard.summary import scalar
+
+    return [scalar(headline(name), value) for name, value in values.items()]
 
 
 def _images_of(line: str) -> float:

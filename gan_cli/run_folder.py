@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,36 @@ def _inside(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's."""
+    return (folder / "run.json").is_file()
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder holds runs, and is none."""
+    return not is_run(folder) and any(is_run(Path(entry.path)) for entry in _inside(folder))
+
+
+DEEPEST = 3  # folders below outputs/: sweeps/NAME/CELL
+MOST_TOLD = 4
+
+
+def runs_in(folder: Path) -> str:
+    """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
+    found, places = [], [folder]
+    for _ in range(DEEPEST):
+        places = [Path(e.path) for place in places for e in _inside(place) if e.is_dir(follow_symlinks=False)]
+        found += [place for place in places if is_run(place)]
+        places = [place for place in places if not is_run(place)]
+    if not found:
+        return ""
+    found.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)
+    newest = ", ".join(str(run) for run in found[:MOST_TOLD])
+    if len(found) <= MOST_TOLD:
+        return f": it holds {'a run' if len(found) == 1 else f'{len(found)} runs'}, {newest}; name one of them"
+    return f": it holds {len(found)} runs, the newest are {newest}; name one of them"
 
 
 def update_run(folder: Path, **values: Any) -> None:
@@ -93,12 +123,13 @@ NOT_LEARNED = (
 )
 
 
-SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
+SET_BY_CHECK = "dataset.provides."  # facts found by looking, not chosen
+PLACES = ("dataset.root",)  # keys that say where something lies: what it is, a checkpoint knows by its fingerprint
 
 
 def digest_of(config: dict[str, Any]) -> str:
-    """A digest of the composed config that two runs share exactly if they train the same thing."""
-    relevant = {key: value for key, value in flat(config).items() if not not_learned(key)}
+    """A digest of the composed config that two runs share exactly if they train the same thing, wherever it lies."""
+    relevant = {key: value for key, value in flat(config).items() if not not_learned(key) and key not in PLACES}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -111,9 +142,14 @@ def chosen_of(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None and not key.startswith(SET_BY_CHECK)}
 
 
-def identity_of(config: dict[str, Any]) -> str:
-    """A digest of `chosen_of`, equal where that is: by it a sweep finds its cells, whatever they are called."""
-    alike = json.loads(json.dumps(chosen_of(config)), parse_float=_whole_if_equal)
+def identity_of(config: dict[str, Any], without: Sequence[str] = ()) -> str:
+    """A digest of `chosen_of`, equal where that is: by it a sweep finds its cells, whatever they are called.
+
+    Args:
+        without: keys that are passed over.
+    """
+    chosen = {key: value for key, value in chosen_of(config).items() if key not in without}
+    alike = json.loads(json.dumps(chosen), parse_float=_whole_if_equal)
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
 
 

@@ -42,6 +42,7 @@ class Trained:
     device: torch.device
     truncation_psi: float = 1.0
     trust: tuple[str, ...] = ()  # packages whose classes its config may use
+    fingerprint: str = ""  # of the data that it was trained on
 
 
 STANDING_BATCH = 256  # samples in each pass of `take_standing_statistics`
@@ -84,7 +85,10 @@ def load_trained(
                 network.load_state_dict(content["ema"][name])
         medium, names = build_medium(config, trust), list(content["data"]["class_names"])
     images = content["progress"]["images"]
-    trained = Trained(gan, generators, medium, config, names, path, images, on, truncation_psi, tuple(trust))
+    trained = Trained(
+        *(gan, generators, medium, config, names, path, images, on, truncation_psi, tuple(trust)),
+        fingerprint=content["data"]["fingerprint"],
+    )
     try_out(trained)
     if standing_statistics:
         take_standing_statistics(trained, standing_statistics)

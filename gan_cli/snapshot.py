@@ -16,7 +16,7 @@ from gan_cli.errors import UserError
 from gan_cli.gan import GAN
 from gan_cli.log import Console, Meter
 from gan_cli.phase import Phase
-from gan_cli.run_folder import flat, not_learned
+from gan_cli.run_folder import PLACES, flat, not_learned
 from gan_cli.stored import check_content, foreign
 from gan_cli.types import State
 from gan_cli.update import Updater
@@ -65,9 +65,10 @@ def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], 
     before = content["data"]
     if before["fingerprint"] != data.fingerprint:
         keys = [key for key in differing(content["config"], config) if key.startswith("dataset.")]
+        chosen = [key for key in keys if key not in PLACES]
         counts = f"{before['count']:,} samples then, {len(data):,} now"
-        why = f"; {told(keys, content['config'], config)}" if keys else ""
-        same = ": other files, or the same under other names" if before["count"] == len(data) and not keys else ""
+        why = f"; {told([*chosen, *keys], content['config'], config)}" if keys else ""
+        same = ": other files, or the same under other names" if before["count"] == len(data) and not chosen else ""
         raise UserError(
             f"the data set has changed since the checkpoint ({counts}{same}{why}): the order of the data would not be"
             " the same; start a new run with init_from= instead of resume="
@@ -174,6 +175,9 @@ def kind_of(value: Any) -> Any:
 def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: Console) -> Path:
     """Fine-tuning: another run's averaged generators and trained critics as first weights.
 
+    Nothing else of its game: what its penalties and augmentations have measured, or its pool of pictures, was of
+    other data.
+
     Args:
         class_names: of the data; told to `console` where they are others than that run's, since weights go by number.
 
@@ -183,7 +187,7 @@ def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: 
     path, content = checkpoint.load(Path(where).expanduser(), console)
     check_content(content, str(path))
     try:
-        gan.load_state_dict(content["gan"])
+        load_networks(gan, content["gan"])
         for name, network in gan.generators.items():
             network.load_state_dict(content["ema"][name])
     except (RuntimeError, KeyError, AttributeError, TypeError) as error:
@@ -199,3 +203,15 @@ def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: 
             f' "{other[0][0]}" there and "{other[0][1]}" here'
         )
     return path
+
+
+def load_networks(gan: GAN, weights: dict[str, Tensor]) -> None:
+    """Put weights of networks in their places; others of a game's are left.
+
+    Raises:
+        RuntimeError: they are of other networks.
+    """
+    for name, module in gan.named_children():
+        if any(module is network for network in gan.networks.values()):
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            module.load_state_dict(own)

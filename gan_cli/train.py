@@ -16,6 +16,7 @@ import torch
 
 from gan_cli import checkpoint, distributed
 from gan_cli.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
+from gan_cli.closing import closing, standing_still
 from gan_cli.data.folder import cache_folder
 from gan_cli.data.order import Batches
 from gan_cli.ema import EMA
@@ -25,6 +26,7 @@ from gan_cli.evaluation.job import Measure
 from gan_cli.evaluation.setting import Plan
 from gan_cli.gan import GAN
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
+from gan_cli.leftovers import clear_run
 from gan_cli.log import Console, Curves, Meter
 from gan_cli.losses.perceptual import Features
 from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
@@ -116,6 +118,7 @@ def train(
     threads = threads or choose(settings.threads, settings.processes)
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
+        console.hold()
         session = prepare(config, settings, folder, device, console, trust, threads)
         try:
             for job in session.jobs:
@@ -142,21 +145,14 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
-    for job in sorted(session.jobs, key=lambda job: not isinstance(job, SaveCheckpoint)):  # safe first, then scored
+    for job in sorted(session.jobs, key=lambda job: job.place):
         job.finish(state)
     scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if console.path is not None:
         update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
-        run = shown(folder)
-        newest = max((folder / "samples").glob("images-*"), default=folder)
-        why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
-        console(f"done       {state.images:,} images{why}; samples in {shown(newest)}", in_full=True)
-        console(f"next       gan-sample checkpoint={shlex.quote(run)}", in_full=True)
-        if any(phase.course(state.images) > 0 for phase in session.phases):  # its schedule has not ended at 0
-            longer = f"trainer.total_images={2 * session.total_images}"
-            console(f"           gan-train resume={shlex.quote(run)} {longer}", in_full=True)
-        console(f"           tensorboard --logdir {shlex.quote(log_folder(run))}", in_full=True)
+        for line in closing(folder, session.phases, state.images, early):
+            console(line, in_full=True)
     return result
 
 
@@ -181,11 +177,6 @@ def cut_short(folder: Path, session: Session, error: PictureError) -> RunError:
     )
 
 
-def log_folder(run: str) -> str:
-    """What to point TensorBoard at, to see this run among the others."""
-    return "outputs" if run.startswith("outputs/") else str(Path(run).parent)
-
-
 def prepare(
     config: dict[str, Any],
     settings: TrainerSettings,
@@ -195,7 +186,7 @@ def prepare(
     trust: Sequence[str],
     threads: Threads,
 ) -> Session:
-    """Build all parts; restore them where the folder has a checkpoint."""
+    """Build all parts; restore them where the folder has a checkpoint. Refuses before it writes anything."""
     data, medium = build_data(config, trust), build_medium(config, trust)
     data.to(device)
     gan = build_game(config, trust).to(device).train()
@@ -214,18 +205,25 @@ def prepare(
         check_same_run(restored, stored, config, data)
         restore(stored, gan, phases, ema, update, state, meter)
         console(f"going on from {restored}, {state.images:,} images")
+        if still := standing_still(folder, phases, state.images, settings.total_images):
+            console(still)
     elif config.get("init_from"):
         source = start_from(config["init_from"], gan, ema, data.class_names, console)
         console(f"weights from {source}", in_full=True)
 
+    examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
+    evaluator = evaluator_of(config, settings, device, console, trust, gan) if config.get("metric") else None
+    distributed.any_process(0)  # none has refused
     curves = None
     if distributed.rank() == 0:
-        curves = Curves(folder, state.images)
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_run(folder)
+        console.release()
+        curves = Curves(folder, state.images, unfinished=not meter.empty)
         announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
         if state.images == 0:
             describe_start(curves, config, batches, medium, settings.preview_samples, console.cell)
     (folder / "samples").mkdir(exist_ok=True)
-    examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
     samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", examples)
 
@@ -234,8 +232,7 @@ def prepare(
 
     summary = side_file(config, gan)
     measures: list[Job] = []
-    if config.get("metric"):
-        evaluator = evaluator_of(config, settings, device, console, trust)
+    if evaluator is not None:
         measures.append(
             Measure(settings, state, folder, config, evaluator, gan, ema, content, summary, curves, console)
         )
@@ -257,11 +254,23 @@ def load_features(gan: GAN) -> None:
 
 
 def evaluator_of(
-    config: dict[str, Any], settings: TrainerSettings, device: torch.device, console: Console, trust: Sequence[str]
+    config: dict[str, Any],
+    settings: TrainerSettings,
+    device: torch.device,
+    console: Console,
+    trust: Sequence[str],
+    gan: GAN,
 ) -> Evaluator:
-    """What scores the run's model: `metric` in `features`."""
+    """What scores the run's model: `metric` in `features`; ready to, in process 0, which does it alone.
+
+    Raises:
+        UserError: weights or data that are not there; fewer pictures than a metric needs.
+    """
     how = Plan(settings.evaluate_count, settings.evaluate_split)
-    return Evaluator(config, config["metric"], config.get("features"), how, device, cache_folder(), trust, console)
+    made = Evaluator(config, config["metric"], config.get("features"), how, device, cache_folder(), trust, console)
+    if distributed.rank() == 0:
+        made.ready(gan)
+    return made
 
 
 def side_file(config: dict[str, Any], gan: GAN) -> dict[str, Any]:

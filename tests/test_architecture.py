@@ -61,6 +61,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "jobs",
         "launch",
         "start",
+        "closing",
         "report",
         "evaluation",
         "estimate",

@@ -214,8 +214,8 @@ SAMPLE_REFUSALS = {
     "several classes of one walk": (["checkpoint=run", "labels=[1,2]", "mode=interpolation"], "shows one class"),
     "misspelled key": (["checkpoint=run", "colums=3"], "did you mean columns"),
     "a key of gan-train's": (
-        ["checkpoint=run", "dataset.root=x"],
-        "dataset.root is not an option; gan-sample --cfg job",
+        ["checkpoint=run", "optimizer.learning_rate=1"],
+        "optimizer.learning_rate is not an option; gan-sample --cfg job",
     ),
     "output that exists": (["checkpoint=run", "output=taken.png"], "exists already"),
     "a sweep": (["-m", "checkpoint=run", "seed=0,1"], "no sweeps"),

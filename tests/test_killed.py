@@ -45,7 +45,7 @@ CONFIG = [
         f"trainer.total_images={SHORT}",
     ),
 ]
-APPENDED = (".jsonl", ".gan_train.0")  # run.log is not of what counts
+APPENDED = (".jsonl", ".gan_train.0", ".gan_train.0.last")  # run.log is not of what counts
 
 
 class Killed(BaseException):
@@ -203,13 +203,45 @@ def test_a_run_killed_at_any_instant_ends_as_one_that_was_not(
             same(found[name], expected[name], f"{name}, {where}")
 
 
+@pytest.mark.parametrize("images", [SHORT, LONG], ids=["first", "longer"])
+def test_the_curves_of_an_interval_that_an_end_cuts_are_there_once_whenever_it_is_killed(
+    images: int, killer: Killer, tmp_path: Path
+) -> None:
+    def config_until(images: int) -> dict[str, Any]:
+        config = config_of(images)
+        config["trainer"]["log_every_images"], config["metric"] = 24, {}
+        return config
+
+    short, whole, config = tmp_path / "short", tmp_path / "whole", config_until(images)
+    launch(config_until(SHORT), short)
+    launch(config, whole)
+    expected = {name: part for name, part in ending(whole).items() if name == "scalars.jsonl" or "loss/" in name}
+    assert [line["images"] for line in expected["scalars.jsonl"]] == ([16] if images == SHORT else [24, 32])
+
+    def begin(run: Path) -> Path:
+        if images == LONG:
+            shutil.copytree(short, run)
+        return run
+
+    run = begin(tmp_path / "run")
+    calls = killer(run, lambda: launch(config, run))
+    assert any(call.startswith("open") and call.endswith(".last") for call in calls)
+    assert (images == LONG) == any(call.startswith("os.remove") and call.endswith(".last") for call in calls)
+    for at in range(len(calls)):
+        run = begin(tmp_path / str(at))
+        killer(run, lambda run=run: launch(config, run), at, torn=True)
+        launch(config, run)
+        found = ending(run)
+        same({name: found[name] for name in expected}, expected, f"killed at {at}, {calls[at]}")
+
+
 def test_a_last_picture_of_held_out_pairs_has_its_scores_once(killer: Killer, tmp_path: Path) -> None:
     """Killed at each call from the last checkpoint on."""
     config = compose_checked("model=pix2pix", *TINY["pix2pix"], *QUICK, "trainer.device=cpu", "trainer.total_images=8")
     whole = tmp_path / "whole"
     calls = killer(whole, lambda: launch(config, whole))
     expected = ending(whole)
-    assert [set(line) & {"held_out/psnr"} for line in expected["scalars.jsonl"]] == [{"held_out/psnr"}]
+    assert [set(line) & {"held_out/psnr"} for line in expected["scalars.jsonl"]] == [{"held_out/psnr"}, set()]
     first = calls.index("os.rename checkpoints/images-000000008.pt") + 1
     assert len(calls) - first > 5
     for at in range(first, len(calls)):

@@ -22,13 +22,13 @@ from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
-from gan_cli.cli.resume import changed_keys
+from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
 from gan_cli.naming import name_of_settings
 from gan_cli.printable import shown, tell
 from gan_cli.report.text import listed, plural
-from gan_cli.run_folder import check_entries, identity_of
+from gan_cli.run_folder import PLACES, check_entries, identity_of
 
 
 class CheckFirst(Callback):
@@ -49,7 +49,7 @@ class CheckFirst(Callback):
         """A folder that holds another run is not gone on in under a new config."""
         check_entries(folder)
         if (folder / "run.json").exists():
-            changes = changed_keys(folder, content)
+            changes = locked_in(changed_keys(folder, content), PLACES)
             if changes:
                 text = (
                     f"{str(folder)!r} holds a run of another configuration ({changes[0]}); choose another hydra.run.dir"

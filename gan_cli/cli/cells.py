@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_cli.cli import outcome
 from gan_cli.files import read_json
 from gan_cli.naming import name_of_settings
-from gan_cli.run_folder import CONFIG, NOT_LEARNED, identity_of
+from gan_cli.run_folder import CONFIG, NOT_LEARNED, PLACES, identity_of
 from gan_cli.threads import cores
 
 GRID = "hydra_plugins.gan_cli.GridSweeper"  # Hydra takes plugins by a name in this package alone
@@ -103,6 +103,7 @@ class Cells:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.places: dict[str, Path] = {}
+        self.moved: dict[str, Path] = {}  # those whose data lies no more where it was, by all but its place
         there = (place for place in folder.iterdir() if place.is_dir() and not place.is_symlink())
         for place in sorted(there, key=lambda place: (not finished(place), place.name)):
             self.look(place)
@@ -110,8 +111,13 @@ class Cells:
     def look(self, place: Path) -> None:
         """Remember the run of a folder, if it is one; of several that train the same, the first."""
         config = read_json(place / CONFIG)
-        if config is not None:
-            self.places.setdefault(identity_of(config), place)
+        if config is None:
+            return
+        self.places.setdefault(identity_of(config), place)
+        dataset = config.get("dataset")
+        root = dataset.get("root") if isinstance(dataset, dict) else None
+        if isinstance(root, str) and "://" not in root and not Path(root).exists():
+            self.moved.setdefault(identity_of(config, PLACES), place)
 
     def place(self, content: Mapping[str, Any], name: str) -> Path:
         """The folder of a cell: that which has its run already, else a new one.
@@ -120,7 +126,9 @@ class Cells:
             content: the cell's composed config.
             name: what a new folder is called; with a digest where another run has that name.
         """
-        identity = identity_of(dict(content))
+        identity, elsewhere = identity_of(dict(content)), identity_of(dict(content), PLACES)
+        if identity not in self.places and elsewhere in self.moved:
+            self.places[identity] = self.moved[elsewhere]
         if identity not in self.places:
             self.look(self.folder / name)  # of a name that was typed, and may lie deeper than a cell's usually does
         if identity not in self.places:

@@ -165,15 +165,39 @@ def check_init_from(config: dict[str, Any]) -> None:
     """The side file of a checkpoint tells whether its networks are those of the new run."""
     if config.get("init_from") is None:
         return
-    from gan_cli.checkpoint import model_facts, newest_summary
+    from gan_cli.checkpoint import config_of, model_facts, newest_summary
 
     path, summary = newest_summary(Path(str(config["init_from"])).expanduser())
     before, now = summary.get("networks"), model_facts(config)
     if before is None:  # no side file tells: loading will
         return
-    for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
-            raise UserError(
-                f"init_from={config['init_from']!r} ({path.name}) is a checkpoint of another model:"
-                f" {key} is {before.get(key)} there and {now.get(key)} here"
-            )
+    keys = sorted({*before, *now}, key=lambda key: (key != "model._target_", key))
+    differing = [key for key in keys if before.get(key) != now.get(key)]
+    if differing:
+        key, base = differing[0], config_of(path)
+        raise UserError(
+            f"init_from={config['init_from']!r} ({path.name}) is a checkpoint of another model:"
+            f" {key} is {before.get(key)} there and {now.get(key)} here{way_out(key, base, config)}"
+        )
+
+
+def way_out(key: str, base: dict[str, Any] | None, config: dict[str, Any]) -> str:
+    """What to type where networks are not those of the run that `init_from=` names.
+
+    Args:
+        key: of the model, in which they differ first.
+        base: that run's config, if it is known.
+        config: the new run's.
+    """
+    if base is not None and key.endswith(("channels", "resolution", "num_classes")):
+        data = f"dataset={chosen(config, 'dataset')}"
+        for option in ("resolution", "channels", "source_channels"):
+            then, now = base["dataset"].get(option), config["dataset"].get(option)
+            if then is not None and now is not None and then != now:
+                return f"; it follows from {data}: say dataset.{option}={then}, which the networks are made for"
+        then, now = base["model"].get("num_classes"), config["model"].get("num_classes")
+        if then is not None and now is not None and then != now:
+            return f"; it follows from {data} with {now} classes: only data with {then} fits these networks"
+    if key.endswith(".norm"):
+        return "; the loss or a penalty wants it so: choose others, or start without init_from="
+    return "; leave out what is typed of the model: it comes from there"

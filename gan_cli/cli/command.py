@@ -13,6 +13,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
+from gan_cli.cli.bare import check_bare
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import flags_first, quoted
@@ -46,7 +47,9 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: Callable
         print(help_text(config_folder()))
         return 0
     register_resolvers()
-    sys.argv[1:] = quoted(flags_first(arguments))
+    arguments = flags_first(arguments)
+    check_bare(arguments, f"gan-{name}")
+    sys.argv[1:] = quoted(arguments)
 
     def task(config: DictConfig) -> None:  # an exception would leave Hydra as a traceback
         try:

@@ -18,6 +18,7 @@ from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
 from gan_cli.cli.declared import check_declared
 from gan_cli.cli.folder import config_folder
+from gan_cli.cli.places import settle
 from gan_cli.cli.signatures import check_typed, nodes_of
 from gan_cli.naming import name_of, name_of_list
 from gan_cli.targets import make_importable
@@ -127,6 +128,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     check_typed(typed, trust)  # type: ignore[arg-type]
     for path, node in nodes_of(typed):  # type: ignore[arg-type]
         check_declared(path, node)
+    settle(copy)
     complete(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.checkpoint import best_of, newest_summary, run_of
 from gan_cli.cli import outcome
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
@@ -17,6 +17,7 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Evaluate, check_options
+from gan_cli.cli.places import located
 from gan_cli.errors import RunError, UserError
 from gan_cli.files import write_json
 from gan_cli.printable import tell
@@ -71,6 +72,8 @@ def check(wanted: dict[str, Any]) -> None:
         raise UserError(
             "white_level= is for the folders a= and b=; a run's pictures are read by its own dataset.white_level"
         )
+    if wanted["a"] is not None and wanted["dataset"]["root"] is not None:
+        raise UserError("dataset.root= says where the data of a run is; a= and b= are the folders themselves")
     check_device("device", wanted["device"])
     if not wanted["metric"]:
         options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
@@ -90,11 +93,13 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
 
     standing = wanted["standing_statistics"]
     trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
+    run = run_of(trained.path)
     with foreign(str(trained.path)):
+        typed = wanted["dataset"]["root"]
+        trained.config = located(trained.config, run, typed, trained.fingerprint, wanted["trust"])
         check_metrics(trained.config, wanted["metric"], wanted.get("features"))
         evaluator = evaluator_for(trained.config, wanted, evaluators)
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
-    run = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
     append_scores(run, scores)
     show_evaluated(run)
     tell(f"\n{trained.path}, {trained.images:,} images")

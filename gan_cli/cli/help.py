@@ -22,7 +22,7 @@ Examples:
   gan-train -m hydra/sweeper=optuna hydra.sweeper.score=fid_classifier metric=[fid] features=classifier loss=wgan,hinge
   gan-train resume=outputs/RUN                              go on exactly where it stopped
   gan-train resume=outputs/RUN trainer.total_images=500_000 go on for longer
-  gan-train init_from=outputs/RUN dataset=...               a new run from trained weights
+  gan-train init_from=outputs/RUN dataset=...               a new run from trained weights: the model is that run's
   gan-train --cfg job                                       print the composed config and stop
   tensorboard --logdir outputs
 

@@ -16,6 +16,7 @@ from gan_cli.limits import Batch, Samples, SixteenBit, Workers
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
 Some = Annotated[int, Interval(ge=1, le=10_000)]
+Moved = dict[Literal["root"], Annotated[str, MinLen(1)] | int | None]
 Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
 
 
@@ -51,6 +52,7 @@ class Sample:
     batch_size: Batch
     device: str
     threads: Workers | None
+    dataset: Moved
     trust: list[str]
 
 
@@ -74,6 +76,7 @@ class Evaluate:
     overwrite: bool
     device: str
     threads: Workers | None
+    dataset: Moved
     trust: list[str]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from itertools import pairwise
 
 from gan_cli.errors import UserError
 
@@ -110,6 +111,11 @@ def typed_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
         takes = 1 if flag in INFO else FLAGS.get(flag, 0)
         rest = rest[takes:]
     return flags, rest
+
+
+def flag_value(arguments: list[str], *names: str) -> str | None:
+    """What follows a flag that takes a value; None where it was not given."""
+    return next((value for flag, value in pairwise(arguments) if flag in names), None)
 
 
 def value_of(arguments: list[str], key: str) -> str | None:

@@ -8,22 +8,23 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from gan_cli.checkpoint import check_not_lost, listed, newest_summary
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
-from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import typed_flags
+from gan_cli.cli.places import PATHS, absolute, whereabouts
+from gan_cli.cli.quoting import typed_flags, value_of
 from gan_cli.cli.sentences import meant
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
-from gan_cli.run_folder import CONFIG, check_entries, chosen_of, flat
+from gan_cli.run_folder import CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
 from gan_cli.settings import TrainerSettings
 from gan_cli.stored import check_config, foreign, read_record
 
-FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
+FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME), *PLACES)
 
 
 def resume(run: Path, arguments: list[str]) -> int:
@@ -35,33 +36,20 @@ def resume(run: Path, arguments: list[str]) -> int:
     overrides = typed(arguments)
     check_entries(run)
     record, source = read_record(run), run / ".hydra" / "config.yaml"
-    if record is None or not source.is_file():
-        raise UserError(
-            f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
-        )
-    stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
-    stored = {key: value for key, value in (stored or {}).items() if key != "choices"}
-    if stored:
-        check_config(stored, str(run / CONFIG))
-    config = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
-    config.trust = []  # taken from the command line alone: the folder may be a stranger's
-    OmegaConf.set_struct(config, True)
+    stored = read_json(run / CONFIG) or {}  # resolved: what follows from total_images keeps its value in a longer run
+    if record is None or not (stored or source.is_file()):
+        hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
+        raise UserError(f"resume={str(run)!r} is no run{hint}")
     parts = record.get("parts") or {}
-    for override in OverridesParser.create().parse_overrides(overrides):
-        apply(config, override, parts)
+    config = changed(run, stored, source, overrides, parts)
     with foreign(str(run / CONFIG)):
-        content = plain(config, parts)  # type: ignore[arg-type]
+        content = plain(config, parts)
         check_config(content, str(run / CONFIG))
+    check_data(run, content)
     changes = changed_keys(run, content)
-    locked_in = [change for change in changes if not change.startswith(FREE)]
-    if locked_in:
-        raise UserError(
-            f"resume= goes on with the same run, and this would make it another: {'; '.join(locked_in)};"
-            f" start a new run from its weights with init_from={run}"
-        )
+    check_changes(run, changes)
     with foreign(str(run / CONFIG)):
-        check(content)
-    check_there(content["dataset"], run)
+        check(without_base(run, content))
     for change in changes:
         tell(f"changed: {change}")
     images, total = record.get("images") or 0, content["trainer"]["total_images"]
@@ -70,8 +58,97 @@ def resume(run: Path, arguments: list[str]) -> int:
         return 0
     from gan_cli.launch import launch
 
-    launch(content, run, content["trust"], lambda: write_atomically(source, OmegaConf.to_yaml(config).encode()))
+    launch(content, run, content["trust"], lambda: keep(source, config, overrides))
     return 0
+
+
+def changed(run: Path, stored: dict[str, Any], source: Path, overrides: list[str], parts: dict[str, Any]) -> DictConfig:
+    """A run's own config with what is typed, and with the folder in which its data lies now."""
+    stored = {key: value for key, value in stored.items() if key != "choices"}
+    if stored:
+        check_config(stored, str(run / CONFIG))
+    with foreign(str(source)):
+        made = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
+        assert isinstance(made, DictConfig)
+    made.trust = []  # taken from the command line alone: the folder may be a stranger's
+    OmegaConf.set_struct(made, True)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        apply(made, override, parts)
+    with foreign(str(run / CONFIG)):
+        dataset = OmegaConf.to_container(made.dataset, resolve=False)
+        if isinstance(dataset, dict) and dataset.get("root") is not None:
+            root = made.dataset.root  # of an earlier version with its interpolations
+            typed_root = root if value_of(overrides, "dataset.root") is not None else None
+            known = {str(key): value for key, value in dataset.items()}
+            made.dataset.root = whereabouts({**known, "root": root}, run, typed_root)
+    return made
+
+
+def check_data(run: Path, content: dict[str, Any]) -> None:
+    """What a look at the files tells of them; their content is compared once torch is loaded.
+
+    Raises:
+        UserError: it is other than it was, and the run has learned from that.
+    """
+    found = differences(run, content)
+    facts = [
+        f"{key.removeprefix(SET_BY_CHECK)} {then} then, {now} now"
+        for key, then, now in found
+        if key.startswith(SET_BY_CHECK)
+    ]
+    if facts and listed(run):
+        places = [f"; dataset.root is {then} there and {now} here" for key, then, now in found if key in PLACES]
+        raise UserError(
+            f"the data set has changed since the run began ({'; '.join(facts)}{''.join(places)}): the order of the data"
+            " would not be the same; start a new run with init_from= instead of resume="
+        )
+
+
+def check_changes(run: Path, changes: list[str]) -> None:
+    """
+    Raises:
+        UserError: what changes would make it another run.
+    """
+    locked = locked_in(changes, FREE)
+    if locked:
+        raise UserError(
+            f"resume= goes on with the same run, and this would make it another: {'; '.join(locked)};"
+            f" start a new run from its weights with init_from={run}"
+        )
+
+
+def without_base(run: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The config as it is to be checked: of the base of a fine-tuned run nothing is needed once it has a checkpoint.
+
+    Raises:
+        UserError: it has none yet, and the base is gone.
+    """
+    if content.get("init_from") is None:
+        return content
+    check_not_lost(run)
+    if not listed(run):
+        try:
+            newest_summary(Path(str(content["init_from"])))
+        except UserError as error:
+            raise UserError(
+                f"{str(run)!r} was cut before its first checkpoint, so it begins again from the weights of"
+                f" init_from={content['init_from']!r}, and they are gone ({error}); put them back there, or start a"
+                " new run with init_from= where they are now"
+            ) from error
+        return content
+    return {**content, "init_from": None}
+
+
+def keep(source: Path, config: DictConfig, overrides: list[str]) -> None:
+    """Hydra's record of a run, after the changes; the folder of its data in the words that it was typed in."""
+    if not source.is_file():
+        return
+    kept, before = config.copy(), yaml.safe_load(read_yaml(source))
+    words = before.get("dataset") if isinstance(before, dict) else None
+    root = words.get("root") if isinstance(words, dict) and "root" in kept.dataset else None
+    if value_of(overrides, "dataset.root") is None and isinstance(root, (str, int)):
+        kept.dataset.root = root
+    write_atomically(source, OmegaConf.to_yaml(kept).encode())
 
 
 def typed(arguments: list[str]) -> list[str]:
@@ -89,25 +166,6 @@ def typed(arguments: list[str]) -> list[str]:
         if flag not in ("--config-dir", "-cd", "--run", "-r"):
             raise UserError(f"resume= goes on with a run by the config that is stored in it: leave out {flag}")
     return [override for override in overrides if not override.startswith("resume=")]
-
-
-def check_there(dataset: dict[str, Any], run: Path) -> None:
-    """A resume fetches nothing: the folder may be a stranger's, and it is the folder that says where to.
-
-    Raises:
-        UserError: files of the data set are missing.
-    """
-    if not dataset.get("download"):
-        return
-    known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (config_folder() / "dataset").glob("*.yaml")]
-    files = next((y["provides"].get("files") for y in known if y["_target_"] == dataset["_target_"]), None)
-    root = Path(str(dataset.get("root"))).expanduser()
-    missing = [name for name in files or [] if not (root / name).exists() and not (root / f"{name}.gz").exists()]
-    if missing:
-        raise UserError(
-            f"the data set of {str(run)!r} is not in {str(root)!r} ({', '.join(missing)}): resume= downloads nothing,"
-            " put it there first"
-        )
 
 
 def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
@@ -136,9 +194,24 @@ def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
 
 def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
     """`key: before -> after` for what differs from the run's stored config; nothing where none is stored."""
+    return [
+        f"{key}: {then} -> {now}" for key, then, now in differences(run, content) if not key.startswith(SET_BY_CHECK)
+    ]
+
+
+def differences(run: Path, content: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Key, value before and after of all that differs, facts of the data too."""
     stored = read_json(run / CONFIG)
     if stored is None:
         return []
-    before, after = chosen_of(stored), chosen_of(content)
-    keys = sorted({*before, *after})
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    before, after = flat(stored), flat(content)
+    for key in PATHS:  # an earlier version kept them as they were typed
+        if isinstance(before.get(key), str):
+            before[key] = absolute(before[key])
+    keys = [key for key in sorted({*before, *after}) if not not_learned(key)]
+    return [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+
+
+def locked_in(changes: list[str], free: tuple[str, ...]) -> list[str]:
+    """The changes of other keys than those that are free."""
+    return [change for change in changes if change.partition(":")[0] not in free]

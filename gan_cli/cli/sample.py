@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.checkpoint import best_of, newest_summary, run_of
 from gan_cli.cli import sample_modes
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.command import run
@@ -13,12 +13,14 @@ from gan_cli.cli.help import sample_help
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Sample, check_options
 from gan_cli.cli.outputs import default_output, output_path
+from gan_cli.cli.places import located
 from gan_cli.data.picture import endings
 from gan_cli.errors import UserError
 from gan_cli.printable import tell
 from gan_cli.progress import counted
 from gan_cli.targets import make_importable
 
+NO_DATA = "dataset.root= is for grids of a run's held-out pictures: leave it out where none of its data is looked at"
 DIRECTIONS = ("a_to_b", "b_to_a")
 
 
@@ -54,6 +56,8 @@ def sample(wanted: dict[str, Any]) -> None:
     )
     if trained.gan.translates:
         return show(wanted, trained, target)
+    if wanted["dataset"]["root"] is not None:
+        raise UserError(NO_DATA)
     count = wanted["count"] or 64
     labels = sampler.class_numbers(wanted["labels"], trained)
     latent, label = sampler.plan(trained, count, wanted["seed"], labels)
@@ -108,6 +112,11 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
 
     if wanted["format"] != "grid" or wanted["labels"] is not None:
         raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")
+    try:
+        root, run = wanted["dataset"]["root"], run_of(trained.path)
+        trained.config = located(trained.config, run, root, trained.fingerprint, wanted["trust"])
+    except UserError as error:
+        raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
     count = wanted["count"] or trained.config["trainer"]["preview_samples"]
     seed = trained.config["seed"] + wanted["seed"]
     rows, columns = translation.held_out_rows(trained, count, seed, wanted["trust"])
@@ -120,6 +129,8 @@ def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
 def check(wanted: dict[str, Any]) -> None:
     check_options(Sample, wanted)
     sample_modes.check(wanted)
+    if wanted["dataset"]["root"] is not None and (wanted["input"] is not None or wanted["mode"] != "grid"):
+        raise UserError(NO_DATA)
     if wanted["mask"] is not None and wanted["input"] is None:
         raise UserError("mask= says what is missing of a picture: give that picture with input=")
     if wanted["direction"] != DIRECTIONS[0] and wanted["input"] is None:

@@ -7,7 +7,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,19 @@ from omegaconf import DictConfig
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
+from gan_cli.cli.bare import check_bare
 from gan_cli.cli.cells import Note, at_a_time
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
-from gan_cli.cli.quoting import flags_first, quoted, value_of
-from gan_cli.cli.resume import changed_keys, resume
+from gan_cli.cli.inherit import with_base
+from gan_cli.cli.quoting import flag_value, flags_first, quoted, value_of
+from gan_cli.cli.resume import changed_keys, locked_in, resume
 from gan_cli.cli.sentences import ended, exit_code_of, say
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.printable import shown, tell
-from gan_cli.run_folder import Cell, check_entries, digest_of
+from gan_cli.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.scoring import finite, score_names
 from gan_cli.stored import is_section, read_record
 from gan_cli.threads import begin
@@ -48,7 +49,7 @@ def command(arguments: list[str]) -> int:
         print(f"gan_cli {__version__}")
         return 0
     if "--help" in arguments or "-h" in arguments:
-        own = next((b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")), None)
+        own = flag_value(arguments, "--config-dir", "-cd")
         print(train_help([config_folder(), *([Path(own)] if own else [])]))
         return 0
     if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
@@ -66,10 +67,13 @@ def command(arguments: list[str]) -> int:
 def compose(arguments: list[str]) -> int:
     """Go on with a run, or let Hydra compose one or many and carry them out."""
     set_stamp()
-    arguments = quoted(flags_first(arguments))
+    arguments = flags_first(arguments)
+    check_bare(arguments, "gan-train")
+    arguments = quoted(arguments)
     run = value_of(arguments, "resume")
     if run is not None:
         return resume(Path(run).expanduser(), arguments)
+    arguments = with_base(arguments, config_folder())
     sys.argv[1:] = arguments
     if value_of(arguments, "dry_run") in ("true", "True"):
         return rehearse(arguments)
@@ -131,7 +135,7 @@ def cell(
     try:
         check_entries(folder)
         record = read_record(folder) or {}
-        changes = changed_keys(folder, content)
+        changes = locked_in(changed_keys(folder, content), PLACES)
         if changes and record:
             raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
         if record.get("status") == "finished" and record.get("digest_of_config") == digest_of(content):

@@ -47,6 +47,7 @@ class Picture:
     height: int
     bytes: int
     format: str
+    digest: str  # of the file's content
     quality: int | None = None
     largest: int | None = None
     deep_colour: bool = False
@@ -95,8 +96,8 @@ class Scan:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a picture is added, removed, renamed or resized in bytes."""
-        text = "\n".join(f"{picture.path}\t{picture.bytes}" for picture in self.pictures)
+        """Changes when a picture is added, removed, renamed or another; does not with the folder's place."""
+        text = "\n".join(f"{picture.path}\t{picture.bytes}\t{picture.digest}" for picture in self.pictures)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def remarks(self, white: int | None = None, key: str | None = "dataset.white_level") -> list[str]:
@@ -204,7 +205,7 @@ def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan4-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan5-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text())

@@ -5,6 +5,7 @@ Imports no torch: the check before a run uses it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import stat
 import threading
@@ -159,7 +160,7 @@ def look(path: Path) -> dict[str, Any]:
     """What a look at a picture's whole file tells.
 
     Returns:
-        `mode`, upright `width` and `height`, `format`, where there are any the estimated JPEG `quality` and the
+        `mode`, upright `width` and `height`, `format`, `digest` of the file's content, where there are any the estimated JPEG `quality` and the
         `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong with it.
     """
     try:
@@ -172,6 +173,7 @@ def look(path: Path) -> dict[str, Any]:
                 if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
                     width, height = height, width
                 found = {"mode": image.mode, "width": width, "height": height, "format": image.format}
+                found["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
                 if image.format == "JPEG" or image.info.get("compression") == "jpeg":
                     found |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}
                 if colour:

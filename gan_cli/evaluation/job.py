@@ -30,7 +30,7 @@ class Measure(Job):
         state: where the run is.
         folder: the run's.
         config: the composed config, with `metric` and `features`.
-        evaluator: scores a model.
+        evaluator: scores a model, and is ready to.
         gan, ema: the run's own, of which a copy is scored.
         content, summary: as for a checkpoint.
         curves, console: told every score.
@@ -63,7 +63,6 @@ class Measure(Job):
         self.best_by = ""  # digest of its protocol
         self.best_at, self.scored_at = state.images, -1
         if distributed.rank() == 0:
-            evaluator.ready(gan)
             take_back(folder, state.images)
             self.recall(state.images)
         self.scored_at = distributed.any_process(self.scored_at + 1) - 1  # what process 0 has read

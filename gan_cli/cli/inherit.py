@@ -1,0 +1,169 @@
+"""`gan-train init_from=RUN`: the model comes from the run that the weights come from, and what is typed changes it.
+
+What was said of that run is put before Hydra in the words of its grammar, as if it were typed again: so it is seen by
+`--cfg job`, kept in the run's record, and checked like anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_cli.checkpoint import config_of, newest_summary
+from gan_cli.cli.config import options_of
+from gan_cli.cli.quoting import flag_value, quote, typed_flags, value_of
+from gan_cli.errors import UserError
+from gan_cli.targets import META_KEYS
+
+OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
+NORM = "${critic_norm:"  # what a loss or a penalty may demand
+
+
+def with_base(arguments: list[str], conf: Path) -> list[str]:
+    """The arguments with what `init_from=` brings before those that are typed.
+
+    Args:
+        arguments: flags first, values quoted.
+        conf: the folder of the configs; a user's own is among the flags.
+
+    Raises:
+        UserError: the run's model is no option here, or there is no checkpoint.
+    """
+    source = value_of(arguments, "init_from")
+    if source is None:
+        return arguments
+    several = "," in source and not Path(source).expanduser().exists()
+    where = Path(source.partition(",")[0] if several else source).expanduser()
+    base = config_of(where)
+    if base is None:
+        newest_summary(where)
+        return arguments  # there is a file, and loading it will tell what is wrong with it
+    own = flag_value(arguments, "--config-dir", "-cd")
+    options = options_of([conf, *([Path(own)] if own else [])])
+    _, overrides = typed_flags(arguments)
+    typed = {name.partition("=")[0].lstrip("+~") for name in overrides}
+    experiment = options.get("experiment", {}).get(value_of(arguments, "experiment") or "") or {}
+    chosen = {key.removeprefix("override /"): option for key, option in defaults_of(experiment)}
+    brought: list[str] = []
+    if "model" not in typed and "model" not in chosen:
+        brought += model_of(base, options, typed, demanded(overrides, chosen, options), source)
+    if "dataset" not in typed and "dataset" not in chosen:
+        brought += chosen_again("dataset", base, options, typed)
+    else:
+        name = (value_of(arguments, "dataset") or str(chosen.get("dataset"))).partition(",")[0]
+        model = value_of(arguments, "model") or str(chosen.get("model") or option_of("model", base, options) or "")
+        written = options.get("model", {}).get(model.partition(",")[0]) or {}
+        brought += pictures_of(base, options.get("dataset", {}).get(name) or {}, written, typed)
+    flags = arguments[: len(arguments) - len(overrides)]
+    return [*flags, *brought, *overrides]
+
+
+def defaults_of(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for entry in experiment.get("defaults") or []:
+        if isinstance(entry, dict):
+            yield from entry.items()
+
+
+def option_of(group: str, base: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    """The option of a group that a config was composed with: by its own record, else by its class; None: not here."""
+    known = options.get(group, {})
+    name = (base.get("choices") or {}).get(group)
+    if isinstance(name, str):
+        return name if name in known else None
+    target = base[group].get("_target_")
+    return next((option for option, written in known.items() if written.get("_target_") == target), None)
+
+
+def model_of(
+    base: Mapping[str, Any], options: Mapping[str, Any], typed: set[str], demanded: bool, source: str
+) -> list[str]:
+    """`model=...` and its options, as the base has them.
+
+    Raises:
+        UserError: there is no such model here.
+    """
+    name = option_of("model", base, options)
+    if name is None:
+        word = (base.get("choices") or {}).get("model") or base["model"].get("_target_")
+        raise UserError(
+            f"init_from={source!r} is a run of model={word}, which is no option here: add the --config-dir that has it"
+        )
+    return [
+        f"model={name}",
+        *changes("model", base["model"], options["model"][name], typed, keep_norm=not demanded),
+    ]
+
+
+def chosen_again(group: str, base: Mapping[str, Any], options: Mapping[str, Any], typed: set[str]) -> list[str]:
+    """`group=...` and its options, as the base has them; nothing where it has an option that is not here."""
+    name = option_of(group, base, options)
+    return [] if name is None else [f"{group}={name}", *changes(group, base[group], options[group][name], typed)]
+
+
+def pictures_of(
+    base: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any], typed: set[str]
+) -> list[str]:
+    """The size and the channels for which the networks are made, for a data set that has options for them."""
+    words = str({key: value for key, value in model.items() if key not in META_KEYS})
+    return [
+        f"dataset.{key}={rendered(base['dataset'][key])}"
+        for key in OF_PICTURES
+        if key in dataset
+        and not follows(dataset[key])
+        and f"${{dataset.{key}}}" in words
+        and base["dataset"].get(key) is not None
+        and f"dataset.{key}" not in typed
+    ]
+
+
+def demanded(overrides: list[str], chosen: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Whether a loss or a penalty of this command wants a norm of its own in the critic."""
+    for group in ("loss", "penalty"):
+        words = value_of(overrides, group) or str(chosen.get(group) or "")
+        for name in re.findall(r"[\w.-]+", words):
+            written = options.get(group, {}).get(name) or {}
+            if (written.get("brings") or {}).get("critic_norm") is not None:
+                return True
+    return False
+
+
+def changes(
+    path: str, base: Mapping[str, Any], written: Mapping[str, Any], typed: set[str], keep_norm: bool = True
+) -> Iterator[str]:
+    """`key=value` for each option that the base has otherwise than the option's YAML, but for what follows from others.
+
+    Args:
+        path: of both nodes.
+        base: as it was composed.
+        written: as the YAML has it.
+        typed: keys that are typed: they stay as they are.
+        keep_norm: whether the critic's norm is the base's, whatever would be brought.
+    """
+    for key, value in base.items():
+        name, there = f"{path}.{key}", written.get(key)
+        if key in META_KEYS or name in typed or follows(value):
+            continue
+        if isinstance(value, dict) and isinstance(there, dict) and all(isinstance(inner, str) for inner in value):
+            yield from changes(name, value, there, typed, keep_norm)
+        elif follows(there) and not name.endswith(".root") and not (NORM in str(there) and keep_norm):
+            continue
+        elif value != there and not any(inner.startswith(f"{name}.") for inner in typed):
+            yield f"{'' if key in written else '++'}{name}={rendered(value)}"
+
+
+def follows(value: Any) -> bool:
+    """Whether a value is worked out from others."""
+    return isinstance(value, str) and "${" in value
+
+
+def rendered(value: Any) -> str:
+    """A plain value in the words of Hydra's grammar."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{rendered(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(rendered, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return quote(f"name={value}").partition("=")[2] if isinstance(value, str) else str(value)

@@ -1,0 +1,108 @@
+"""Where what a run uses lies: found from any working directory, and again after it was moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_cli.cli.folder import config_folder
+from gan_cli.errors import UserError
+from gan_cli.files import read_yaml
+
+PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
+
+
+def absolute(path: Any) -> str:
+    """A path as it is named from any working directory; what is no path of this machine (`s3://...`) stays."""
+    text = str(path)
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
+def settle(config: DictConfig) -> None:
+    """Make the paths of a composed config whole, in place: a run may be gone on with from another working directory."""
+    for key in PATHS:
+        value = OmegaConf.select(config, key)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            OmegaConf.update(config, key, absolute(value))
+
+
+def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
+    """What of a data set is not in a folder: the files that our own YAML of its class names, or else the folder."""
+    known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (config_folder() / "dataset").glob("*.yaml")]
+    files = next((y["provides"].get("files") for y in known if y["_target_"] == dataset["_target_"]), None)
+    place = Path(root)
+    if files is None:
+        return [] if "://" in root or place.exists() else [root]
+    return [name for name in files if not (place / name).exists() and not (place / f"{name}.gz").exists()]
+
+
+def as_typed(run: Path) -> str | None:
+    """The folder that a run's `dataset.root`, as it was typed or by default, would be here and now."""
+    source = run / ".hydra" / "config.yaml"
+    content = yaml.safe_load(read_yaml(source)) if source.is_file() else None
+    dataset = content.get("dataset") if isinstance(content, dict) else None
+    try:
+        root = OmegaConf.create({"root": dataset.get("root") if isinstance(dataset, dict) else None}).root
+    except OmegaConfBaseException:
+        return None
+    return absolute(root) if isinstance(root, (str, int)) else None
+
+
+def whereabouts(dataset: Mapping[str, Any], run: Path, typed: Any = None) -> str:
+    """The folder of a run's data: the one that is typed, else where it was, else where the run's own words lead to now.
+
+    Nothing is fetched to it: the run may be a stranger's, and it is the run that says where to.
+
+    Args:
+        dataset: the run's, with its root.
+        run: its folder.
+        typed: `dataset.root=` of this command; None where it is not given.
+
+    Raises:
+        UserError: it is in none of them.
+    """
+    then = absolute(dataset["root"] if typed is None else typed)
+    places = [then] if typed is not None else [then, as_typed(run) or then]
+    for place in places:
+        if not missing(dataset, place):
+            return place
+    lacking = [name for name in missing(dataset, then) if name != then]
+    which = f" ({', '.join(lacking)})" if lacking else ", which does not exist"
+    raise UserError(
+        f"the data set of {str(run)!r} is not in {then!r}{which}: put it there, or say where it is with"
+        " dataset.root=FOLDER; for a run that is there already nothing is downloaded"
+    )
+
+
+def located(
+    config: dict[str, Any], run: Path, typed: Any, fingerprint: str, trust: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A trained run's config with the folder in which its data lies now.
+
+    Args:
+        config: as its checkpoint holds it.
+        run: its folder.
+        typed: `dataset.root=` of this command, or None.
+        fingerprint: of the data that it was trained on.
+        trust: packages whose classes the config may use.
+
+    Raises:
+        UserError: the data is in no folder that is known, or is other data.
+    """
+    dataset = config["dataset"]
+    if dataset.get("root") is None:
+        if typed is not None:
+            raise UserError(f"dataset.root={str(typed)!r} has no use: the data of {str(run)!r} lies in no folder")
+        return config
+    place = whereabouts(dataset, run, typed)
+    moved = {**config, "dataset": {**dataset, "root": place}}
+    if place != absolute(dataset["root"]):
+        from gan_cli.preview import check_same_data
+
+        check_same_data(moved, fingerprint, trust)
+    return moved
