@@ -160,7 +160,7 @@ def look(path: Path) -> dict[str, Any]:
     """What a look at a picture's whole file tells.
 
     Returns:
-        `mode`, upright `width` and `height`, `format`, `digest` of the file's content, where there are any the estimated JPEG `quality` and the
+        `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG `quality` and the
         `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong with it.
     """
     try:
