@@ -124,6 +124,6 @@ class Side:
 
     def protocol(self) -> dict[str, Any]:
         state = hashlib.sha256()
-        for file in self.files:
+        for file in counted(self.files, f"fingerprint of {self.where}", len(self.files), "pictures"):
             state.update(file.read_bytes())
         return {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}
