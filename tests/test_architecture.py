@@ -222,6 +222,7 @@ WITHOUT_TORCH = [
     "gan_cli.cli.callbacks, gan_cli.cli.check, gan_cli.cli.resume, gan_cli.cli.help, gan_cli.cli.quoting",
     "gan_cli.checkpoint, gan_cli.run_folder, gan_cli.settings, gan_cli.targets, gan_cli.errors",
     "gan_cli.data.folder",
+    "gan_cli.threads, gan_cli.progress, gan_cli.cli.loading",
     "gan_cli.cli.report, gan_cli.report.listing, gan_cli.report.page, gan_cli.report.sweep",
     "gan_cli.launch",
 ]

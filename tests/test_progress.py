@@ -234,7 +234,7 @@ PROVIDES = {"requires": {}, "provides": {"scores": {"ms_ssim": "lower", "ms_ssim
 def test_folders_are_compared_in_the_open(said: Said, pictures: Path, tmp_path: Path) -> None:
     metric = {"ms_ssim": {"_target_": "gan_cli.metrics.ms_ssim.MultiScaleSSIM", **PROVIDES}}
     folder_scores(pictures, pictures, metric, None, Plan(5), CPU)
-    assert said[f"looking at {pictures}"] == (5, 5)
+    assert said[f"looking at {pictures}"] == said[f"fingerprint of {pictures}"] == (5, 5)
 
 
 def test_a_dry_run_measures_in_the_open(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ class Side:
 
     def protocol(self) -> dict[str, Any]:
         state = hashlib.sha256()
-        for file in self.files:
+        for file in counted(self.files, f"fingerprint of {self.where}", len(self.files), "pictures"):
             state.update(content_of(file))
         white = {} if self.how.white_level is None else {"white_level": self.how.white_level}
         about = {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}
