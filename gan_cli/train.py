@@ -214,12 +214,8 @@ def prepare(
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     evaluator = evaluator_of(config, settings, device, console, trust, gan) if config.get("metric") else None
     distributed.any_process(0)  # none has refused
-    curves = None
-    if distributed.rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        clear_run(folder)
-        console.release()
-        curves = Curves(folder, state.images, unfinished=not meter.empty)
+    curves = opened(folder, console, state.images, unfinished=not meter.empty)
+    if curves is not None:
         announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
         if state.images == 0:
             describe_start(curves, config, batches, medium, settings.preview_samples, console.cell)
@@ -240,6 +236,16 @@ def prepare(
     status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
     jobs = [log, samples, *measures, save, status]
     return Session(gan, phases, batches, ema, state, update, jobs, settings.total_images)
+
+
+def opened(folder: Path, console: Console, images: int, unfinished: bool) -> Curves | None:
+    """The first that a run changes in its folder: the console's lines, and the curves; None but in process 0."""
+    if distributed.rank() > 0:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_run(folder)
+    console.release()
+    return Curves(folder, images, unfinished)
 
 
 def load_features(gan: GAN) -> None:

@@ -160,8 +160,8 @@ def look(path: Path) -> dict[str, Any]:
     """What a look at a picture's whole file tells.
 
     Returns:
-        `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG `quality` and the
-        `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong with it.
+        `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG
+        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong.
     """
     try:
         with warnings.catch_warnings():
