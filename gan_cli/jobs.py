@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from gan_cli import checkpoint, distributed
+from gan_cli.console import Console
 from gan_cli.data.medium import Medium, write_png
 from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
 from gan_cli.gan import GAN
-from gan_cli.log import Console, Curves, Meter
+from gan_cli.log import Curves, Meter
 from gan_cli.phase import Phase
 from gan_cli.preview import layout
 from gan_cli.printable import encodable, printable

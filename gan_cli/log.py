@@ -1,11 +1,9 @@
-"""What a run says: the console, TensorBoard, scalars.jsonl."""
+"""What a run measures: TensorBoard, scalars.jsonl."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,7 @@ from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.files import loads, open_to_append, read_text, write_atomically
-from gan_cli.printable import encodable, printable
-from gan_cli.run_folder import Cell, flat, not_learned
+from gan_cli.run_folder import flat, not_learned
 from gan_cli.scoring import finite, read_scores
 
 CHARTS = {  # a tab of charts of several curves each; each is found by a pattern, so any number of players will do
@@ -26,57 +23,6 @@ CHARTS = {  # a tab of charts of several curves each; each is found by a pattern
     "critic": {"logits of reals and fakes": ["Multiline", ["logits/.*"]]},
 }
 COLUMNS = ("seed", "trainer.total_images", "trainer.batch_size", "optimizer.learning_rate")  # of every run, in HPARAMS
-
-
-class Console:
-    """Prints, and writes the same lines to run.log; silent where `path` is None (other processes).
-
-    A closed terminal or pipe must not end a run: it goes on, and run.log with it.
-
-    Args:
-        path: of run.log.
-        cell: which of a sweep's the run is; printed in front of each line.
-    """
-
-    def __init__(self, path: Path | None, cell: Cell | None = None) -> None:
-        self.path, self.cell = path, cell
-        self.held: list[str] | None = None
-
-    def __call__(self, text: str, in_full: bool = False) -> None:
-        """
-        Args:
-            in_full: what a run says at its start and its end; a cell of a sweep keeps it in run.log.
-        """
-        if self.path is None:
-            return
-        text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
-        if self.held is None:
-            self._write(text)
-        else:
-            self.held.append(text)
-        if self.cell is not None:
-            if in_full:
-                return
-            text = f"{printable(self.cell.label)}   {text.strip()}"
-        try:
-            print(encodable(text), flush=True)
-        except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
-
-    def hold(self) -> None:
-        """Only print, until `release`: a run that is refused keeps its run.log as it is."""
-        self.held = []
-
-    def release(self) -> None:
-        """Write to run.log what was printed since `hold`, and from now on at once."""
-        for text in self.held or []:
-            self._write(text)
-        self.held = None
-
-    def _write(self, text: str) -> None:
-        assert self.path is not None
-        with open_to_append(self.path) as file:
-            file.write((text + "\n").encode())
 
 
 class Meter:

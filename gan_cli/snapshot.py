@@ -10,11 +10,12 @@ from torch.optim import Optimizer
 
 from gan_cli import checkpoint
 from gan_cli.checkpoint import model_facts
+from gan_cli.console import Console
 from gan_cli.data.order import Data
 from gan_cli.ema import EMA
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN
-from gan_cli.log import Console, Meter
+from gan_cli.log import Meter
 from gan_cli.phase import Phase
 from gan_cli.run_folder import PLACES, flat, not_learned
 from gan_cli.stored import check_content, foreign

@@ -14,12 +14,13 @@ import yaml
 
 from gan_cli import distributed
 from gan_cli.build import build_data, build_game, optimizer_factory, parameter_counts
+from gan_cli.console import Console
 from gan_cli.data.medium import Medium
 from gan_cli.data.order import Batches, Data
 from gan_cli.files import write_json
 from gan_cli.gan import GAN
 from gan_cli.layers.growing import Growth
-from gan_cli.log import Console, Curves
+from gan_cli.log import Curves
 from gan_cli.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.phase import Phase
 from gan_cli.printable import shown

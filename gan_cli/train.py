@@ -17,6 +17,7 @@ import torch
 from gan_cli import checkpoint, distributed
 from gan_cli.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
 from gan_cli.closing import closing, standing_still
+from gan_cli.console import Console
 from gan_cli.data.folder import cache_folder
 from gan_cli.data.order import Batches
 from gan_cli.ema import EMA
@@ -27,7 +28,7 @@ from gan_cli.evaluation.setting import Plan
 from gan_cli.gan import GAN
 from gan_cli.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.leftovers import clear_run
-from gan_cli.log import Console, Curves, Meter
+from gan_cli.log import Curves, Meter
 from gan_cli.losses.perceptual import Features
 from gan_cli.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
 from gan_cli.phase import Phase

@@ -87,7 +87,7 @@ GAN_CONFIG: dict[str, Any] = {
         "gan_cli.checkpoint.save",
         "gan_cli.errors.UserError",
         "gan_cli.files.Path",
-        "gan_cli.log.Console",
+        "gan_cli.console.Console",
         "gan_cli.update.Updater",
         "gan_cli.cli.train.main",
         "gan_clix.models.gan.Generator",

@@ -25,6 +25,7 @@ from gan_cli.build import build_game, instantiate
 from gan_cli.claims import ClaimError, claims_of
 from gan_cli.cli.check import check
 from gan_cli.cli.resume import resume
+from gan_cli.console import Console
 from gan_cli.data import picture as pictures
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
@@ -33,7 +34,6 @@ from gan_cli.errors import PictureError, RunError, UserError
 from gan_cli.files import loads, open_regular, read_json, write_json
 from gan_cli.fitting import fitting_game
 from gan_cli.launch import launch
-from gan_cli.log import Console
 from gan_cli.printable import printable
 from gan_cli.report.listing import Listing
 from gan_cli.report.parameters import typed_keys

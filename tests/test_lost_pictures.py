@@ -25,7 +25,8 @@ from gan_cli.errors import PictureError, RunError, UserError
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.folders import folder_scores
 from gan_cli.evaluation.setting import Plan
-from gan_cli.launch import explain, launch
+from gan_cli.failures import explain
+from gan_cli.launch import launch
 from gan_cli.scoring import read_scores
 from gan_cli.stored import read_record
 from gan_cli.targets import make_importable

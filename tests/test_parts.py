@@ -16,12 +16,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from gan_cli.console import Console
 from gan_cli.data.medium import ImageMedium, PointMedium, placed, to_pixels, write_png
 from gan_cli.ema import EMA
 from gan_cli.errors import DivergedError
 from gan_cli.jobs import Job, duration
 from gan_cli.latent import Gaussian, Uniform
-from gan_cli.log import Console, Curves, Meter
+from gan_cli.log import Curves, Meter
 from gan_cli.randomness import derive_seed, generator_for, permutation, seed_everything
 from gan_cli.schedule import Schedule
 from gan_cli.types import Batch, Match, Noise, State, per_sample

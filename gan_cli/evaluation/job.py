@@ -9,11 +9,12 @@ from typing import Any
 
 from gan_cli import checkpoint, distributed
 from gan_cli.build import build_game, build_medium
+from gan_cli.console import Console
 from gan_cli.ema import EMA
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.gan import GAN
 from gan_cli.jobs import Job
-from gan_cli.log import Console, Curves
+from gan_cli.log import Curves
 from gan_cli.sample import Trained
 from gan_cli.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
 from gan_cli.settings import TrainerSettings
