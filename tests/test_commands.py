@@ -91,7 +91,7 @@ def test_a_run_writes_its_folder_and_says_what_comes_next(run_command: Run, tmp_
     more = ["trainer.total_images=64", "trainer.checkpoint_every_images=32", "trainer.sample_every_images=32"]
     out = finished(run_command("gan-train", *SMALL, *more, "name=first try", "notes=it's (a) test = yes"))
     (folder,) = (tmp_path / "outputs").glob("*/*")
-    assert folder.parent.name == "first-try-gan-nonsaturating-digits"
+    assert folder.parent.name == f"{name_of('first try')}-gan-nonsaturating-digits"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}", folder.name)
     found = files_below(folder)
     expected = {".hydra/config.yaml", "config.json", "run.json", "run.log", "scalars.jsonl"}

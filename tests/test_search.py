@@ -321,6 +321,7 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
             value = score(dict(text.split("=", 1) for text in overrides))  # type: ignore[misc]
             cell = home / led.removeprefix("hydra.sweep.subdir=").strip("'")
             status = value if isinstance(value, str) else "finished"
+            write_json(cell / "config.json", dict(text.split("=", 1) for text in overrides))  # type: ignore[misc]
             write_json(cell / "run.json", {"status": status, "scores": {"fid_classifier": value}})
             return [SimpleNamespace(return_value={"status": status, "folder": str(cell), "text": ""})]
 
