@@ -117,11 +117,29 @@ def content_of(config: DictConfig) -> dict[str, Any]:
 def checked(config: DictConfig) -> Path:
     """Check one composed config with its `hydra` node; returns the folder that it would write to."""
     content = content_of(config)
+    check_places(config)
     check(content)
     fetch(content)
     key = "hydra.run.dir" if config.hydra.mode.name == "RUN" else "hydra.sweep.dir"
     folder = Path(str(OmegaConf.select(config, key)))
     return folder if key == "hydra.run.dir" else folder / str(OmegaConf.select(config, "hydra.sweep.subdir"))
+
+
+def check_places(config: DictConfig) -> None:
+    """Hydra's settings that would put a run somewhere else than they say.
+
+    Raises:
+        UserError: a folder's name is empty, or the run would change into its folder.
+    """
+    sweep = config.hydra.mode.name != "RUN"
+    for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
+        if not str(OmegaConf.select(config, key) or ""):
+            raise UserError(f"{key} is empty: it is the folder that a run is written to")
+    if config.hydra.job.chdir:
+        raise UserError(
+            "hydra.job.chdir=true would change into the run's folder, where paths as dataset.root=DIR lead elsewhere:"
+            " leave it out, all of a run is written to its folder anyway"
+        )
 
 
 def fetch(content: dict[str, Any]) -> None:
@@ -150,7 +168,8 @@ def grid(config: DictConfig) -> list[DictConfig]:
 
     if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
         return []
-    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    loader = GlobalHydra.instance().hydra.config_loader  # type: ignore[union-attr]
+    overrides = OverridesParser.create(loader).parse_overrides(list(config.hydra.overrides.task))
     for override in overrides:
         if override.is_interval_sweep():
             raise UserError(

@@ -41,7 +41,7 @@ def register_resolvers() -> None:
         "recommended": recommended,
         "run_name": run_name,
         "cell_name": lambda overrides: cell_name(list(overrides)),
-        "sweep_name": lambda name: slug(str(name)) if name is not None else stamp()[:-4],
+        "sweep_name": lambda name: slug(str(name)) if name not in (None, "") else stamp()[:-4],
         "stamp": stamp,
     }
     for name, function in resolvers.items():
@@ -93,7 +93,7 @@ def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
 
 def run_name(name: Any, *parts: Any) -> str:
     """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
-    return "-".join(slug(str(part)) for part in (name, *parts) if part is not None)
+    return "-".join(slug(str(part)) for part in (name, *parts) if part not in (None, ""))
 
 
 def slug(text: str) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import typed_flags
-from gan_cli.cli.sentences import meant
+from gan_cli.cli.hints import meant, synonym
+from gan_cli.cli.judge import parse
+from gan_cli.cli.printed import show_config
+from gan_cli.cli.typed import Typed
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
@@ -27,32 +29,18 @@ FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME),)
 SET_BY_CHECK = ("dataset.provides.",)  # facts found by looking, not chosen
 
 
-def resume(run: Path, arguments: list[str]) -> int:
-    """Go on with the run of a folder; returns the exit code.
+def resume(run: Path, typed: Typed) -> int:
+    """Go on with the run of a folder, or print with `--cfg job` and `--help` what it would go on with.
+
+    Returns:
+        the exit code.
 
     Raises:
         UserError: no run there, or a change that would make it another run.
     """
-    overrides = typed(arguments)
+    overrides = beside(typed)
     check_entries(run)
-    record, source = read_record(run), run / ".hydra" / "config.yaml"
-    if record is None or not source.is_file():
-        raise UserError(
-            f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
-        )
-    stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
-    stored = {key: value for key, value in (stored or {}).items() if key != "choices"}
-    if stored:
-        check_config(stored, str(run / CONFIG))
-    config = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
-    config.trust = []  # taken from the command line alone: the folder may be a stranger's
-    OmegaConf.set_struct(config, True)
-    parts = record.get("parts") or {}
-    for override in OverridesParser.create().parse_overrides(overrides):
-        apply(config, override, parts)
-    with foreign(str(run / CONFIG)):
-        content = plain(config, parts)  # type: ignore[arg-type]
-        check_config(content, str(run / CONFIG))
+    config, content, record = prepared(run, overrides)
     changes = changed_keys(run, content)
     locked_in = [change for change in changes if not change.startswith(FREE)]
     if locked_in:
@@ -62,6 +50,8 @@ def resume(run: Path, arguments: list[str]) -> int:
         )
     with foreign(str(run / CONFIG)):
         check(content)
+    if "--cfg" in typed.flags:
+        return show_config(typed, "train", {key: value for key, value in content.items() if key != "choices"})
     check_there(content["dataset"], run)
     for change in changes:
         tell(f"changed: {change}")
@@ -71,25 +61,55 @@ def resume(run: Path, arguments: list[str]) -> int:
         return 0
     from gan_cli.launch import launch
 
-    launch(content, run, content["trust"], lambda: write_atomically(source, OmegaConf.to_yaml(config).encode()))
+    source = run / ".hydra" / "config.yaml"
+    keep = partial(write_atomically, source, OmegaConf.to_yaml(config).encode()) if source.is_file() else None
+    launch(content, run, content["trust"], keep)
     return 0
 
 
-def typed(arguments: list[str]) -> list[str]:
+def prepared(run: Path, overrides: list[str]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The run's stored config with the overrides applied, as Hydra's and plain, and its record.
+
+    Raises:
+        UserError: no run there, a config that is none, or no such key.
+    """
+    record, source = read_record(run), run / ".hydra" / "config.yaml"
+    stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
+    if record is None or not (stored or source.is_file()):
+        raise UserError(
+            f"resume={str(run)!r} is no run: give a folder that has a run.json, as gan-train printed it at its start"
+        )
+    stored = {key: value for key, value in (stored or {}).items() if key != "choices"}
+    if stored:
+        check_config(stored, str(run / CONFIG))
+    config = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
+    config.trust = []  # taken from the command line alone: the folder may be a stranger's
+    OmegaConf.set_struct(config, True)
+    parts = record.get("parts") or {}
+    for override in overrides:
+        apply(config, parse(override, "gan-train"), parts)
+    with foreign(str(run / CONFIG)):
+        content = plain(config, parts)  # type: ignore[arg-type]
+        check_config(content, str(run / CONFIG))
+    return config, content, record
+
+
+def beside(typed: Typed) -> list[str]:
     """The overrides beside `resume=`. A folder of one's own configs is not looked into: the run has its config whole.
 
     Raises:
         UserError: a flag that makes no sense with a resume.
     """
-    flags, overrides = typed_flags(arguments)
-    if {"-m", "--multirun"} & set(flags):
+    if typed.sweeps:
         raise UserError(
             "resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME"
         )
-    for flag in flags:
-        if flag not in ("--config-dir", "-cd", "--run", "-r"):
-            raise UserError(f"resume= goes on with a run by the config that is stored in it: leave out {flag}")
-    return [override for override in overrides if not override.startswith("resume=")]
+    for flag, value in typed.flags.items():
+        if flag not in ("--config-dir", "--run", "--resolve", "--package") and (flag, value) != ("--cfg", "job"):
+            raise UserError(
+                f"resume= goes on with a run by the config that is stored in it: leave out {flag} {value}".rstrip()
+            )
+    return [override for override in typed.overrides if not override.startswith("resume=")]
 
 
 def check_there(dataset: dict[str, Any], run: Path) -> None:
@@ -132,7 +152,8 @@ def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
         OmegaConf.update(config, key, value)
     except (ConfigAttributeError, ConfigKeyError) as error:
         names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
-        raise UserError(f"{key} is not an option of this run{meant(key, names)}") from error
+        hint = synonym(key, names) or f"{key} is not an option of this run{meant(key, names)}"
+        raise UserError(hint) from error
 
 
 def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:

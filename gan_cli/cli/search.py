@@ -27,8 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.cli import outcome
 from gan_cli.cli.callbacks import checked, composed, refuse
 from gan_cli.cli.check_metrics import stem
+from gan_cli.cli.hints import meant
 from gan_cli.cli.search_space import Dimension, opened, read
-from gan_cli.cli.sentences import meant, sentence
+from gan_cli.cli.sentences import sentence
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, write_json
 from gan_cli.scoring import is_better, score_names

@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gan_cli import __version__
 from gan_cli.cli import outcome
+from gan_cli.cli.command import answered, hand_over
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
-from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
-from gan_cli.cli.quoting import flags_first, quoted, value_of
-from gan_cli.cli.resume import changed_keys, resume
+from gan_cli.cli.judge import settled
+from gan_cli.cli.printed import show_config, values
+from gan_cli.cli.resume import changed_keys, prepared, resume
 from gan_cli.cli.sentences import exit_code_of
+from gan_cli.cli.typed import Typed, read, value_of
 from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.printable import tell
 from gan_cli.run_folder import check_entries, digest_of
@@ -38,13 +37,10 @@ def main() -> None:
 
 def command(arguments: list[str]) -> int:
     """Carry out a command line; returns its exit code."""
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        own = next((b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")), None)
-        print(train_help([config_folder(), *([Path(own)] if own else [])]))
-        return 0
+    typed = read(arguments)
+    code = answered(typed, "train", train_help, shown)
+    if code is not None:
+        return code
     if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
         from gan_cli.launch import follow
 
@@ -53,31 +49,41 @@ def command(arguments: list[str]) -> int:
         from gan_cli.launch import leading
 
         with leading():
-            return compose(arguments)
-    return compose(arguments)
+            return carry_on(typed)
+    return carry_on(typed)
 
 
-def compose(arguments: list[str]) -> int:
+def shown(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
+    """What would run, of a run that is gone on with too."""
+    run = value_of(typed.overrides, "resume")
+    if run is None:
+        return values(typed, root)
+    overrides = [override for override in typed.overrides if not override.startswith("resume=")]
+    return {key: value for key, value in prepared(Path(run).expanduser(), overrides)[1].items() if key != "choices"}, ""
+
+
+def carry_on(typed: Typed) -> int:
     """Go on with a run, or let Hydra compose one or many and carry them out."""
     set_stamp()
-    arguments = quoted(flags_first(arguments))
-    run = value_of(arguments, "resume")
+    run = value_of(typed.overrides, "resume")
     if run is not None:
-        return resume(Path(run).expanduser(), arguments)
-    sys.argv[1:] = arguments
-    if value_of(arguments, "dry_run") in ("true", "True"):
-        return rehearse(arguments)
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+        return resume(Path(run).expanduser(), typed)
+    typed = settled(typed, "train")
+    if typed.flags.get("--cfg"):
+        return show_config(typed, "train")
+    if value_of(typed.overrides, "dry_run") in ("true", "True") and not typed.flags.get("--info"):
+        return rehearse(typed)
+    hand_over(typed, "train", task)
     return outcome.code
 
 
-def rehearse(arguments: list[str]) -> int:
+def rehearse(typed: Typed) -> int:
     """`dry_run=true`: Hydra makes a folder before anything runs; this one goes away."""
-    if any(argument in ("-m", "--multirun") for argument in arguments):
+    if typed.sweeps:
         raise UserError("dry_run=true is for one run: leave out -m, and give each key one value")
     with tempfile.TemporaryDirectory() as folder:
-        sys.argv[1:] = [*arguments, f"hydra.run.dir={folder}/run", "hydra.output_subdir=null"]
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+        nowhere = [f"hydra.run.dir={folder}/run", "hydra.output_subdir=null"]
+        hand_over(Typed(typed.flags, [*typed.overrides, *nowhere]), "train", task)
     return outcome.code
 
 
