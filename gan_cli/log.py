@@ -46,7 +46,7 @@ class Console:
         try:
             print(text, flush=True)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
 
 
 class Meter:
@@ -195,7 +195,7 @@ class Curves:
         from torch.utils.tensorboard.summary import custom_scalars, hparams
         from torch.utils.tensorboard.summary import text as as_text
 
-        shown = as_text("config", "\n".join("    " + line for line in text.splitlines()))
+        shown = as_text("config", "\n".join("    " + printable(line) for line in text.splitlines()))
         # The row alone: of the runs' lists of columns TensorBoard takes one, and without any it shows the columns of
         # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
         _, row, _ = hparams(hyperparameters(config, typed), {})
@@ -227,7 +227,7 @@ def hyperparameters(config: dict[str, Any], typed: Iterable[str] = ()) -> dict[s
             continue
         value = leaves[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
-        out[re.sub(r"^(trainer|model|optimizer)\.", "", key)] = value if number else str(value)
+        out[re.sub(r"^(trainer|model|optimizer)\.", "", key)] = value if number else printable(str(value))
     return out
 
 

@@ -5,6 +5,8 @@ Imports no torch.
 
 from __future__ import annotations
 
+import io
+import sys
 import unicodedata
 from typing import Any
 
@@ -30,6 +32,13 @@ def printable(text: str, lines: bool = False) -> str:
 def _moves(each: str) -> bool:
     kind = unicodedata.category(each)
     return kind in ("Cc", "Cs", "Zl", "Zp") or each in TURNING or "\U000e0000" <= each <= "\U000e007f"
+
+
+def any_console() -> None:
+    """Let the consoles of this process show what their encoding lacks as `\\xe9`: no print fails a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def tell(text: object, file: Any = None) -> None:

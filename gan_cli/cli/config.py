@@ -113,7 +113,7 @@ def cell_name(overrides: Iterable[str]) -> str:
     name = "--".join(slug(part) for part in parts) or "defaults"
     if name == "--".join(parts) and not any("--" in part for part in parts) and len(name) <= 120:
         return name
-    digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=5).hexdigest()
+    digest = hashlib.blake2b("\n".join(kept).encode(errors="surrogateescape"), digest_size=5).hexdigest()
     return f"{name[:109]}-{digest}" if parts else name
 
 

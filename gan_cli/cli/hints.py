@@ -60,9 +60,8 @@ def said(instead: Instead) -> str:
 def typable(instead: Instead, known: Sequence[str]) -> bool:
     """Whether the chosen options have these keys and groups; what is below an option typed with them is its own."""
     keys = [text.partition("=")[0] for text in instead.typed]
-    return all(key in known or key.partition(".")[0] in keys for key in keys) and all(
-        key.partition(".")[0] in known or key in known for key in keys
-    )
+    there = all(key in known or key.partition(".")[0] in {*known} & {*keys} for key in keys)
+    return there and (not instead.of or instead.of in known)
 
 
 def no_option(group: str, option: str, options: Sequence[str]) -> str:

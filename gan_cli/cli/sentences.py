@@ -16,7 +16,7 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.typed import read
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import tell
+from gan_cli.printable import any_console, tell
 
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
@@ -27,6 +27,7 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
         names: the keys that could have been meant, for "did you mean"; asked only if need be.
         program: the command's own name.
     """
+    any_console()
     warnings.filterwarnings("error", "provider=.* is not available", UserWarning)  # of hydra.searchpath
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
     logging.raiseExceptions = False  # Hydra prints by way of logging, into a pipe that `head` may have closed

@@ -10,18 +10,24 @@ from typing import NamedTuple
 
 
 class Instead(NamedTuple):
-    """What to type, and what that is; `typed` is empty where there is nothing to be typed."""
+    """What to type, and what that is.
+
+    Attributes:
+        typed: empty where there is nothing to be typed.
+        of: the group that such a fact is about; commands without it don't say it.
+    """
 
     typed: tuple[str, ...]
     about: str
+    of: str = ""
 
 
 def way(typed: str, about: str = "") -> Instead:
     return Instead(tuple(typed.split()), about)
 
 
-def fact(about: str) -> Instead:
-    return Instead((), about)
+def fact(about: str, of: str = "") -> Instead:
+    return Instead((), about, of)
 
 
 OUTPUT = (way("hydra.run.dir=DIR", "is where a run is written"), way("output=DIR", "is where it is written"))
@@ -76,228 +82,168 @@ MIXED = (
 CURVES = (fact("a run writes its curves into its own folder, and   tensorboard --logdir outputs   shows them"),)
 READERS = (
     way("dataset.workers=4", "is how many threads read pictures"),
-    fact("the chosen data set has no dataset.workers"),
+    fact("the chosen data set has no dataset.workers", "dataset"),
 )
 
 # words of a key -> replacements
-KEYS: dict[str, tuple[Instead, ...]] = {
-    **dict.fromkeys(("lr", "learning_rate", "base_lr"), RATES),
-    **dict.fromkeys(
-        ("lr_g", "g_lr", "glr", "lrg", "gen_lr", "lr_gen"), (way("optimizer.rates.generator=1e-4", "is its rate"),)
+OF_KEYS: dict[str, tuple[Instead, ...]] = {
+    "lr learning_rate base_lr": RATES,
+    "lr_g g_lr glr lrg gen_lr lr_gen": (way("optimizer.rates.generator=1e-4", "is its rate"),),
+    "lr_d d_lr dlr lrd disc_lr lr_disc": (way("optimizer.rates.discriminator=1e-4", "is its rate"),),
+    "lr_policy lr_decay lr_schedule lr_scheduler scheduler niter_decay": SCHEDULE,
+    "warmup warmup_steps": (way("optimizer.schedule.warmup_images=1_000", "is the rise of the rates"),),
+    "epochs epoch n_epochs num_epochs nepoch max_epochs": LENGTH,
+    "steps n_steps num_steps max_steps train_steps total_steps num_iters": LENGTH,
+    "iters iterations n_iter niter max_iter total_iters kimg total_kimg": LENGTH,
+    "gpus num_gpus n_gpu ngpu devices world_size nproc": (
+        way("trainer.processes=2", "is one process for each GPU"),
+        *DEVICE[1:],
     ),
-    **dict.fromkeys(
-        ("lr_d", "d_lr", "dlr", "lrd", "disc_lr", "lr_disc"),
-        (way("optimizer.rates.discriminator=1e-4", "is its rate"),),
+    "device gpu gpu_id gpu_ids cuda use_cuda accelerator": DEVICE,
+    "no_cuda cpu use_cpu": (way("trainer.device=cpu", "takes the CPU"), way("device=cpu", "takes the CPU")),
+    "batch batch_size batchsize bs mini_batch batch_gpu": BATCH,
+    "img_size image_size imsize resolution crop_size fine_size": RESOLUTION,
+    "n_critic ncritic d_steps d_iters critic_iters n_dis num_d_steps disc_iters": (
+        way("loss.n_critic=5", "is critic updates for each of the generator"),
     ),
-    **dict.fromkeys(("lr_policy", "lr_decay", "lr_schedule", "lr_scheduler", "scheduler", "niter_decay"), SCHEDULE),
-    **dict.fromkeys(
-        ("warmup", "warmup_steps"), (way("optimizer.schedule.warmup_images=1_000", "is the rise of the rates"),)
+    "latent_dim latent_size nz z_dim zdim dim_z noise_dim noise_size": (
+        way("model.latent.size=100", "is the size of a latent"),
+        fact("the chosen model has no model.latent.size", "model"),
     ),
-    **dict.fromkeys(("epochs", "epoch", "n_epochs", "num_epochs", "nepoch", "max_epochs"), LENGTH),
-    **dict.fromkeys(("steps", "n_steps", "num_steps", "max_steps", "train_steps", "total_steps", "num_iters"), LENGTH),
-    **dict.fromkeys(
-        ("iters", "iterations", "n_iter", "niter", "max_iter", "total_iters", "kimg", "total_kimg"), LENGTH
-    ),
-    **dict.fromkeys(
-        ("gpus", "num_gpus", "n_gpu", "ngpu", "devices", "world_size", "nproc"),
-        (
-            way("trainer.processes=2", "is one process for each GPU"),
-            *DEVICE[1:],
-        ),
-    ),
-    **dict.fromkeys(("device", "gpu", "gpu_id", "gpu_ids", "cuda", "use_cuda", "accelerator"), DEVICE),
-    **dict.fromkeys(
-        ("no_cuda", "cpu", "use_cpu"), (way("trainer.device=cpu", "takes the CPU"), way("device=cpu", "takes the CPU"))
-    ),
-    **dict.fromkeys(("batch", "batch_size", "batchsize", "bs", "mini_batch", "batch_gpu"), BATCH),
-    **dict.fromkeys(("img_size", "image_size", "imsize", "resolution", "crop_size", "fine_size"), RESOLUTION),
-    **dict.fromkeys(
-        ("n_critic", "ncritic", "d_steps", "d_iters", "critic_iters", "n_dis", "num_d_steps", "disc_iters"),
-        (way("loss.n_critic=5", "is critic updates for each of the generator"),),
-    ),
-    **dict.fromkeys(
-        ("latent_dim", "latent_size", "nz", "z_dim", "zdim", "dim_z", "noise_dim", "noise_size"),
-        (
-            way("model.latent.size=100", "is the size of a latent"),
-            fact("the chosen model has no model.latent.size"),
-        ),
-    ),
-    **dict.fromkeys(("workers", "num_workers", "n_workers", "nworkers", "n_cpu", "num_threads"), READERS),
-    **dict.fromkeys(
-        ("output_dir", "outdir", "out_dir", "out", "save_dir", "result_dir", "results_dir", "output"), OUTPUT
-    ),
-    **dict.fromkeys(("exp_dir", "checkpoint_dir", "ckpt_dir", "checkpoints_dir", "work_dir", "run_dir"), OUTPUT),
-    **dict.fromkeys(
-        ("logdir", "log_dir"),
-        (
-            way("hydra.run.dir=DIR", "is where a run is written, its curves too"),
-            *OUTPUT[1:],
-        ),
-    ),
-    **dict.fromkeys(("fp16", "amp", "mixed_precision", "bf16", "use_amp", "precision", "use_fp16"), MIXED),
-    **dict.fromkeys(("ema", "ema_beta", "ema_kimg", "ema_rate", "use_ema", "ema_nimg"), EMA),
+    "workers num_workers n_workers nworkers n_cpu num_threads": READERS,
+    "output_dir outdir out_dir out save_dir result_dir results_dir output": OUTPUT,
+    "exp_dir checkpoint_dir ckpt_dir checkpoints_dir work_dir run_dir": OUTPUT,
+    "logdir log_dir": (way("hydra.run.dir=DIR", "is where a run is written, its curves too"), *OUTPUT[1:]),
+    "fp16 amp mixed_precision bf16 use_amp precision use_fp16": MIXED,
+    "ema ema_beta ema_kimg ema_rate use_ema ema_nimg": EMA,
     "ema_decay": (way("trainer.ema_decay=0.999", "is the share of the average that stays at each step"), *EMA[1:]),
-    **dict.fromkeys(("save_every", "save_interval", "save_freq", "snap", "snapshot", "snapshot_ticks"), CHECKPOINT),
-    **dict.fromkeys(("checkpoint_every", "ckpt_every", "save_epoch_freq", "checkpoint_interval"), CHECKPOINT),
-    **dict.fromkeys(("sample_every", "sample_interval", "sample_freq", "display_freq", "vis_interval"), SAMPLES),
-    **dict.fromkeys(("log_every", "log_interval", "log_freq", "print_freq", "print_every", "log_step"), LOGS),
-    **dict.fromkeys(
-        ("eval_every", "eval_interval", "evaluate_every", "eval_freq", "fid_every"),
-        (way("metric=[fid] features=classifier trainer.evaluate_every_images=50_000", "scores in training"),),
+    "save_every save_interval save_freq snap snapshot snapshot_ticks": CHECKPOINT,
+    "checkpoint_every ckpt_every save_epoch_freq checkpoint_interval": CHECKPOINT,
+    "sample_every sample_interval sample_freq display_freq vis_interval": SAMPLES,
+    "log_every log_interval log_freq print_freq print_every log_step": LOGS,
+    "eval_every eval_interval evaluate_every eval_freq fid_every": (
+        way("metric=[fid] features=classifier trainer.evaluate_every_images=50_000", "scores in training"),
     ),
-    **dict.fromkeys(
-        ("beta1", "b1", "beta_1", "beta2", "b2", "beta_2", "betas", "beta"),
-        (
-            *BETAS,
-            fact("the chosen optimizer has no optimizer.betas"),
+    "beta1 b1 beta_1 beta2 b2 beta_2 betas beta": (
+        *BETAS,
+        fact("the chosen optimizer has no optimizer.betas", "optimizer"),
+    ),
+    "opt optim solver optimiser optimizer_type": (way("optimizer=adam", "is how the networks move"),),
+    "wd weight_decay": (
+        way("optimizer.weight_decay=0.01", "is the decay"),
+        way("optimizer=adamw optimizer.weight_decay=0.01", "is Adam with that decay"),
+    ),
+    "gan_mode gan_type gan_loss adv_loss loss_type criterion objective gan_obj": (
+        way("loss=hinge", "is the objective"),
+    ),
+    "arch architecture network net netg netd backbone model_name gan generator": (
+        way("model=dcgan", "are the networks"),
+    ),
+    "data dataroot data_root data_path data_dir datadir root dataset_path path": DATA,
+    "gamma r1_gamma r1 r1_weight r1_reg": R1,
+    "gp lambda_gp gp_weight gp_lambda lambda_ gradient_penalty": GRADIENT,
+    "clip clip_value weight_clip clip_weights": (
+        way("loss.clip=0.01", "is where critic weights are clipped"),
+        way("loss=wgan", "clips critic weights"),
+    ),
+    "ngf ndf nf ch width fmaps fmap_base dim g_conv_dim hidden_dim": WIDTH,
+    "num_classes n_classes nclass cond conditional class_cond y_dim": CLASSES,
+    "class_idx classes label": (CLASSES[1], CLASSES[0], CLASSES[2]),
+    "mirror xflip hflip flip x_flip random_flip": (
+        way("dataset.flip=true", "mirrors pictures"),
+        fact("the chosen data set has no dataset.flip", "dataset"),
+    ),
+    "aug ada diffaug augmentation diff_augment policy": AUGMENT,
+    "ckpt checkpoint resume_from resume_path continue_train load load_path restore": RESUME,
+    "model_path network_pkl weights pretrained load_model": RESUME,
+    "random_seed manual_seed manualseed seeds rng": (way("seed=1", "is what every random number follows from"),),
+    "exp_name experiment_name run_name exp desc tag run_id": NAME,
+    "metrics fid score scores eval evaluate": (way("metric=[fid] features=classifier", "scores samples"),),
+    "n_samples num_samples nsamples num_images nimg sample_size": COUNT,
+    "truncation trunc psi truncation_threshold": (
+        way("truncation_psi=0.7", "is how far samples keep from the mean"),
+        fact("truncation is for samples: gan-sample truncation_psi=0.7"),
+    ),
+    "grad_accum accumulation_steps gradient_accumulation_steps num_accumulations accumulate": (
+        way("trainer.accumulate=2", "cuts a batch into parts"),
+    ),
+    "patience early_stop early_stopping": (
+        way(
+            "trainer.keep_best=fid_classifier trainer.patience_images=50_000 metric=[fid] features=classifier",
+            "ends a run that gets no better",
         ),
     ),
-    **dict.fromkeys(
-        ("opt", "optim", "solver", "optimiser", "optimizer_type"), (way("optimizer=adam", "is how the networks move"),)
-    ),
-    **dict.fromkeys(
-        ("wd", "weight_decay"),
-        (
-            way("optimizer.weight_decay=0.01", "is the decay"),
-            way("optimizer=adamw optimizer.weight_decay=0.01", "is Adam with that decay"),
-        ),
-    ),
-    **dict.fromkeys(
-        ("gan_mode", "gan_type", "gan_loss", "adv_loss", "loss_type", "criterion", "objective", "gan_obj"),
-        (way("loss=hinge", "is the objective"),),
-    ),
-    **dict.fromkeys(
-        ("arch", "architecture", "network", "net", "netg", "netd", "backbone", "model_name", "gan", "generator"),
-        (way("model=dcgan", "are the networks"),),
-    ),
-    **dict.fromkeys(
-        ("data", "dataroot", "data_root", "data_path", "data_dir", "datadir", "root", "dataset_path", "path"), DATA
-    ),
-    **dict.fromkeys(("gamma", "r1_gamma", "r1", "r1_weight", "r1_reg"), R1),
-    **dict.fromkeys(("gp", "lambda_gp", "gp_weight", "gp_lambda", "lambda_", "gradient_penalty"), GRADIENT),
-    **dict.fromkeys(
-        ("clip", "clip_value", "weight_clip", "clip_weights"),
-        (
-            way("loss.clip=0.01", "is where critic weights are clipped"),
-            way("loss=wgan", "clips critic weights"),
-        ),
-    ),
-    **dict.fromkeys(
-        ("ngf", "ndf", "nf", "ch", "width", "fmaps", "fmap_base", "dim", "g_conv_dim", "hidden_dim"), WIDTH
-    ),
-    **dict.fromkeys(("num_classes", "n_classes", "nclass", "cond", "conditional", "class_cond", "y_dim"), CLASSES),
-    **dict.fromkeys(("class_idx", "classes", "label"), (CLASSES[1], CLASSES[0], CLASSES[2])),
-    **dict.fromkeys(
-        ("mirror", "xflip", "hflip", "flip", "x_flip", "random_flip"),
-        (
-            way("dataset.flip=true", "mirrors pictures"),
-            fact("the chosen data set has no dataset.flip"),
-        ),
-    ),
-    **dict.fromkeys(("aug", "ada", "diffaug", "augmentation", "diff_augment", "policy"), AUGMENT),
-    **dict.fromkeys(
-        ("ckpt", "checkpoint", "resume_from", "resume_path", "continue_train", "load", "load_path", "restore"), RESUME
-    ),
-    **dict.fromkeys(("model_path", "network_pkl", "weights", "pretrained", "load_model"), RESUME),
-    **dict.fromkeys(
-        ("random_seed", "manual_seed", "manualseed", "seeds", "rng"),
-        (way("seed=1", "is what every random number follows from"),),
-    ),
-    **dict.fromkeys(("exp_name", "experiment_name", "run_name", "exp", "desc", "tag", "run_id"), NAME),
-    **dict.fromkeys(
-        ("metrics", "fid", "score", "scores", "eval", "evaluate"),
-        (way("metric=[fid] features=classifier", "scores samples"),),
-    ),
-    **dict.fromkeys(("n_samples", "num_samples", "nsamples", "num_images", "nimg", "sample_size"), COUNT),
-    **dict.fromkeys(
-        ("truncation", "trunc", "psi", "truncation_threshold"),
-        (
-            way("truncation_psi=0.7", "is how far samples keep from the mean"),
-            fact("truncation is for samples: gan-sample truncation_psi=0.7"),
-        ),
-    ),
-    **dict.fromkeys(
-        ("grad_accum", "accumulation_steps", "gradient_accumulation_steps", "num_accumulations", "accumulate"),
-        (way("trainer.accumulate=2", "cuts a batch into parts"),),
-    ),
-    **dict.fromkeys(
-        ("patience", "early_stop", "early_stopping"),
-        (
-            way(
-                "trainer.keep_best=fid_classifier trainer.patience_images=50_000 metric=[fid] features=classifier",
-                "ends a run that gets no better",
-            ),
-        ),
-    ),
-    **dict.fromkeys(
-        ("debug", "fast_dev_run", "smoke"),
-        (way("trainer=smoke", "is a run of seconds, and dry_run=true only measures"),),
-    ),
-    **dict.fromkeys(("wandb", "wandb_project", "tensorboard", "project", "entity", "use_wandb", "tb"), CURVES),
-    **dict.fromkeys(
-        ("config", "cfg", "config_file", "yaml"),
-        (fact("files of your own are named by flags: --config-dir DIR, and --config-name NAME of one in it"),),
+    "debug fast_dev_run smoke": (way("trainer=smoke", "is a run of seconds, and dry_run=true only measures"),),
+    "wandb wandb_project tensorboard project entity use_wandb tb": CURVES,
+    "config cfg config_file yaml": (
+        fact("files of your own are named by flags: --config-dir DIR, and --config-name NAME of one in it"),
     ),
 }
 
 ANY_FOLDER = "dataset=image_folder dataset.root=DIR"
 # group -> words of an option -> what to type
-OPTIONS: dict[str, dict[str, str]] = {
+OF_OPTIONS: dict[str, dict[str, str]] = {
     "dataset": {
-        **dict.fromkeys(
-            ("celebahq", "celeba_hq", "ffhq", "lsun", "lsun_bedroom", "imagenet", "afhq", "svhn"), ANY_FOLDER
-        ),
-        **dict.fromkeys(("custom", "folder", "imagefolder", "images", "image", "stl10", "flowers", "own"), ANY_FOLDER),
-        **dict.fromkeys(("cifar", "cifar_10"), "dataset=cifar10"),
-        **dict.fromkeys(("fashion", "fashionmnist", "fmnist"), "dataset=fashion_mnist"),
-        **dict.fromkeys(
-            ("ring", "8gaussians", "mog", "gaussian", "grid", "25gaussians"), "dataset=gaussians model=toy"
-        ),
-        **dict.fromkeys(
-            ("aligned", "paired", "facades", "edges2shoes", "cityscapes", "maps"), "dataset=pairs dataset.root=DIR"
-        ),
-        **dict.fromkeys(("unaligned", "horse2zebra", "monet2photo"), "dataset=unpaired dataset.root=DIR"),
-        **dict.fromkeys(("div2k", "set5", "super_resolution"), "dataset=degraded dataset.root=DIR"),
+        "celebahq celeba_hq ffhq lsun lsun_bedroom imagenet afhq svhn": ANY_FOLDER,
+        "custom folder imagefolder images image stl10 flowers own": ANY_FOLDER,
+        "cifar cifar_10": "dataset=cifar10",
+        "fashion fashionmnist fmnist": "dataset=fashion_mnist",
+        "ring 8gaussians mog gaussian grid 25gaussians": "dataset=gaussians model=toy",
+        "aligned paired facades edges2shoes cityscapes maps": "dataset=pairs dataset.root=DIR",
+        "unaligned horse2zebra monet2photo": "dataset=unpaired dataset.root=DIR",
+        "div2k set5 super_resolution": "dataset=degraded dataset.root=DIR",
     },
     "model": {
-        **dict.fromkeys(("stylegan3", "stylegan2_ada", "style", "styleganv2"), "model=stylegan2"),
-        **dict.fromkeys(("pggan", "progressive", "proggan", "progressive_gan"), "model=progan"),
-        **dict.fromkeys(("wgan_gp", "wgangp", "wgan-gp"), "loss=wgan_gp"),
-        **dict.fromkeys(("wgan", "lsgan", "dragan"), "loss={word}"),
-        **dict.fromkeys(("acgan", "ac_gan"), "model=sngan model.conditional=auxiliary"),
-        **dict.fromkeys(("projgan", "projection"), "model=sngan model.conditional=projection"),
-        **dict.fromkeys(("mlp", "vanilla", "vanilla_gan", "fc"), "model=gan"),
-        **dict.fromkeys(("unet", "pix2pixhd", "spade"), "model=pix2pix"),
-        **dict.fromkeys(("conditional", "cond", "conditional_gan"), "model=cdcgan"),
+        "stylegan3 stylegan2_ada style styleganv2": "model=stylegan2",
+        "pggan progressive proggan progressive_gan": "model=progan",
+        "wgan_gp wgangp wgan-gp": "loss=wgan_gp",
+        "wgan lsgan dragan": "loss={word}",
+        "acgan ac_gan": "model=sngan model.conditional=auxiliary",
+        "projgan projection": "model=sngan model.conditional=projection",
+        "mlp vanilla vanilla_gan fc": "model=gan",
+        "unet pix2pixhd spade": "model=pix2pix",
+        "conditional cond conditional_gan": "model=cdcgan",
     },
     "loss": {
-        **dict.fromkeys(
-            ("bce", "vanilla", "standard", "gan", "logistic", "ns", "softplus", "original"), "loss=nonsaturating"
-        ),
-        **dict.fromkeys(("mse", "ls", "least_squares", "l2"), "loss=lsgan"),
-        **dict.fromkeys(("wasserstein", "w", "was"), "loss=wgan"),
-        **dict.fromkeys(("gp", "wgangp", "wgan-gp", "wasserstein_gp"), "loss=wgan_gp"),
-        **dict.fromkeys(("ragan", "ra", "rasgan", "relativistic"), "loss=relativistic_average"),
-        **dict.fromkeys(("rpgan", "rp", "rgan", "rsgan"), "loss=relativistic_pairing"),
-        **dict.fromkeys(("r1", "r2"), "penalty=[{word}]"),
+        "bce vanilla standard gan logistic ns softplus original": "loss=nonsaturating",
+        "mse ls least_squares l2": "loss=lsgan",
+        "wasserstein w was": "loss=wgan",
+        "gp wgangp wgan-gp wasserstein_gp": "loss=wgan_gp",
+        "ragan ra rasgan relativistic": "loss=relativistic_average",
+        "rpgan rp rgan rsgan": "loss=relativistic_pairing",
+        "r1 r2": "penalty=[{word}]",
     },
-    "optimizer": {"rms": "optimizer=rmsprop", "momentum": "optimizer=sgd", "two_timescale": "optimizer=ttur"},
+    "optimizer": {
+        "rms": "optimizer=rmsprop",
+        "momentum": "optimizer=sgd",
+        "two_timescale": "optimizer=ttur",
+    },
     "penalty": {
-        **dict.fromkeys(("gp", "gradient", "wgan_gp", "0gp", "1gp"), "penalty=[gradient_penalty]"),
-        **dict.fromkeys(("ppl", "pl", "path", "pl_reg"), "penalty=[path_length]"),
+        "gp gradient wgan_gp 0gp 1gp": "penalty=[gradient_penalty]",
+        "ppl pl path pl_reg": "penalty=[path_length]",
     },
     "augment": {
-        **dict.fromkeys(("true", "on", "adaptive", "yes"), "augment=ada"),
-        **dict.fromkeys(("diffaug", "diff", "diff_augment"), "augment=diffaugment"),
-        **dict.fromkeys(("false", "off", "null", "no", "noaug"), "augment=none"),
+        "true on adaptive yes": "augment=ada",
+        "diffaug diff diff_augment": "augment=diffaugment",
+        "false off null no noaug": "augment=none",
     },
     "metric": {
-        **dict.fromkeys(("is", "inception"), "metric=[inception_score]"),
-        **dict.fromkeys(("precision", "recall", "pr", "prdc", "pr50k3"), "metric=[precision_recall]"),
-        **dict.fromkeys(("density", "coverage"), "metric=[density_coverage]"),
-        **dict.fromkeys(("nn", "nearest"), "metric=[nearest_neighbours]"),
-        **dict.fromkeys(("accuracy", "acc", "cas"), "metric=[classification_accuracy]"),
+        "is inception": "metric=[inception_score]",
+        "precision recall pr prdc pr50k3": "metric=[precision_recall]",
+        "density coverage": "metric=[density_coverage]",
+        "nn nearest": "metric=[nearest_neighbours]",
+        "accuracy acc cas": "metric=[classification_accuracy]",
     },
-    "features": dict.fromkeys(("inceptionv3", "inception_v3", "inception-v3"), "features=inception"),
-    "trainer": dict.fromkeys(("debug", "fast", "test", "quick", "tiny"), "trainer=smoke"),
+    "features": {
+        "inceptionv3 inception_v3 inception-v3": "features=inception",
+    },
+    "trainer": {
+        "debug fast test quick tiny": "trainer=smoke",
+    },
+}
+
+KEYS = {word: instead for words, instead in OF_KEYS.items() for word in words.split()}
+OPTIONS = {
+    group: {word: typed for words, typed in said.items() for word in words.split()}
+    for group, said in OF_OPTIONS.items()
 }
