@@ -26,8 +26,9 @@ Examples:
   gan-train --cfg job                                       print the composed config and stop
   tensorboard --logdir outputs
 
-Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job, and --help beside what is typed:
-the values that would run; --info; --version; --config-dir DIR your own configs; tab completion: eval "$(gan-train -sc install=bash)"."""
+Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job the values that would run, as
+--help says them beside what is typed; --info; --version; --config-dir DIR your own configs;
+tab completion: eval "$(gan-train -sc install=bash)"."""
 
 SAMPLE_EXAMPLES = """\
 Examples:

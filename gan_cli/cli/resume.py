@@ -39,7 +39,6 @@ def resume(run: Path, typed: Typed) -> int:
         UserError: no run there, or a change that would make it another run.
     """
     overrides = beside(typed)
-    check_entries(run)
     config, content, record = prepared(run, overrides)
     changes = changed_keys(run, content)
     locked_in = [change for change in changes if not change.startswith(FREE)]
@@ -73,6 +72,7 @@ def prepared(run: Path, overrides: list[str]) -> tuple[Any, dict[str, Any], dict
     Raises:
         UserError: no run there, a config that is none, or no such key.
     """
+    check_entries(run)
     record, source = read_record(run), run / ".hydra" / "config.yaml"
     stored = read_json(run / CONFIG)  # resolved: what follows from total_images keeps its value in a longer run
     if record is None or not (stored or source.is_file()):

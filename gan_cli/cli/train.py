@@ -23,7 +23,7 @@ from gan_cli.cli.resume import changed_keys, prepared, resume
 from gan_cli.cli.sentences import exit_code_of
 from gan_cli.cli.typed import Typed, read, value_of
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import tell
+from gan_cli.printable import any_console, tell
 from gan_cli.run_folder import check_entries, digest_of
 from gan_cli.stored import read_record
 
@@ -37,14 +37,15 @@ def main() -> None:
 
 def command(arguments: list[str]) -> int:
     """Carry out a command line; returns its exit code."""
+    asks = {"--help", "-h", "--version"} & {*arguments}
+    if int(os.environ.get("RANK", "0")) > 0 and not asks:  # under torchrun: process 0 alone composes and makes folders
+        from gan_cli.launch import follow
+
+        return follow()
     typed = read(arguments)
     code = answered(typed, "train", train_help, shown)
     if code is not None:
         return code
-    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
-        from gan_cli.launch import follow
-
-        return follow()
     if "WORLD_SIZE" in os.environ:
         from gan_cli.launch import leading
 
@@ -89,6 +90,7 @@ def rehearse(typed: Typed) -> int:
 
 def task(config: DictConfig) -> Any:
     """One run, or one cell of a sweep; called by Hydra, with the run's folder made."""
+    any_console()  # a sweep launcher's worker process has a console of its own
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
     content = plain(config, about.runtime.choices)
