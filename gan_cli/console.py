@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gan_cli.files import open_to_append
-from gan_cli.printable import encodable, printable
+from gan_cli.printable import printable
 from gan_cli.run_folder import Cell
 
 
@@ -42,9 +42,9 @@ class Console:
                 return
             text = f"{printable(self.cell.label)}   {text.strip()}"
         try:
-            print(encodable(text), flush=True)
+            print(text, flush=True)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
 
     def hold(self) -> None:
         """Only print, until `release`: a run that is refused keeps its run.log as it is."""

@@ -110,8 +110,10 @@ def to_program(
 ) -> Callable[[list[Tensor]], Tensor]:
     """A `torch.export` program, loaded with `torch.export.load(path).module()`."""
     program = traced(module, given)
-    torch.export.save(program, str(path))
-    loaded = torch.export.load(str(path)).module()
+    buffer = io.BytesIO()  # by name these writers take no path that is not UTF-8
+    torch.export.save(program, buffer)
+    path.write_bytes(buffer.getvalue())
+    loaded = torch.export.load(io.BytesIO(path.read_bytes())).module()
     return lambda some: loaded(*some)
 
 
@@ -143,7 +145,7 @@ def to_onnx(module: nn.Module, given: list[Tensor], path: Path, trained: Trained
 
     onnx.save(made.model_proto, buffer)
     path.write_bytes(buffer.getvalue())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     inputs = [entry.name for entry in session.get_inputs()]
 
     def again(some: list[Tensor]) -> Tensor:
@@ -157,17 +159,17 @@ def to_safetensors(
     module: nn.Module, given: list[Tensor], path: Path, trained: Trained
 ) -> Callable[[list[Tensor]], Tensor]:
     """The generator's weights by name, with the model's config as metadata."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load, save
 
     generator: nn.Module = module.generator  # type: ignore[assignment]
     which = next(name for name, network in trained.generators.items() if network is generator)
     weights = {name: value.contiguous().clone() for name, value in generator.state_dict().items()}
     about = {"model": json.dumps(trained.config["model"]), "images": str(trained.images), "network": which}
-    save_file(weights, str(path), about)
+    path.write_bytes(save(weights, about))
     fresh = build_game(trained.config, trained.trust)
     fresh.set_progress(trained.images)
     network = fresh.generators[which].eval()
-    network.load_state_dict(load_file(str(path)))
+    network.load_state_dict(load(path.read_bytes()))
     same = type(module)(network).eval()
     return lambda some: same(*some)
 

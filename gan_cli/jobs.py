@@ -24,7 +24,7 @@ from gan_cli.gan import GAN
 from gan_cli.log import Curves, Meter
 from gan_cli.phase import Phase
 from gan_cli.preview import layout
-from gan_cli.printable import encodable, printable
+from gan_cli.printable import printable
 from gan_cli.progress import duration
 from gan_cli.randomness import seed_everything
 from gan_cli.run_folder import Spent, update_run
@@ -206,7 +206,7 @@ class Status(Job):
         if console.path is not None and sys.stdout.isatty() and (cell is None or cell.alone):
             from tqdm import tqdm
 
-            label = None if cell is None else encodable(printable(cell.label))
+            label = None if cell is None else printable(cell.label)
             about: dict[str, Any] = {"desc": label, "leave": cell is None}  # what a cell leaves is its closing line
             self.bar = tqdm(
                 total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout, **about

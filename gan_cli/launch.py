@@ -19,6 +19,7 @@ from gan_cli.errors import Interrupted, RunError, UserError
 from gan_cli.failures import explain, last_checkpoint
 from gan_cli.files import read_json, write_atomically, write_json
 from gan_cli.leftovers import clear_cache
+from gan_cli.printable import any_console
 from gan_cli.progress import loading_torch
 from gan_cli.run_folder import CONFIG, Cell, Spent, locked, update_run
 from gan_cli.settings import trainer_settings
@@ -230,6 +231,7 @@ def worker(
     from gan_cli import distributed
     from gan_cli.train import train
 
+    any_console()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         return train(config, Path(folder), trust, threads, cell)
@@ -237,7 +239,7 @@ def worker(
         failure = explain(error, Path(folder))
         number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0
         note = {"kind": type(failure).__name__, "message": str(failure), "signal": number}
-        (Path(folder) / f".end-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(note))
+        (Path(folder) / f".end-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(note), encoding="utf-8")
         raise
     finally:
         distributed.leave()
@@ -247,7 +249,7 @@ def _from_workers(folder: Path) -> Exception | None:
     """What the workers could still say: a sentence of ours before the complaint of one whose neighbour was gone."""
     from gan_cli import errors
 
-    notes = [json.loads(path.read_text()) for path in sorted(folder.glob(".end-*.json"))]
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(".end-*.json"))]
     for path in folder.glob(".end-*.json"):
         path.unlink()
     ours = [note for note in notes if hasattr(errors, note["kind"])]

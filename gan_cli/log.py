@@ -15,6 +15,7 @@ from gan_cli import distributed
 from gan_cli.errors import DivergedError
 from gan_cli.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.files import loads, open_to_append, read_text, write_atomically
+from gan_cli.printable import printable
 from gan_cli.run_folder import flat, not_learned
 from gan_cli.scoring import finite, read_scores
 
@@ -198,7 +199,7 @@ class Curves:
         from torch.utils.tensorboard.summary import custom_scalars, hparams
         from torch.utils.tensorboard.summary import text as as_text
 
-        shown = as_text("config", "\n".join("    " + line for line in text.splitlines()))
+        shown = as_text("config", "\n".join("    " + printable(line) for line in text.splitlines()))
         # The row alone: of the runs' lists of columns TensorBoard takes one, and without any it shows the columns of
         # all runs, those in which runs differ first, and every score. (add_hparams would make a second run folder.)
         _, row, _ = hparams(hyperparameters(config, typed, axes), {})
@@ -247,7 +248,7 @@ def hyperparameters(
         value = leaves[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
         short = re.sub(r"^(trainer|model|optimizer)\.", "", key)
-        out[key if short in out else short] = value if number else str(value)
+        out[key if short in out else short] = value if number else printable(str(value))
     return out
 
 

@@ -5,6 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+import io
 import sys
 import unicodedata
 from pathlib import Path
@@ -42,15 +43,16 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def any_console() -> None:
+    """Let the consoles of this process show what their encoding lacks as `\\xe9`: no print fails a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def tell(text: object, file: Any = None) -> None:
     """Print, with what is foreign in it made fit to be shown; line breaks stay."""
-    print(encodable(printable(str(text), lines=True), file), file=file, flush=True)
-
-
-def encodable(text: str, file: Any = None) -> str:
-    r"""A text as a stream can take it, a console's own by default: `\u732b` where it knows no such letter."""
-    encoding = getattr(sys.stdout if file is None else file, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    print(printable(str(text), lines=True), file=file, flush=True)
 
 
 def cell(value: Any) -> Any:

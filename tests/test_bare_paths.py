@@ -9,8 +9,8 @@ import pytest
 
 from gan_cli.checkpoint import newest_summary
 from gan_cli.cli.bare import check_bare
-from gan_cli.cli.quoting import flags_first
 from gan_cli.cli.resume import resume
+from gan_cli.cli.typed import read
 from gan_cli.errors import UserError
 
 RUNS = ("outputs/gan/1", "outputs/gan/2", "outputs/sweeps/first/seed-0", "outputs/sweeps/first/seed-1")
@@ -47,13 +47,13 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_bare_path_is_told_its_key(program: str, path: str, words: str) -> None:
     with pytest.raises(UserError, match=path) as told:
-        check_bare(flags_first([path, "seed=0"]), program)
+        check_bare(read([path, "seed=0"]).overrides, program)
     assert words in str(told.value)
 
 
 def test_keys_flags_and_words_are_no_paths() -> None:
     for program in ("gan-train", "gan-sample"):
-        check_bare(flags_first(["seed=0", "checkpoint=outputs/gan/1", "--config-dir", "pictures", "~x"]), program)
+        check_bare(read(["seed=0", "checkpoint=outputs/gan/1", "--config-dir", "pictures", "~x"]).overrides, program)
         check_bare(["seed"], program)
 
 

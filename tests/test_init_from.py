@@ -16,7 +16,7 @@ from PIL import Image
 from gan_cli import checkpoint
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.inherit import rendered, with_base
-from gan_cli.cli.quoting import flags_first, quoted
+from gan_cli.cli.typed import read
 from gan_cli.errors import UserError
 from gan_cli.train import train
 
@@ -52,7 +52,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def composed(*typed: str) -> dict[str, Any]:
-    return compose_checked(*with_base(quoted(flags_first(list(typed))), config_folder()))
+    return compose_checked(*with_base(read(typed)).overrides)
 
 
 @pytest.mark.parametrize("model", BASES)
@@ -130,15 +130,14 @@ def test_what_does_not_fit_the_weights_is_said_in_one_sentence(
 
 def test_a_model_that_is_typed_is_taken_as_it_is_typed(bases: dict[str, Path]) -> None:
     base = bases["gan"]
-    assert with_base(quoted([f"init_from={base}", "model=gan", "dataset=gaussians"]), config_folder()) == quoted(
-        [f"init_from={base}", "model=gan", "dataset=gaussians"]
-    )
+    typed = read([f"init_from={base}", "model=gan", "dataset=gaussians"])
+    assert with_base(typed) == typed
     with pytest.raises(UserError, match=r"width is 8 there and \d+ here; leave out what is typed of the model"):
         composed(f"init_from={base}", "model=gan", *NEW)
 
 
 def test_an_experiment_is_what_is_typed(bases: dict[str, Path]) -> None:
-    brought = with_base(quoted([f"init_from={bases['gan']}", "experiment=ring"]), config_folder())
+    brought = with_base(read([f"init_from={bases['gan']}", "experiment=ring"])).overrides
     assert not [word for word in brought if word.startswith(("model", "dataset"))]
 
 
@@ -160,8 +159,8 @@ def test_a_run_is_named_by_its_cell_or_by_a_checkpoints_file(
 
 def test_several_runs_to_start_from_are_cells_of_a_sweep(bases: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(bases["gan"], tmp_path / "other")
-    words = with_base(["-m", f"init_from={bases['gan']},{tmp_path / 'other'}", "seed=0"], config_folder())
-    assert words[:2] == ["-m", "model=gan"]
+    words = with_base(read(["-m", f"init_from={bases['gan']},{tmp_path / 'other'}", "seed=0"])).arguments
+    assert words[:2] == ["--multirun", "model=gan"]
     assert words[-2:] == [f"init_from={bases['gan']},{tmp_path / 'other'}", "seed=0"]
 
 
@@ -176,8 +175,8 @@ def test_a_model_of_ones_own_needs_its_folder_of_configs(bases: dict[str, Path],
     own = tmp_path / "conf" / "model"
     own.mkdir(parents=True)
     shutil.copy(config_folder() / "model" / "gan.yaml", own / "mine.yaml")
-    words = with_base(["-cd", str(own.parent), f"init_from={tmp_path / 'run'}"], config_folder())
-    assert words[:3] == ["-cd", str(own.parent), "model=mine"]
+    words = with_base(read(["-cd", str(own.parent), f"init_from={tmp_path / 'run'}"])).arguments
+    assert words[:3] == ["--config-dir", str(own.parent), "model=mine"]
     assert "model.generator.width=8" in words
 
 

@@ -25,9 +25,9 @@ from tensorboard.util import tensor_util
 from test_resume import same
 
 from gan_cli import checkpoint
-from gan_cli.cli.quoting import flags_first
 from gan_cli.cli.resume import resume
 from gan_cli.cli.train import cell
+from gan_cli.cli.typed import read
 from gan_cli.errors import UserError
 from gan_cli.launch import launch
 from gan_cli.leftovers import clear_cache, clear_run
@@ -426,14 +426,14 @@ def typed(ends: dict[int, Path], tmp_path: Path) -> Path:
 )
 def test_a_resume_takes_the_flags_and_choices_that_the_run_was_started_with(more: list[str], typed: Path) -> None:
     """The stored config is whole: one's own folder of configs is not needed, and typing the same again is no change."""
-    assert resume(typed, flags_first([f"resume={typed}", *more, f"trainer.total_images={LONG}"])) == 0
+    assert resume(typed, read([f"resume={typed}", *more, f"trainer.total_images={LONG}"])) == 0
     assert (record_of(typed)["status"], record_of(typed)["images"]) == ("finished", LONG)
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--cfg", "job"], "stored in it: leave out --cfg"),
+        (["--cfg", "all"], "stored in it: leave out --cfg all"),
         (["--config-dir", "my_conf", "model=gan"], "keeps the run's parts: model=gan"),
         (["--config-dir", "my_conf", "model.generator.widht=4"], r"widht is not an option of this run; did you mean"),
     ],
@@ -443,5 +443,5 @@ def test_a_resume_with_other_flags_and_choices_is_refused_in_a_sentence(
 ) -> None:
     before = states(typed)
     with pytest.raises(UserError, match=words):
-        resume(typed, flags_first([f"resume={typed}", *more]))
+        resume(typed, read([f"resume={typed}", *more]))
     assert states(typed) == before

@@ -23,10 +23,10 @@ from test_resume import same
 from gan_cli import checkpoint
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import flags_first, quoted
 from gan_cli.cli.resume import resume
 from gan_cli.cli.sample import sample
 from gan_cli.cli.train import cell
+from gan_cli.cli.typed import read
 from gan_cli.errors import RunError, UserError
 from gan_cli.launch import launch
 from gan_cli.run_folder import locked
@@ -66,7 +66,7 @@ def started(run: Path, *overrides: str, until: int = SHORT) -> Path:
 def on(run: Path, *arguments: str) -> int:
     """`gan-train resume=RUN ...` to twice its length."""
     typed = [f"resume={run}", f"trainer.total_images={LONG}", *arguments]
-    return resume(run, quoted(flags_first(typed)))
+    return resume(run, read(typed))
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -123,7 +123,7 @@ def test_a_run_whose_data_moved_says_what_to_type_and_goes_on_to_the_same_bits(
     one, other = checkpoint.load(whole, print)[1], checkpoint.load(run, print)[1]
     for key in ("gan", "ema", "optimizers", "progress", "data"):
         same(one[key], other[key], key)
-    assert resume(run, quoted([f"resume={run}", "trainer.total_images=40"])) == 0, "now it is remembered"
+    assert resume(run, read([f"resume={run}", "trainer.total_images=40"])) == 0, "now it is remembered"
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
-from gan_cli.cli.quoting import typed_flags
 from gan_cli.errors import UserError
 from gan_cli.run_folder import is_run, is_sweep
 
 
-def check_bare(arguments: list[str], program: str) -> None:
+def check_bare(words: Iterable[str], program: str) -> None:
     """Say which key a bare path lacks.
 
     Args:
-        arguments: as typed, flags first.
+        words: what is typed, but for the flags.
         program: the command's name.
 
     Raises:
         UserError: one of them is a path.
     """
-    _, words = typed_flags(arguments)
     for word in words:
         if "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word):  # ~key takes a key out
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -142,9 +143,27 @@ def content_of(config: DictConfig) -> dict[str, Any]:
 def checked(config: DictConfig) -> dict[str, Any]:
     """Check one composed config with its `hydra` node; returns its plain content."""
     content = content_of(config)
+    check_places(config)
     check(content)
     fetch(content)
     return content
+
+
+def check_places(config: DictConfig) -> None:
+    """Hydra's settings that would put a run somewhere else than they say.
+
+    Raises:
+        UserError: a folder's name is empty, or the run would change into its folder.
+    """
+    sweep = config.hydra.mode.name != "RUN"
+    for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
+        if not str(OmegaConf.select(config, key) or ""):
+            raise UserError(f"{key} is empty: it is the folder that a run is written to")
+    if config.hydra.job.chdir:
+        raise UserError(
+            "hydra.job.chdir=true would change into the run's folder, where paths as dataset.root=DIR lead elsewhere:"
+            " leave it out, all of a run is written to its folder anyway"
+        )
 
 
 def fetch(content: dict[str, Any]) -> None:
@@ -175,7 +194,7 @@ def grid(config: DictConfig) -> list[list[str]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    parsed = OverridesParser.create().parse_overrides([*overrides, *config.hydra.overrides.task])
+    parsed = OverridesParser.create(config_loader()).parse_overrides([*overrides, *config.hydra.overrides.task])
     for override in parsed:
         if override.is_interval_sweep():
             raise UserError(
@@ -214,9 +233,14 @@ def tell_common(contents: list[dict[str, Any]], folder: Path, workers: int = 1) 
         tell(line)
 
 
+def config_loader() -> ConfigLoader:
+    """What this command composes with; without it `glob(...)` has no options to match."""
+    return GlobalHydra.instance().config_loader()
+
+
 def composed(config: DictConfig, overrides: list[str], number: int = 0) -> DictConfig:
     """One cell's config, of a sweep's."""
-    cell = GlobalHydra.instance().hydra.config_loader.load_sweep_config(config, overrides)  # type: ignore[union-attr]
+    cell = config_loader().load_sweep_config(config, overrides)
     with open_dict(cell):
         cell.hydra.job.num = cell.hydra.job.id = number
     return cell

@@ -27,7 +27,11 @@ def check_root(config: dict[str, Any]) -> None:
         raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
     seed = config.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UserError(f"seed={seed!r} is not a whole number from 0 up")
+        raise UserError(
+            f"seed={seed!r} is not a whole number from 0 up"
+            if isinstance(seed, str)
+            else f"seed={shown(seed)} is not a whole number from 0 up"
+        )
     trust = config.get("trust")
     if not isinstance(trust or [], list) or not all(isinstance(name, str) and name for name in trust or []):
         raise UserError("trust takes a list of packages: trust=[my_package]")

@@ -8,29 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli import __version__
 from gan_cli.cli import outcome
-from gan_cli.cli.bare import check_bare
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import flags_first, quoted
+from gan_cli.cli.judge import judge, settled
+from gan_cli.cli.printed import show_config, value_lines, values
 from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
+from gan_cli.cli.typed import Typed, read
 from gan_cli.errors import RunError, UserError
+from gan_cli.printable import tell
 from gan_cli.threads import begin
 
 Carry = Callable[[dict[str, Any]], None]
+HelpText = Callable[[list[Path]], str]
+Values = Callable[[Typed, str], tuple[dict[str, Any], str]]
 
 
-def run(name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> None:
+def run(name: str, carry_out: Carry, help_text: HelpText) -> None:
     """A console script, from `sys.argv` to its exit code.
 
     Args:
         name: of the root config.
         carry_out: given the composed config as plain values.
-        help_text: what `--help` prints, made from the folder of the configs.
+        help_text: what `--help` prints, made from the folders of the configs.
     """
     begin()
     arguments = sys.argv[1:]
@@ -39,25 +44,65 @@ def run(name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> None:
     )
 
 
-def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: Callable[[Path], str]) -> int:
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text(config_folder()))
-        return 0
-    register_resolvers()
-    arguments = flags_first(arguments)
-    check_bare(arguments, f"gan-{name}")
-    sys.argv[1:] = quoted(arguments)
+def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: HelpText) -> int:
+    typed = read(arguments)
+    code = answered(typed, name, help_text)
+    if code is not None:
+        return code
+    typed = settled(typed, name)
+    if typed.flags.get("--cfg"):
+        return show_config(typed, name)
 
     def task(config: DictConfig) -> None:  # an exception would leave Hydra as a traceback
         try:
             carry_out(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
-        except MissingMandatoryValue as error:
-            raise SystemExit(say(sentence(error, list), 2)) from error
+        except OmegaConfBaseException as error:
+            raise SystemExit(say(sentence(error, list, f"gan-{name}"), 2)) from error
         except (UserError, RunError, OSError) as error:
             raise ended(error) from error
 
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=name)(task)()
+    hand_over(typed, name, task)
     return outcome.code
+
+
+def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = values) -> int | None:
+    """What needs no run: `--version`, `--help`; returns the exit code, None where there is more to do.
+
+    Args:
+        shown: what would run, for the values that `--help` shows where something is typed beside it.
+
+    Raises:
+        UserError: what was typed can't be.
+    """
+    if "--version" in typed.flags:
+        print(f"gan_cli {__version__}")
+        return 0
+    register_resolvers()
+    if "--help" in typed.flags:
+        print(help_text(typed.folders()))
+        if typed.overrides:
+            show_beside(typed, root, shown)
+        return 0
+    judge(typed, f"gan-{root}", root)
+    return None
+
+
+def show_beside(typed: Typed, root: str, shown: Values) -> None:
+    """After `--help`: the values that the overrides beside it would run with."""
+    try:
+        judge(typed, f"gan-{root}", root)
+        content, refusal = shown(typed, root)
+    except UserError as error:
+        content, refusal = {}, str(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        content, refusal = {}, sentence(error, lambda: outcome.names(root), f"gan-{root}")
+    if content:
+        print("\n".join(["", "With what is typed here:", *value_lines(content)]))
+    if refusal:
+        tell(f"this can't run yet: {refusal}", sys.stderr)
+
+
+def hand_over(typed: Typed, root: str, task: Callable[[DictConfig], Any]) -> None:
+    """Let Hydra compose, and carry out `task` once or for each cell of a sweep."""
+    sys.argv[1:] = typed.arguments
+    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=root)(task)()

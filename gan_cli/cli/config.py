@@ -92,13 +92,13 @@ def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
 
 def run_name(name: Any, *parts: Any) -> str:
     """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
-    own = name_of_list([str(part) for part in parts], "-")
-    return own if name is None else f"{name_of(str(name))}-{own}"
+    own = name_of_list([str(part) for part in parts if part not in (None, "")], "-")
+    return own if name in (None, "") else f"{name_of(str(name))}-{own}"
 
 
 def sweep_name(name: Any) -> str:
     """The name of a sweep's folder; by default when the command started, to the second."""
-    return stamp()[:-4] if name is None else name_of(str(name))
+    return stamp()[:-4] if name in (None, "") else name_of(str(name))
 
 
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:

@@ -43,7 +43,6 @@ def evaluate(wanted: dict[str, Any]) -> None:
         UserError: input that can't work; nothing was written.
     """
     check(wanted)
-    make_importable(wanted["trust"])
     output = None if wanted["output"] is None else Path(wanted["output"]).expanduser()
     if output is not None and output.exists() and not wanted["overwrite"]:
         raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
@@ -63,6 +62,7 @@ def evaluate(wanted: dict[str, Any]) -> None:
 def check(wanted: dict[str, Any]) -> None:
     """Of the options alone."""
     check_options(Evaluate, wanted)
+    make_importable(wanted["trust"])
     given = [name for name in ("checkpoint", "sweep", "a") if wanted[name] is not None]
     if not given and wanted["b"] is None:
         raise UserError(SOURCES)

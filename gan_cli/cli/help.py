@@ -26,8 +26,9 @@ Examples:
   gan-train --cfg job                                       print the composed config and stop
   tensorboard --logdir outputs
 
-Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job; --info; --version;
---config-dir DIR your own configs; tab completion: eval "$(gan-train -sc install=bash)"."""
+Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job the values that would run, as
+--help says them beside what is typed; --info; --version; --config-dir DIR your own configs;
+tab completion: eval "$(gan-train -sc install=bash)"."""
 
 SAMPLE_EXAMPLES = """\
 Examples:
@@ -101,36 +102,39 @@ def train_help(folders: Iterable[Path]) -> str:
     return "\n".join([*lines, "Keys:", *root_keys(folders[0] / "train.yaml"), "", TRAIN_EXAMPLES])
 
 
-def sample_help(folder: Path) -> str:
+def sample_help(folders: list[Path]) -> str:
     """What `gan-sample --help` prints."""
     usage = "Usage: gan-sample checkpoint=RUN_OR_FILE [KEY=VALUE ...]"
-    keys = root_keys(folder / "sample.yaml")
+    keys = root_keys(folders[0] / "sample.yaml")
     return "\n".join(["gan-sample: samples from a trained model.", "", usage, "", "Keys:", *keys, "", SAMPLE_EXAMPLES])
 
 
-def evaluate_help(folder: Path) -> str:
+def evaluate_help(folders: list[Path]) -> str:
     """What `gan-evaluate --help` prints."""
     lines = ["gan-evaluate: scores, each with the protocol that made it.", ""]
     lines += ["Usage: gan-evaluate checkpoint=RUN_OR_FILE metric=[NAME,...] [features=NAME] [KEY=VALUE ...]", ""]
     for group, note in (("metric", ", several as [a,b]"), ("features", "")):
         lines.append(f"{group}= (one of{note})")
-        lines += [f"  {file.stem:<24} {first_comment(file)}" for file in sorted((folder / group).glob("*.yaml"))]
+        lines += [
+            f"  {file.stem:<24} {first_comment(file)}"
+            for file in sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
+        ]
         lines.append("")
-    return "\n".join([*lines, "Keys:", *root_keys(folder / "evaluate.yaml"), "", EVALUATE_EXAMPLES])
+    return "\n".join([*lines, "Keys:", *root_keys(folders[0] / "evaluate.yaml"), "", EVALUATE_EXAMPLES])
 
 
-def report_help(folder: Path) -> str:
+def report_help(folders: list[Path]) -> str:
     """What `gan-report --help` prints."""
     about = "gan-report: tables and a page of a sweep's scores, or a list of runs."
     usage = "Usage: gan-report [sweep=FOLDER | runs=FOLDER] [KEY=VALUE ...]"
-    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folder / "report.yaml"), "", REPORT_EXAMPLES])
+    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folders[0] / "report.yaml"), "", REPORT_EXAMPLES])
 
 
-def export_help(folder: Path) -> str:
+def export_help(folders: list[Path]) -> str:
     """What `gan-export --help` prints."""
     about = "gan-export: a trained generator alone, for other programs; compared with the model here."
     usage = "Usage: gan-export checkpoint=RUN [format=onnx|export|safetensors] [KEY=VALUE ...]"
-    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folder / "export.yaml"), "", EXPORT_EXAMPLES])
+    return "\n".join([about, "", usage, "", "Keys:", *root_keys(folders[0] / "export.yaml"), "", EXPORT_EXAMPLES])
 
 
 def first_comment(file: Path) -> str:

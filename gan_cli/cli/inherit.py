@@ -13,7 +13,8 @@ from typing import Any
 
 from gan_cli.checkpoint import config_of, newest_summary
 from gan_cli.cli.config import options_of
-from gan_cli.cli.quoting import flag_value, quote, typed_flags, value_of
+from gan_cli.cli.quoting import as_text
+from gan_cli.cli.typed import Typed, value_of
 from gan_cli.errors import UserError
 from gan_cli.targets import META_KEYS
 
@@ -21,43 +22,37 @@ OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: wh
 NORM = "${critic_norm:"  # what a loss or a penalty may demand
 
 
-def with_base(arguments: list[str], conf: Path) -> list[str]:
-    """The arguments with what `init_from=` brings before those that are typed.
-
-    Args:
-        arguments: flags first, values quoted.
-        conf: the folder of the configs; a user's own is among the flags.
+def with_base(typed: Typed) -> Typed:
+    """A command line with what `init_from=` brings before what is typed.
 
     Raises:
         UserError: the run's model is no option here, or there is no checkpoint.
     """
-    source = value_of(arguments, "init_from")
+    overrides = typed.overrides
+    source = value_of(overrides, "init_from")
     if source is None:
-        return arguments
+        return typed
     several = "," in source and not Path(source).expanduser().exists()
     where = Path(source.partition(",")[0] if several else source).expanduser()
     base = config_of(where)
     if base is None:
         newest_summary(where)
-        return arguments  # there is a file, and loading it will tell what is wrong with it
-    own = flag_value(arguments, "--config-dir", "-cd")
-    options = options_of([conf, *([Path(own)] if own else [])])
-    _, overrides = typed_flags(arguments)
-    typed = {name.partition("=")[0].lstrip("+~") for name in overrides}
-    experiment = options.get("experiment", {}).get(value_of(arguments, "experiment") or "") or {}
+        return typed  # there is a file, and loading it will tell what is wrong with it
+    options = options_of(typed.folders())
+    keys = {name.partition("=")[0].lstrip("+~") for name in overrides}
+    experiment = options.get("experiment", {}).get(value_of(overrides, "experiment") or "") or {}
     chosen = {key.removeprefix("override /"): option for key, option in defaults_of(experiment)}
     brought: list[str] = []
-    if "model" not in typed and "model" not in chosen:
-        brought += model_of(base, options, typed, demanded(overrides, chosen, options), source)
-    if "dataset" not in typed and "dataset" not in chosen:
-        brought += chosen_again("dataset", base, options, typed)
+    if "model" not in keys and "model" not in chosen:
+        brought += model_of(base, options, keys, demanded(overrides, chosen, options), source)
+    if "dataset" not in keys and "dataset" not in chosen:
+        brought += chosen_again("dataset", base, options, keys)
     else:
-        name = (value_of(arguments, "dataset") or str(chosen.get("dataset"))).partition(",")[0]
-        model = value_of(arguments, "model") or str(chosen.get("model") or option_of("model", base, options) or "")
+        name = (value_of(overrides, "dataset") or str(chosen.get("dataset"))).partition(",")[0]
+        model = value_of(overrides, "model") or str(chosen.get("model") or option_of("model", base, options) or "")
         written = options.get("model", {}).get(model.partition(",")[0]) or {}
-        brought += pictures_of(base, options.get("dataset", {}).get(name) or {}, written, typed)
-    flags = arguments[: len(arguments) - len(overrides)]
-    return [*flags, *brought, *overrides]
+        brought += pictures_of(base, options.get("dataset", {}).get(name) or {}, written, keys)
+    return Typed(typed.flags, [*brought, *overrides])
 
 
 def defaults_of(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -166,4 +161,4 @@ def rendered(value: Any) -> str:
         return "[" + ",".join(map(rendered, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return quote(f"name={value}").partition("=")[2] if isinstance(value, str) else str(value)
+    return as_text(value) if isinstance(value, str) else str(value)

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, MinLen
 
+from gan_cli.cli.hints import no_key
 from gan_cli.cli.signatures import check_values, signature_of
+from gan_cli.errors import UserError
 from gan_cli.limits import Batch, Samples, SixteenBit, Workers
 
 Where = Annotated[str, MinLen(1)] | int
@@ -114,6 +116,13 @@ def check_options(command: type, wanted: dict[str, Any]) -> None:
         UserError: a value of the wrong type or beyond its limits.
     """
     signature = signature_of(f"{__name__}.{command.__name__}") or {}
+    program = f"gan-{command.__name__.lower()}"
+    for key in wanted:
+        if key not in signature:
+            raise UserError(no_key(str(key), list(signature), [], program))
+    for key in signature:
+        if key not in wanted and key != "features":
+            raise UserError(f"{key} is needed: give it as {key}=...")
     check_values("", wanted, signature)
     for key in wanted:
         if "Where" in signature[key].annotation and wanted[key] is not None:

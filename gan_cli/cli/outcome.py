@@ -21,36 +21,11 @@ _held = ExitStack()
 
 
 def names(root: str = "train") -> list[str]:
-    """All keys of what the typed groups compose to, and the groups: what a misspelled key may have meant."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
+    """What a misspelled key of this command may have meant."""
+    from gan_cli.cli.composition import names_of
+    from gan_cli.cli.typed import read
 
-    from gan_cli.cli.folder import config_folder
-    from gan_cli.run_folder import flat
-
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        try:
-            config = compose(root, typed_groups(config_folder()))
-        except HydraException:  # of the groups together: what is told about is the mistake that was met first
-            config = compose(root)
-    content = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(content, dict)
-    plain = {str(key): value for key, value in content.items()}
-    return [*(key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))), *plain]
-
-
-def typed_groups(conf: Path) -> list[str]:
-    """The `group=option` and `group=[option,option]` among the command's words; of a sweep's options the first."""
-    chosen = []
-    for word in sys.argv[1:]:
-        group, _, typed = word.partition("=")
-        options = typed.strip("[]").split(",")
-        if all((conf / group / f"{option}.yaml").is_file() for option in options):
-            chosen.append(f"{group}={typed if typed.startswith('[') else options[0]}")
-    return chosen
+    return names_of(read(sys.argv[1:]), root)
 
 
 def hold_sweep(folder: Path) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from itertools import pairwise
-
-from gan_cli.errors import UserError
 
 TEXT_KEYS = (
     *("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "perceptual.weights", "resume", "sweep"),
@@ -15,12 +11,6 @@ TEXT_KEYS = (
 )
 NAME_KEYS = ("labels",)
 NAME = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"][^,]*)\s*"""  # one of a list, in quotes or without
-
-
-def quoted(arguments: list[str]) -> list[str]:
-    """Command-line arguments with the values of paths and free text quoted, so that they work as typed."""
-    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
-    return [quote(argument, multirun) for argument in arguments]
 
 
 def quote(argument: str, multirun: bool = False) -> str:
@@ -37,6 +27,8 @@ def quote(argument: str, multirun: bool = False) -> str:
         return argument
     if value in ("", "null", "???") or (value[0] in "'\"" and value[-1:] == value[0] and len(value) > 1):
         return argument
+    if re.search(r"\\[][\\(){}:=, \t]", value) and not os.path.exists(value):
+        return argument  # escaped for Hydra already
     if "${" in value or (multirun and "," in value and not os.path.exists(os.path.expanduser(value))):
         return argument
     return f"{key}={as_text(value)}"
@@ -69,60 +61,3 @@ def unquoted(name: str) -> str:
     if quote not in "'\"" or len(name) < 2 or name[-1] != quote:
         return name
     return name[1:-1].replace(f"\\{quote}", quote)
-
-
-# Hydra's own flags, and how many values each takes; `--info` may have one
-FLAGS = {
-    **dict.fromkeys(("-m", "--multirun", "-r", "--run", "--resolve", "--hydra-help", "-sc", "--shell-completion"), 0),
-    **dict.fromkeys(("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-c", "--cfg"), 1),
-    **dict.fromkeys(("-p", "--package", "--experimental-rerun"), 1),
-}
-INFO = ("--info", "-i")
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Hydra's parser wants its flags before the overrides; a person puts them anywhere.
-
-    Raises:
-        UserError: a flag that does not exist.
-    """
-    flags, overrides, rest = [], [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            overrides.append(word)
-        elif word.partition("=")[0] in FLAGS:
-            flags += [word, *(rest.pop(0) for _ in range(FLAGS.get(word, 0)) if rest)]
-        elif word in INFO:
-            flags += [word, rest.pop(0) if rest and "=" not in rest[0] and not rest[0].startswith("-") else "all"]
-        else:
-            known = [*FLAGS, *INFO, "--help", "--version"]
-            near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-            raise UserError(f"there is no flag {word}" + (f"; did you mean {near[0]}?" if near else "; see --help"))
-    return [*flags, *overrides]
-
-
-def typed_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The flags among arguments that `flags_first` has ordered, without their values, and the overrides."""
-    flags, rest = [], list(arguments)
-    while rest and rest[0].startswith("-"):
-        flag = rest.pop(0)
-        flags.append(flag.partition("=")[0])
-        takes = 1 if flag in INFO else FLAGS.get(flag, 0)
-        rest = rest[takes:]
-    return flags, rest
-
-
-def flag_value(arguments: list[str], *names: str) -> str | None:
-    """What follows a flag that takes a value; None where it was not given."""
-    return next((value for flag, value in pairwise(arguments) if flag in names), None)
-
-
-def value_of(arguments: list[str], key: str) -> str | None:
-    """The value typed for `key`, unquoted; None where it was not given or is null."""
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if equals and name == key and value not in ("", "null"):
-            quotes = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
-            return value[1:-1].replace("\\'", "'") if quotes else value
-    return None

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gan_cli.checkpoint import check_not_lost, listed, newest_summary
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
+from gan_cli.cli.hints import meant, synonym
+from gan_cli.cli.judge import parse
 from gan_cli.cli.places import PATHS, absolute, whereabouts
-from gan_cli.cli.quoting import typed_flags, value_of
-from gan_cli.cli.sentences import meant
+from gan_cli.cli.printed import show_config
+from gan_cli.cli.typed import Typed, value_of
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, read_yaml, write_atomically
 from gan_cli.printable import tell
@@ -27,29 +28,24 @@ from gan_cli.stored import check_config, foreign, read_record
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME), *PLACES)
 
 
-def resume(run: Path, arguments: list[str]) -> int:
-    """Go on with the run of a folder; returns the exit code.
+def resume(run: Path, typed: Typed) -> int:
+    """Go on with the run of a folder, or print with `--cfg job` what it would go on with.
+
+    Returns:
+        the exit code.
 
     Raises:
         UserError: no run there, or a change that would make it another run.
     """
-    overrides = typed(arguments)
-    check_entries(run)
-    record, source = read_record(run), run / ".hydra" / "config.yaml"
-    stored = read_json(run / CONFIG) or {}  # resolved: what follows from total_images keeps its value in a longer run
-    if record is None or not (stored or source.is_file()):
-        hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
-        raise UserError(f"resume={str(run)!r} is no run{hint}")
-    parts = record.get("parts") or {}
-    config = changed(run, stored, source, overrides, parts)
-    with foreign(str(run / CONFIG)):
-        content = plain(config, parts)
-        check_config(content, str(run / CONFIG))
+    overrides = beside(typed)
+    config, content, record = prepared(run, overrides)
     check_data(run, content)
     changes = changed_keys(run, content)
     check_changes(run, changes)
     with foreign(str(run / CONFIG)):
         check(without_base(run, content))
+    if "--cfg" in typed.flags:
+        return show_config(typed, "train", {key: value for key, value in content.items() if key != "choices"})
     for change in changes:
         tell(f"changed: {change}")
     images, total = record.get("images") or 0, content["trainer"]["total_images"]
@@ -58,22 +54,48 @@ def resume(run: Path, arguments: list[str]) -> int:
         return 0
     from gan_cli.launch import launch
 
-    launch(content, run, content["trust"], lambda: keep(source, config, overrides))
+    launch(content, run, content["trust"], lambda: keep(source_of(run), config, overrides))
     return 0
 
 
-def changed(run: Path, stored: dict[str, Any], source: Path, overrides: list[str], parts: dict[str, Any]) -> DictConfig:
+def source_of(run: Path) -> Path:
+    """Where Hydra wrote the config with its interpolations; not there under `hydra.output_subdir=null`."""
+    return run / ".hydra" / "config.yaml"
+
+
+def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, dict[str, Any], dict[str, Any]]:
+    """The run's stored config with the overrides applied, as Hydra's and plain, and its record.
+
+    Raises:
+        UserError: no run there, a config that is none, no such key, or no data.
+    """
+    check_entries(run)
+    record = read_record(run)
+    stored = read_json(run / CONFIG) or {}  # resolved: what follows from total_images keeps its value in a longer run
+    if record is None or not (stored or source_of(run).is_file()):
+        hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
+        raise UserError(f"resume={str(run)!r} is no run{hint}")
+    parts = record.get("parts") or {}
+    config = changed(run, stored, overrides, parts)
+    with foreign(str(run / CONFIG)):
+        content = plain(config, parts)
+        check_config(content, str(run / CONFIG))
+    return config, content, record
+
+
+def changed(run: Path, stored: dict[str, Any], overrides: list[str], parts: dict[str, Any]) -> DictConfig:
     """A run's own config with what is typed, and with the folder in which its data lies now."""
     stored = {key: value for key, value in stored.items() if key != "choices"}
     if stored:
         check_config(stored, str(run / CONFIG))
+    source = source_of(run)
     with foreign(str(source)):
         made = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
         assert isinstance(made, DictConfig)
     made.trust = []  # taken from the command line alone: the folder may be a stranger's
     OmegaConf.set_struct(made, True)
-    for override in OverridesParser.create().parse_overrides(overrides):
-        apply(made, override, parts)
+    for override in overrides:
+        apply(made, parse(override, "gan-train"), parts)
     with foreign(str(run / CONFIG)):
         dataset = OmegaConf.to_container(made.dataset, resolve=False)
         if isinstance(dataset, dict) and dataset.get("root") is not None:
@@ -151,21 +173,22 @@ def keep(source: Path, config: DictConfig, overrides: list[str]) -> None:
     write_atomically(source, OmegaConf.to_yaml(kept).encode())
 
 
-def typed(arguments: list[str]) -> list[str]:
+def beside(typed: Typed) -> list[str]:
     """The overrides beside `resume=`. A folder of one's own configs is not looked into: the run has its config whole.
 
     Raises:
         UserError: a flag that makes no sense with a resume.
     """
-    flags, overrides = typed_flags(arguments)
-    if {"-m", "--multirun"} & set(flags):
+    if typed.sweeps:
         raise UserError(
             "resume= goes on with one run; a sweep goes on when the same sweep is started again with sweep=NAME"
         )
-    for flag in flags:
-        if flag not in ("--config-dir", "-cd", "--run", "-r"):
-            raise UserError(f"resume= goes on with a run by the config that is stored in it: leave out {flag}")
-    return [override for override in overrides if not override.startswith("resume=")]
+    for flag, value in typed.flags.items():
+        if flag not in ("--config-dir", "--run", "--resolve", "--package") and (flag, value) != ("--cfg", "job"):
+            raise UserError(
+                f"resume= goes on with a run by the config that is stored in it: leave out {flag} {value}".rstrip()
+            )
+    return [override for override in typed.overrides if not override.startswith("resume=")]
 
 
 def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
@@ -189,7 +212,8 @@ def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
         OmegaConf.update(config, key, value)
     except (ConfigAttributeError, ConfigKeyError) as error:
         names = list(flat(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]
-        raise UserError(f"{key} is not an option of this run{meant(key, names)}") from error
+        hint = synonym(key, names) or f"{key} is not an option of this run{meant(key, names)}"
+        raise UserError(hint) from error
 
 
 def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:

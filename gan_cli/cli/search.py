@@ -12,7 +12,6 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_cli.cli import outcome
-from gan_cli.cli.callbacks import checked, composed, content_of, refuse, tell_common
+from gan_cli.cli import outcome, typed
+from gan_cli.cli.callbacks import checked, composed, config_loader, content_of, refuse, tell_common
 from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of
 from gan_cli.cli.check_metrics import stem
+from gan_cli.cli.hints import meant
 from gan_cli.cli.search_space import Dimension, opened, read
-from gan_cli.cli.sentences import meant, sentence
+from gan_cli.cli.sentences import sentence
 from gan_cli.errors import UserError
 from gan_cli.files import read_json, write_json
 from gan_cli.naming import name_of_settings
@@ -68,7 +68,7 @@ def check_search(config: DictConfig) -> None:
     for key, least in (("trials", 1), ("seed", 0)):
         if isinstance(how[key], bool) or not isinstance(how[key], int) or how[key] < least:
             raise UserError(f"hydra.sweeper.{key}={how[key]} is not a whole number from {least} up")
-    space, fixed = read(list(config.hydra.overrides.task))
+    space, fixed = read(list(config.hydra.overrides.task), config_loader())
     better_end(composed(config, [*fixed, *corners(space)[0]]), how.score)
     for chosen in corners(space):
         check_with(config, fixed, chosen, space)
@@ -240,7 +240,7 @@ class OptunaSweeper(CellSweeper):
             return None
         number, chosen = best
         fixed = [text for text in self.fixed if not text.startswith("sweep=")]
-        own = [word for pair in pairwise(sys.argv) if pair[0] in ("--config-dir", "-cd") for word in pair]
+        own = [word for flag, value in typed.read(sys.argv[1:]).flags.items() if value for word in (flag, value)]
         parsed = OverridesParser.create().parse_overrides(list(chosen))
         return {
             "score": self.score,

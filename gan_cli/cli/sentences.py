@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 
-import yaml
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gan_cli.cli.folder import config_folder
+from gan_cli.cli.hints import no_key, no_option
+from gan_cli.cli.typed import read
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import tell
+from gan_cli.printable import any_console, tell
 
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
@@ -26,6 +27,8 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
         names: the keys that could have been meant, for "did you mean"; asked only if need be.
         program: the command's own name.
     """
+    any_console()
+    warnings.filterwarnings("error", "provider=.* is not available", UserWarning)  # of hydra.searchpath
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
     logging.raiseExceptions = False  # Hydra prints by way of logging, into a pipe that `head` may have closed
     try:
@@ -39,6 +42,8 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
         return say("stopped at once, by a second signal", 130)
     except (HydraException, OmegaConfBaseException) as error:
         return say(sentence(error, names, program), 2)
+    except UserWarning as warning:
+        return say(f"there is nothing at what hydra.searchpath names ({warning})", 2)
     except OSError as error:
         return say(of_system(error), 1)
 
@@ -74,59 +79,40 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         found = sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))  # Hydra tells none of a list
         options = [str(name) for name in error.options or found]
-        if not group:
-            return f"there is no config {option!r}"
-        return f"{group}={option} does not exist{meant(option, options)}; {group} is one of {', '.join(options)}"
-    several = re.search(r"Ambiguous value for argument '([^']+)'", text)
-    if several:
-        return f"{several.group(1)} has several values: add -m for a sweep, or write a list as KEY=[a,b]"
-    loose = re.search(r"Error parsing override '([^'=]+)'", text)
-    if loose:
-        return f"{loose.group(1)!r} is neither KEY=VALUE nor a flag; {program} --help lists what there is"
+        return no_option(group, option, options) if group else f"there is no config {option!r}"
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         key = unknown.group(1)
         full = re.search(r"full_key: (\S+)", text)
         key = full.group(1) if full and full.group(1).endswith(key) else key
-        if key.startswith("penalty."):
-            return f"{key} is not an option: is its penalty selected? penalty=[{key.split('.')[1]}] adds it"
-        known = names()
-        group, _, rest = key.partition(".")
-        having = owners(group, rest) if rest and "." not in rest and group in known else []
-        if having:
-            return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
-        return (
-            f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
-        )
+        return no_key(key, names(), read(sys.argv[1:]).folders(), program)
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key} is needed: give it as {key}=..."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines and lines[0].startswith(("no viable alternative", "mismatched input", "token recognition", "extraneous")):
-        return f"can't read what was typed ({lines[0]}); quote a value with special characters: KEY=\"'VALUE'\""
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return of_a_key(lines, text, error)
 
 
-def owners(group: str, key: str) -> list[str]:
-    """The options of a group whose YAML has a key at its top: of `mixing`, stylegan and stylegan2."""
-    files = sorted((config_folder() / group).glob("*.yaml"))
-    return [file.stem for file in files if key in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})]
-
-
-def beside(key: str, names: list[str]) -> str:
-    """`; model.generator has a, b`, where there is a model.generator: what else its key may have meant."""
-    parent = key.rpartition(".")[0]
-    inside = [name.removeprefix(f"{parent}.") for name in names if parent and name.startswith(f"{parent}.")]
-    others = dict.fromkeys(name.partition(".")[0] for name in inside)
-    return f"; {parent} has {', '.join(others)}" if others else ""
-
-
-def meant(word: str, names: list[str]) -> str:
-    """`; did you mean a or b?`, or nothing. A key is also found by its last part, and never without it."""
-    names, last = list(dict.fromkeys(names)), word.rpartition(".")[2]
-    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    near = [name for name in near if difflib.get_close_matches(last, [name.rpartition(".")[2]])]
-    if not near:
-        tails = {name.rpartition(".")[2]: name for name in names}
-        near = [tails[tail] for tail in difflib.get_close_matches(last, list(tails), n=3, cutoff=0.75)]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def of_a_key(lines: list[str], text: str, error: Exception) -> str:
+    """What is wrong with one override, or with one value that others follow from."""
+    there = re.search(r"An item is already at '([^']+)'", text)
+    if there:
+        return f"+{there.group(1)} adds what is there already: write {there.group(1)}=... without the +"
+    gone = re.search(r"Could not delete from config. '([^']+)' does not exist", text)
+    if gone:
+        return f"~{gone.group(1)} takes out what is not there"
+    merged = re.search(r"Error merging override (.*)", text)
+    if merged:
+        return f"{merged.group(1)} does not fit: {str(error.__cause__ or error).strip().splitlines()[0]}"
+    full = re.search(r"full_key: (\S+)", text)
+    where = f"{full.group(1)}: " if full else ""
+    absent = re.search(r"Interpolation key '([^']+)' not found", text)
+    if absent:
+        return f"{where}it refers to ${{{absent.group(1)}}}, which is not there"
+    function = re.search(r"Unsupported interpolation type (\S+)", text)
+    if function:
+        return f"{where}it uses ${{{function.group(1)}:...}}, and there is no such function"
+    inside = re.search(r"(?:\w+ raised while resolving interpolation: )(.*)", lines[0])
+    return where + (inside.group(1) if inside else lines[0]).strip('"')

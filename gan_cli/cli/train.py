@@ -10,25 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gan_cli import __version__
 from gan_cli.cli import outcome
-from gan_cli.cli.bare import check_bare
 from gan_cli.cli.cells import Note, at_a_time
+from gan_cli.cli.command import answered, hand_over
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
-from gan_cli.cli.folder import config_folder
 from gan_cli.cli.help import train_help
 from gan_cli.cli.inherit import with_base
-from gan_cli.cli.quoting import flag_value, flags_first, quoted, value_of
-from gan_cli.cli.resume import changed_keys, locked_in, resume
+from gan_cli.cli.judge import settled
+from gan_cli.cli.printed import show_config, values
+from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
 from gan_cli.cli.sentences import ended, exit_code_of, say
+from gan_cli.cli.typed import Typed, read, value_of
 from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import shown, tell
+from gan_cli.printable import any_console, shown, tell
 from gan_cli.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.scoring import finite, score_names
 from gan_cli.stored import is_section, read_record
@@ -45,54 +44,61 @@ def main() -> None:
 
 def command(arguments: list[str]) -> int:
     """Carry out a command line; returns its exit code."""
-    if "--version" in arguments:
-        print(f"gan_cli {__version__}")
-        return 0
-    if "--help" in arguments or "-h" in arguments:
-        own = flag_value(arguments, "--config-dir", "-cd")
-        print(train_help([config_folder(), *([Path(own)] if own else [])]))
-        return 0
-    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun: process 0 alone composes and makes folders
+    asks = {"--help", "-h", "--version"} & {*arguments}
+    if int(os.environ.get("RANK", "0")) > 0 and not asks:  # under torchrun: process 0 alone composes and makes folders
         from gan_cli.launch import follow
 
         return follow()
+    typed = read(arguments)
+    code = answered(typed, "train", train_help, would_run)
+    if code is not None:
+        return code
     if "WORLD_SIZE" in os.environ:
         from gan_cli.launch import leading
 
         with leading():
-            return compose(arguments)
-    return compose(arguments)
+            return carry_on(typed)
+    return carry_on(typed)
 
 
-def compose(arguments: list[str]) -> int:
+def would_run(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
+    """What would run, of a run that is gone on with too, and with the model of one that is started from."""
+    run = value_of(typed.overrides, "resume")
+    if run is None:
+        return values(with_base(typed), root)
+    overrides = [override for override in typed.overrides if not override.startswith("resume=")]
+    return {key: value for key, value in prepared(Path(run).expanduser(), overrides)[1].items() if key != "choices"}, ""
+
+
+def carry_on(typed: Typed) -> int:
     """Go on with a run, or let Hydra compose one or many and carry them out."""
     set_stamp()
-    arguments = flags_first(arguments)
-    check_bare(arguments, "gan-train")
-    arguments = quoted(arguments)
-    run = value_of(arguments, "resume")
+    run = value_of(typed.overrides, "resume")
     if run is not None:
-        return resume(Path(run).expanduser(), arguments)
-    arguments = with_base(arguments, config_folder())
-    sys.argv[1:] = arguments
-    if value_of(arguments, "dry_run") in ("true", "True"):
-        return rehearse(arguments)
-    hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+        return resume(Path(run).expanduser(), typed)
+    typed = settled(with_base(typed), "train")
+    sys.argv[1:] = typed.arguments  # what a misspelled key may have meant is looked for in what the base brings too
+    if typed.flags.get("--cfg"):
+        return show_config(typed, "train")
+    if value_of(typed.overrides, "dry_run") in ("true", "True") and not typed.flags.get("--info"):
+        return rehearse(typed)
+    hand_over(typed, "train", task)
     return outcome.code
 
 
-def rehearse(arguments: list[str]) -> int:
+def rehearse(typed: Typed) -> int:
     """`dry_run=true`: Hydra makes a folder before anything runs; this one goes away."""
-    if any(argument in ("-m", "--multirun") for argument in arguments):
+    if typed.sweeps:
         raise UserError("dry_run=true is for one run: leave out -m, and give each key one value")
     with tempfile.TemporaryDirectory() as folder:
-        sys.argv[1:] = [*arguments, f"hydra.run.dir={folder}/run", "hydra.output_subdir=null"]
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
+        nowhere = [f"hydra.run.dir={folder}/run", "hydra.output_subdir=null"]
+        hand_over(Typed(typed.flags, [*typed.overrides, *nowhere]), "train", task)
     return outcome.code
 
 
 def task(config: DictConfig) -> Any:
     """One run, or one cell of a sweep; called by Hydra, with the run's folder made."""
+    any_console()  # a sweep launcher's worker process has a console of its own
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
     content = plain(config, about.runtime.choices)
@@ -147,7 +153,7 @@ def cell(
         if not note.searched:
             tell(f"{about.label}   {how}{headline(record, content)}   {shown(folder)}")
     except Interrupted as error:
-        sweep = shlex.quote(str(folder.parent.name if content["sweep"] is None else content["sweep"]))
+        sweep = shlex.quote(str(folder.parent.name if content["sweep"] in (None, "") else content["sweep"]))
         again = f"{error}; the same command with sweep={sweep} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:

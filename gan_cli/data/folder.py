@@ -208,7 +208,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         cache_folder() / f"scan5-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
-        known = json.loads(cache_file.read_text())
+        known = json.loads(cache_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no cache yet, or a torn one: look again
         known = {}
     verdicts: dict[str, dict] = {}
@@ -233,7 +233,7 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)
             temporary = cache_file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(verdicts))
+            temporary.write_text(json.dumps(verdicts), encoding="utf-8")
             temporary.replace(cache_file)
         except OSError:
             pass  # a cache that can't be written costs the next run a second look, nothing else

@@ -146,7 +146,8 @@ def held_out_rows(names: Sequence[str], share: float, split: str) -> list[int]:
     if split == "all" or len(names) == 1:
         return list(range(len(names)))
     count = min(max(1, round(share * len(names))), len(names) - 1)
-    by_digest = sorted(range(len(names)), key=lambda row: hashlib.blake2b(names[row].encode(), digest_size=8).digest())
+    raw = [name.encode(errors="surrogateescape") for name in names]  # the same whatever the console's encoding
+    by_digest = sorted(range(len(names)), key=lambda row: hashlib.blake2b(raw[row], digest_size=8).digest())
     return sorted(by_digest[:count] if split == "test" else by_digest[count:])
 
 

@@ -73,7 +73,7 @@ def write_mp4(pictures: Iterator[Tensor], path: Path, rate: int) -> int:
     import av
 
     count = 0
-    with av.open(str(path), "w") as container:
+    with path.open("wb") as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
         stream.pix_fmt = "yuv420p"
         for picture in pictures:

@@ -1,0 +1,102 @@
+"""What a command line composes to, without carrying anything out: for `--cfg`, `--help` and hints."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_automatic_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_cli.cli.typed import Typed
+from gan_cli.run_folder import flat
+
+
+def composed_as_typed(typed: Typed, root: str, overrides: list[str] | None = None) -> DictConfig:
+    """The config of one run, with its `hydra` node, as Hydra's main would compose it.
+
+    Args:
+        root: of the command's config.
+        overrides: instead of those typed.
+
+    Raises:
+        HydraException: it can't be composed.
+    """
+    first, *own = [str(folder.absolute()) for folder in typed.folders()]
+    search_path = create_automatic_config_search_path(None, None, first)
+    for folder in own:
+        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery("schema"))
+    GlobalHydra.instance().clear()
+    try:
+        hydra = Hydra.create_main_hydra2(f"gan-{root}", search_path)
+        config = hydra.compose_config(
+            config_name=typed.flags.get("--config-name", root),
+            overrides=typed.overrides if overrides is None else overrides,
+            run_mode=RunMode.RUN,
+            with_log_configuration=False,
+        )
+    finally:
+        GlobalHydra.instance().clear()
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def names_of(typed: Typed, root: str) -> list[str]:
+    """All keys of what the typed choices compose to, and the groups: what a misspelled key may have meant."""
+    for overrides in (chosen_groups(typed), []):
+        try:
+            config = composed_as_typed(typed, root, overrides)
+            break
+        except HydraException:  # of the choices together: what is told about is the mistake that was met first
+            continue
+    else:
+        return []
+    content = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(content, dict)
+    plain = {str(key): value for key, value in content.items() if key != "hydra"}
+    keys = [key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))]
+    return [*keys, *plain, *(["hydra.run.dir"] if root == "train" else [])]
+
+
+def chosen_groups(typed: Typed) -> list[str]:
+    """The `group=option` and `group=[option,option]` among the overrides; of a sweep's options the first."""
+    chosen = []
+    for text in typed.overrides:
+        name, equals, value = text.partition("=")
+        group = name.lstrip("+")
+        options = value.strip("[]").split(",")
+        if equals and all(exists(typed, group, option) for option in options):
+            chosen.append(f"{name}={value if value.startswith('[') else options[0]}")
+    return chosen
+
+
+def exists(typed: Typed, group: str, option: str) -> bool:
+    return bool(re.fullmatch(r"[\w./-]+", option)) and any(
+        (folder / group / f"{option}.yaml").is_file() for folder in typed.folders()
+    )
+
+
+def as_far_as_can_be(node: Any) -> Any:
+    """A node as plain values; what can't be worked out stays as it is written."""
+    if OmegaConf.is_dict(node):
+        return {str(key): value_at(node, key) for key in node}
+    return [value_at(node, number) for number in range(len(node))]
+
+
+def value_at(node: Any, key: Any) -> Any:
+    raw = OmegaConf.to_container(node, resolve=False, enum_to_str=True)[key]  # type: ignore[index,call-overload]
+    if OmegaConf.is_missing(node, key):
+        return raw
+    try:
+        value = node[key]
+    except OmegaConfBaseException:
+        return raw
+    return as_far_as_can_be(value) if OmegaConf.is_config(value) else raw if isinstance(value, Enum) else value

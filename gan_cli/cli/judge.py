@@ -1,0 +1,226 @@
+"""What can't be typed, said before Hydra sees it, whose own answer would be a traceback, a usage text or silence."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, QuotedString
+from hydra.errors import HydraException
+
+from gan_cli.cli.bare import check_bare
+from gan_cli.cli.folder import config_folder
+from gan_cli.cli.hints import no_option
+from gan_cli.cli.kinds import shown
+from gan_cli.cli.typed import Typed
+from gan_cli.errors import UserError
+
+ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
+SHELLS = ("bash", "fish", "zsh")
+CHECK = "hydra.callbacks.gan_cli"  # what checks a run before its folder is made
+OF_RUNS = (  # of Hydra, about runs and sweeps: for gan-train alone
+    *("hydra.run", "hydra.sweep", "hydra.output_subdir", "hydra.job", "hydra.mode", "hydra.callbacks"),
+    *("hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper", "hydra/callbacks", "hydra/job_logging"),
+)
+
+
+def judge(typed: Typed, program: str, root: str) -> None:
+    """Refuse what Hydra could only crash on, pass over in silence, or carry out as something else.
+
+    Args:
+        program: the command's name.
+        root: of its config.
+
+    Raises:
+        UserError: flags that don't go together; an override that can't be read or stands where it can't.
+    """
+    flags = typed.flags
+    together = [flag for flag in ONE_OF if flag in flags]
+    if len(together) > 1:
+        raise UserError(f"{together[0]} and {together[1]} don't go together: say one of them")
+    for flag in ("--resolve", "--package"):
+        if flag in flags and not {"--cfg", "--help"} & set(flags):
+            raise UserError(f"{flag} is about what --cfg prints: {program} --cfg job {flag} {flags[flag]}".rstrip())
+    if "--experimental-rerun" in flags:
+        raise UserError(
+            "--experimental-rerun unpickles a file, which can run any code in it;"
+            " gan-train resume=outputs/RUN goes on with a run"
+        )
+    name = flags.get("--config-name", root).removesuffix(".yaml")
+    if name != root and (config_folder() / f"{name}.yaml").is_file():
+        raise UserError(f"--config-name {name} is the config of gan-{name}, and {program} can do nothing with it")
+    for folder in typed.folders():
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {str(folder)!r} with configs")
+    if not any((folder / f"{name}.yaml").is_file() for folder in typed.folders()):
+        raise UserError(f"there is no {name}.yaml in {' or in '.join(repr(str(f)) for f in typed.folders())}")
+    if "--shell-completion" in flags:
+        return judge_completion(typed.overrides, program)
+    check_bare(typed.overrides, program)
+    for text in typed.overrides:
+        judge_override(parse(text, program), typed, root)
+
+
+def judge_completion(words: list[str], program: str) -> None:
+    key, _, shell = words[0].partition("=") if len(words) == 1 else ("", "", "")
+    if key == "query" and shell in SHELLS and "COMP_LINE" not in os.environ:
+        raise UserError(
+            f"-sc query={shell} is what the shell asks when a key is pressed; -sc install={shell} sets it up"
+        )
+    if key not in ("install", "uninstall", "query") or shell not in SHELLS:
+        raise UserError(
+            f'tab completion is set up by   eval "$({program} -sc install=bash)"   and taken away by uninstall=bash;'
+            f" also for {' and '.join(SHELLS[1:])}"
+        )
+
+
+def judge_override(override: Override, typed: Typed, root: str) -> None:
+    """
+    Raises:
+        UserError: an override that can't stand here, whatever the config holds.
+    """
+    key, line, program = override.key_or_group, str(override.input_line), f"gan-{root}"
+    if not key or key == "hydra":
+        raise UserError(f"can't read {line!r}: before the = stands a whole key, as hydra.run.dir")
+    if key == CHECK or key.startswith(f"{CHECK}."):
+        raise UserError(f"{CHECK} is what checks a run before it starts: leave out {line}")
+    if root != "train" and any(f"{key}.".startswith((f"{of}.", f"{of}/")) for of in OF_RUNS):
+        raise UserError(f"{key} is about the runs of gan-train, and {program} makes none: leave it out")
+    if not override.is_sweep_override():
+        return
+    if "--cfg" in typed.flags or "--info" in typed.flags:
+        raise UserError(f"{line} has several values, and this shows the config of one run: give it one")
+    if not typed.sweeps:
+        listed = override.is_choice_sweep() and "(" not in line and isinstance(defaults_of(root).get(key, []), list)
+        instead = f"; a list is {key}=[{line.partition('=')[2]}]" if listed else ""
+        more = "add -m for a sweep" if root == "train" else f"{program} takes one"
+        raise UserError(f"{line} has several values: {more}{instead}")
+
+
+def settled(typed: Typed, root: str) -> Typed:
+    """The same with choices as Hydra takes them: `penalty=null` is `penalty=[]`, `features=null` is `~features`.
+
+    Raises:
+        UserError: no option of a group, several options where one is chosen, or a key that can't be taken out.
+    """
+    overrides = [settle(parse(text, f"gan-{root}"), typed, root) for text in typed.overrides]
+    return Typed(typed.flags, overrides)
+
+
+def settle(override: Override, typed: Typed, root: str) -> str:
+    key, line, defaults = override.key_or_group, str(override.input_line), defaults_of(root)
+    groups = {**defaults, **{name: None for name in group_names(typed) if name not in defaults}}
+    if override.is_delete():
+        return deleted(key, line, root, defaults)
+    if key not in groups and not key.startswith("hydra/"):
+        if isinstance(override.value(), Glob):
+            raise UserError(f"{line}: glob(...) matches the options of a group, and {key} is none")
+        return line
+    if isinstance(override.value(), dict):
+        return line
+    alone = key in defaults and not isinstance(defaults[key], list) and not override.package
+    if override.is_force_add() or (override.is_add() and alone):
+        raise UserError(f"{line}: {key} is there already; leave out the +")
+    options = options_in(typed, key)
+    for value in chosen(override, options):
+        if value is None and not override.is_sweep_override() and key in defaults:
+            if isinstance(defaults[key], list):
+                return f"{key}=[]"
+            if defaults[key] is None:
+                return f"~{key}"
+        if isinstance(value, list) and key in defaults and takes_one(key, defaults[key], typed):
+            sweep = f"; -m {key}={','.join(map(str, value))} tries each" if root == "train" and len(value) > 1 else ""
+            raise UserError(f"{line}: {key} takes one option and no list{sweep}")
+        words = value if isinstance(value, list) else [value]
+        wrong = [word for word in words if not isinstance(word, str)]
+        if wrong:
+            raise UserError(no_option(key, shown(wrong[0]), options))
+    return line
+
+
+def takes_one(group: str, default: Any, typed: Typed) -> bool:
+    """Not so penalties and metrics; nor experiments, whose files are laid over the whole config."""
+    files = [file for folder in typed.folders() for file in (folder / group).glob("*.yaml")]
+    return not isinstance(default, list) and not any("@package _global_" in file.read_text("utf-8") for file in files)
+
+
+def deleted(key: str, line: str, root: str, defaults: dict[str, Any]) -> str:
+    if key not in {*defaults, *top_keys(root)}:
+        return line
+    if isinstance(defaults.get(key), list) and "=" not in line:
+        return f"{key}=[]"
+    if key in defaults and defaults[key] is None:
+        return line
+    raise UserError(f"{line}: {key} can't be taken out; {key}=... gives it another value")
+
+
+def chosen(override: Override, options: list[str]) -> list[Any]:
+    """The values that an override gives to a group, those of a sweep one by one.
+
+    Raises:
+        UserError: a sweep over something else than names, or over none.
+    """
+    value, line = override.value(), str(override.input_line)
+    if isinstance(value, Glob):
+        if not value.filter(options):
+            raise UserError(f"{line} matches no option; {override.key_or_group} is one of {', '.join(options)}")
+        return []
+    if not override.is_sweep_override():
+        return [value]
+    if not override.is_discrete_sweep() or override.is_range_sweep():
+        raise UserError(f"{line}: {override.key_or_group} is one of {', '.join(options)}, and numbers are none")
+    return [item.text if isinstance(item, QuotedString) else item for item in override.sweep_iterator()]
+
+
+def defaults_of(root: str) -> dict[str, Any]:
+    """Each group of a command's config and what is chosen of it by default: an option, null, or a list."""
+    entries = written(root)["defaults"]
+    pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
+    return {group: option for group, option in pairs if not group.startswith("override ")}
+
+
+def top_keys(root: str) -> set[str]:
+    return set(written(root)) - {"defaults", "hydra"}
+
+
+def written(root: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((config_folder() / f"{root}.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def group_names(typed: Typed) -> set[str]:
+    return {path.name for folder in typed.folders() for path in folder.iterdir() if path.is_dir()} - {"hydra"}
+
+
+def options_in(typed: Typed, group: str) -> list[str]:
+    return sorted({file.stem for folder in typed.folders() for file in (folder / group).glob("*.yaml")})
+
+
+def parse(override: str, program: str) -> Override:
+    """
+    Raises:
+        UserError: it can't be read.
+    """
+    try:
+        (parsed,) = OverridesParser.create().parse_overrides([override])
+    except HydraException as error:
+        raise UserError(unreadable(override, program, error)) from error
+    return parsed
+
+
+def unreadable(override: str, program: str, error: Exception) -> str:
+    """Why an override can't be read, and how to write it."""
+    key, equals, value = override.partition("=")
+    if not equals and not override.startswith("~"):
+        return f"{override!r} is neither KEY=VALUE nor a flag; {program} --help lists what there is"
+    name = key.lstrip("+~")
+    if not name or any(character in name for character in " \t[](){}'\"\\,:$"):
+        return f"can't read {override!r}: before the = stands a key, as trainer.total_images, with nothing around it"
+    plain = value.replace("'", "\\'")
+    why = next((line.strip() for line in str(error).splitlines() if "while evaluating" in line), "")
+    if not why and any(value.count(first) != value.count(last) for first, last in ("[]", "{}", "()")):
+        why = "a bracket has no partner"
+    why = f" ({why})" if why else ""
+    return f"can't read {override!r}{why}; text with special characters is quoted twice: \"{name}='{plain}'\""

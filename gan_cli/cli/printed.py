@@ -1,0 +1,100 @@
+"""`--cfg`, and the values that `--help` shows: those that would run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
+from gan_cli.cli.config import plain
+from gan_cli.cli.hints import meant
+from gan_cli.cli.judge import settled
+from gan_cli.cli.kinds import shown
+from gan_cli.cli.sentences import sentence
+from gan_cli.cli.typed import Typed
+from gan_cli.errors import UserError
+from gan_cli.printable import tell
+from gan_cli.run_folder import flat
+
+
+def values(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
+    """What would run, as plain values, and why it would be refused, if it would."""
+    return values_of(composed_as_typed(settled(typed, root), root), root)
+
+
+def values_of(config: DictConfig, root: str) -> tuple[dict[str, Any], str]:
+    typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if root != "train":
+        return as_far_as_can_be(typed), ""
+    try:
+        content = plain(config, config.hydra.runtime.choices)
+    except UserError as error:
+        return as_far_as_can_be(typed), str(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        return as_far_as_can_be(typed), sentence(error, list)
+    del content["choices"]
+    return content, ""
+
+
+def show_config(typed: Typed, root: str, content: dict[str, Any] | None = None) -> int:
+    """Carry out `--cfg`; returns the exit code.
+
+    Args:
+        content: what would run where it is known already, as for a resume.
+
+    Raises:
+        UserError: `--package` names nothing.
+    """
+    node: Any = {}
+    refusal, kind = "", typed.flags["--cfg"]
+    if content is None:
+        config = composed_as_typed(typed, root)
+        if kind != "job":
+            node["hydra"] = of_hydra(config, "--resolve" in typed.flags)
+        if kind != "hydra":
+            content, refusal = values_of(config, root)
+    node |= content or {}
+    package = typed.flags.get("--package", "_global_")
+    if package != "_global_":
+        node = select(node, package)
+        print(f"# @package {package}") if isinstance(node, dict) else None
+    text = written(node) if isinstance(node, (dict, list)) else f"{shown(node)}\n"
+    sys.stdout.write(text)
+    if refusal:
+        tell(f"this can't run yet: {refusal}", sys.stderr)
+    return 0
+
+
+def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
+    """Hydra's own settings, without its texts of help."""
+    node = config.hydra
+    content: Any = as_far_as_can_be(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    return {key: value for key, value in content.items() if key not in ("help", "hydra_help")}
+
+
+def select(node: Any, package: str) -> Any:
+    found, names = node, [*flat(node), *node]
+    for key in package.split("."):
+        if not isinstance(found, dict) or key not in found:
+            raise UserError(f"--package {package}: there is no {package} here{meant(package, names)}")
+        found = found[key]
+    return found
+
+
+def written(node: Any) -> str:
+    return yaml.safe_dump(node, sort_keys=False, allow_unicode=True, width=1_000)
+
+
+def value_lines(content: dict[str, Any]) -> list[str]:
+    """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
+    hidden = {"_target_", "requires", "provides", "brings"}
+    return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
+
+
+def in_a_line(value: Any) -> str:
+    return f"[{','.join(map(in_a_line, value))}]" if isinstance(value, list) else shown(value)

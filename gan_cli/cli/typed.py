@@ -1,0 +1,97 @@
+"""What was typed: flags and overrides, read once. `judge` says what of them can't be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gan_cli.cli.folder import config_folder
+from gan_cli.cli.quoting import quote
+from gan_cli.errors import UserError
+
+SHORT = {
+    **{"-h": "--help", "-m": "--multirun", "-r": "--run", "-sc": "--shell-completion", "-c": "--cfg", "-i": "--info"},
+    **{"-p": "--package", "-cp": "--config-path", "-cn": "--config-name", "-cd": "--config-dir"},
+}
+ALONE = ("--help", "--version", "--hydra-help", "--multirun", "--run", "--resolve", "--shell-completion")
+WITH_VALUE = {  # what each may be; nothing: any
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    **dict.fromkeys(("--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"), ()),
+}
+ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
+SHELLS = ("bash", "fish", "zsh")
+
+
+@dataclass
+class Typed:
+    """A command line: its flags by their long names (with their values, else ""), and its overrides, quoted."""
+
+    flags: dict[str, str] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+
+    @property
+    def sweeps(self) -> bool:
+        return "--multirun" in self.flags or value_of(self.overrides, "hydra.mode") == "MULTIRUN"
+
+    @property
+    def arguments(self) -> list[str]:
+        """As Hydra wants them: flags first."""
+        flags = [word for flag, value in self.flags.items() for word in ([flag, value] if value else [flag])]
+        return [*flags, *self.overrides]
+
+    def folders(self) -> list[Path]:
+        """Where the options of groups are: the project's configs, or those of `--config-path`, and one's own."""
+        first = Path(self.flags["--config-path"]) if "--config-path" in self.flags else config_folder()
+        return [first, *([Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else [])]
+
+
+def read(arguments: Sequence[str]) -> Typed:
+    """
+    Raises:
+        UserError: a flag that does not exist, lacks its value or has a wrong one.
+    """
+    typed, rest = Typed(), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            typed.overrides.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        flag = SHORT.get(name, name)
+        if flag == "--info" and not equals:
+            value = rest.pop(0) if rest and "=" not in rest[0] and not rest[0].startswith(("-", "~")) else "all"
+        elif flag in WITH_VALUE and not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+        typed.flags[flag] = checked_value(name, flag, value, equals)
+    typed.overrides = [quote(word, typed.sweeps) for word in typed.overrides]
+    return typed
+
+
+def checked_value(name: str, flag: str, value: str, equals: str) -> str:
+    if flag in ALONE and not equals:
+        return ""
+    if flag in ALONE:
+        raise UserError(f"{name} takes no value: leave out ={value}")
+    if flag not in WITH_VALUE:
+        near = difflib.get_close_matches(flag, [*ALONE, *WITH_VALUE], n=1)
+        raise UserError(f"there is no flag {name}" + (f"; did you mean {near[0]}?" if near else "; see --help"))
+    known = WITH_VALUE[flag]
+    if not value or (known and value not in known):
+        wanted = f"one of {', '.join(known)}" if known else "a value"
+        raise UserError(
+            f"{name} takes {wanted}" + (f", not {value}" if value else f": {name} {(known or ('...',))[0]}")
+        )
+    return value
+
+
+def value_of(overrides: Sequence[str], key: str) -> str | None:
+    """The value typed for `key`, unquoted; None where it was not given or is null."""
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if equals and name == key and value not in ("", "null"):
+            quotes = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
+            return value[1:-1].replace("\\'", "'") if quotes else value
+    return None
