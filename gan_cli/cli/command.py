@@ -88,7 +88,9 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = value
 
 
 def show_beside(typed: Typed, root: str, shown: Values) -> None:
-    """After `--help`: the values that the overrides beside it would run with."""
+    """After `--help`: the values that the overrides beside it would run with; a sweep has many."""
+    if typed.sweeps:
+        return
     try:
         judge(typed, f"gan-{root}", root)
         content, refusal = shown(typed, root)
