@@ -111,7 +111,7 @@ def test_names_outside_the_allow_list_are_refused(target: Any) -> None:
     "target",
     [
         "gan_cli.data.sets.Path",  # pathlib's, re-exported
-        "gan_cli.data.sets.ThreadPoolExecutor",
+        "gan_cli.data.images.ThreadPoolExecutor",
         "gan_cli.data.sets.UserError",  # ours, but from a module that is not on the list
         "gan_cli.gan.Batch",
         "torch.nn.modules.module.OrderedDict",
