@@ -128,6 +128,12 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier test's sweep left for its worker processes is not for this one."""
+    monkeypatch.delenv("GAN_CLI_SWEEP", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside `tmp_path`, not in it: where that is a folder of classes, a folder without pictures is refused."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

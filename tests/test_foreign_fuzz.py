@@ -29,9 +29,9 @@ from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.export import export
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.resume import resume
-from gan_cli.cli.typed import read
 from gan_cli.cli.sample import sample
 from gan_cli.cli.sentences import say
+from gan_cli.cli.typed import read
 from gan_cli.errors import RunError, UserError
 from gan_cli.launch import launch
 from gan_cli.report.listing import Listing

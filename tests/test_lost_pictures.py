@@ -209,12 +209,12 @@ def test_a_sweep_goes_on_after_such_a_cell(
     config = compose_checked(*options(root))
     with monkeypatch.context() as patched:
         breaking(patched, root, delete, 40)
-        assert cell(config, tmp_path / "s" / "0", 0, "seed=0")["status"] == "failed"
+        assert cell(config, tmp_path / "s" / "0", 0, ["seed=0"])["status"] == "failed"
     told = capsys.readouterr().err
-    assert told.startswith(f"failed: '{root}/")
+    assert told.startswith(f"[1]   failed: '{root}/")
     assert "Traceback" not in told
     digits = compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.total_images=8")
-    assert cell(digits, tmp_path / "s" / "1", 1, "seed=1")["status"] == "finished"
+    assert cell(digits, tmp_path / "s" / "1", 1, ["seed=1"])["status"] == "finished"
 
 
 # ---- several processes ----

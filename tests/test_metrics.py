@@ -18,7 +18,7 @@ from gan_cli.data.toy import ring
 from gan_cli.errors import UserError
 from gan_cli.evaluation.samples import path_of
 from gan_cli.evaluation.setting import Plan
-from gan_cli.latent import Gaussian, Uniform
+from gan_cli.latent import Gaussian, Uniform, latents
 from gan_cli.metrics.density_coverage import DensityCoverage
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.fid import FrechetDistance, frechet_distance, root_trace
@@ -33,7 +33,6 @@ from gan_cli.metrics.ppl import PathLength
 from gan_cli.metrics.precision_recall import PrecisionRecall
 from gan_cli.metrics.statistics import BLOCK, FeatureStatistics
 from gan_cli.metrics.targets import AgainstTarget
-from gan_cli.randomness import generator_for
 from gan_cli.scoring import (
     METRICS_FILE,
     Score,
@@ -626,8 +625,7 @@ def test_path_length_of_a_linear_model_by_hand() -> None:
     weight = 1e-2 * normal(5, 3)
     game = LinearGame(Uniform(3), weight)
     found = lengths_of(game, lambda pixels: (pixels.double().flatten(1) / 127.5 - 1, None), paths=20, step=0.1)
-    draws = generator_for("cpu", 3, "path")
-    a, b = (game.latent.draw(20, draws).double() for _ in range(2))
+    a, b = (latents(game.latent, 20, 3, "path", end).double() for end in ("from", "to"))
     expected = ((b - a) @ weight.T).square().sum(1)
     assert found.shape == (20,)
     torch.testing.assert_close(found, expected, rtol=5e-3, atol=1e-9)
@@ -640,8 +638,7 @@ def test_path_length_on_the_sphere_is_the_angle_squared() -> None:
     def features(pixels: Tensor) -> tuple[Tensor, None]:
         return (pixels.double().flatten(1) / 127.5 - 1)[:, :6], None
 
-    draws = generator_for("cpu", 3, "path")
-    a, b = (game.latent.draw(15, draws).double() for _ in range(2))
+    a, b = (latents(game.latent, 15, 3, "path", end).double() for end in ("from", "to"))
     angle = torch.nn.functional.cosine_similarity(a, b).acos()
     for step in (0.1, 0.02):
         expected = (2 * (step * angle / 2).sin() / step).square()
@@ -650,7 +647,7 @@ def test_path_length_on_the_sphere_is_the_angle_squared() -> None:
 
 def test_path_length_in_w_needs_a_mapping() -> None:
     with pytest.raises(UserError, match=r"metric\.ppl\.space=w needs a model with a mapping network"):
-        lengths_of(LinearGame(Gaussian(2), torch.eye(2)), None, 2, 0.1, "w")
+        lengths_of(LinearGame(Gaussian(2), torch.eye(2)), nn.Identity(), 2, 0.1, "w")
 
 
 # ---- paths between latents ----

@@ -186,12 +186,12 @@ def test_a_sweeps_cell_is_the_same_wherever_its_data_lies(tmp_path: Path, capsys
     launch(first, run)
     data.rename(tmp_path / "new")
     config = compose_checked(*TRAINED, *FOLDER, f"dataset.root={tmp_path / 'new'}")
-    assert cell(config, run, 0, "seed=0")["status"] == "skipped"
+    assert cell(config, run, 0, ["seed=0"])["status"] == "skipped"
     (run / "run.json").write_text(json.dumps({**record(run), "status": "interrupted"}))
-    assert cell(config, run, 0, "seed=0")["status"] == "finished"
+    assert cell(config, run, 0, ["seed=0"])["status"] == "finished"
     others = compose_checked(*TRAINED, *FOLDER, f"dataset.root={pictures(tmp_path / 'other', seed=9)}")
     (run / "run.json").write_text(json.dumps({**record(run), "status": "interrupted"}))
-    assert cell(others, run, 0, "seed=0")["status"] == "failed"
+    assert cell(others, run, 0, ["seed=0"])["status"] == "failed"
     assert "the data set has changed since the checkpoint" in capsys.readouterr().err
     assert record(run)["status"] == "interrupted"
 
