@@ -145,7 +145,7 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
             "must be 1, which follows from the data (dataset.channels); the widths of its layers follow from base_",
         ),
         (["model=dcgan", "model.pack=2", "model.discriminator.channels=1"], "model.discriminator.channels=1 must be 2"),
-        (["model=dcgan", "model.generator.width=8"], "model.generator has latent_size, channels, resolution, base_ch"),
+        (["model=dcgan", "model.generator.width=8"], "no model.generator.width: model.generator.base_channels=32 is"),
         (["model=stylegan2", "model.generator.base_channels=8"], "did you mean model.generator.channels or model"),
         (
             ["model=dcgan", "model.conditional=auxiliary"],

@@ -286,7 +286,6 @@ def test_what_a_mode_can_not_do_is_said(
         ("RGB", (16, 16), 1, ["turned to grey"]),
         ("RGB", (24, 16), 3, ["cut to its middle square"]),
         ("RGB", (24, 30), 1, ["cut to its middle square", "resized to 16x16", "turned to grey"]),
-        ("F", (24, 30), 1, []),  # which `look` does not know
     ],
 )
 def test_what_happens_to_a_projected_picture(

@@ -28,13 +28,12 @@ def no_key(key: str, known: Sequence[str], folders: Iterable[Path], program: str
         chosen = any(each.startswith(f"{group}.{name}.") for each in known)
         if not chosen and any((folder / group / f"{name}.yaml").is_file() for folder in folders):
             return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
-    said = synonym(key, known)
-    if said:
-        return said
     having = owners(folders, group, rest) if rest and "." not in rest and group in known else []
     if having:
         return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
-    return f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
+    return synonym(key, known) or (
+        f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
+    )
 
 
 def synonym(key: str, known: Sequence[str]) -> str:

@@ -82,8 +82,9 @@ MIXED = (
 CURVES = (fact("a run writes its curves into its own folder, and   tensorboard --logdir outputs   shows them"),)
 READERS = (
     way("dataset.workers=4", "is how many threads read pictures"),
-    fact("the chosen data set has no dataset.workers", "dataset"),
+    fact("the chosen data set has no dataset.workers", "trainer"),
 )
+THREADS = (way("trainer.threads=2", "is how many CPU threads"), way("threads=2", "is how many CPU threads"))
 
 # words of a key -> replacements
 OF_KEYS: dict[str, tuple[Instead, ...]] = {
@@ -110,7 +111,8 @@ OF_KEYS: dict[str, tuple[Instead, ...]] = {
         way("model.latent.size=100", "is the size of a latent"),
         fact("the chosen model has no model.latent.size", "model"),
     ),
-    "workers num_workers n_workers nworkers n_cpu num_threads": READERS,
+    "workers num_workers n_workers nworkers": READERS,
+    "threads num_threads n_threads nthreads n_cpu cpu_threads": THREADS,
     "output_dir outdir out_dir out save_dir result_dir results_dir output": OUTPUT,
     "exp_dir checkpoint_dir ckpt_dir checkpoints_dir work_dir run_dir": OUTPUT,
     "logdir log_dir": (way("hydra.run.dir=DIR", "is where a run is written, its curves too"), *OUTPUT[1:]),
