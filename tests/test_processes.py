@@ -243,7 +243,7 @@ def test_a_follower_leaves_the_group_however_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
     """Threads of gloo that are still running when Python ends abort the process, now and then."""
-    told = [json.dumps([{}, str(tmp_path), []]), ""]
+    told = [json.dumps([{}, str(tmp_path), [], [1, "", True]]), ""]
     seen: list[str] = []
 
     def trained(*given: Any) -> None:
