@@ -110,7 +110,9 @@ def counted(items: Iterable[Item], what: str, total: int | None = None, unit: st
 
 def loading_torch() -> Progress:
     """Around the first import of torch: seconds, but a minute and more from a cold disk."""
-    return Progress("loading torch", about="longest after a start of the machine", at_once="torch" not in sys.modules)
+    return Progress(
+        "loading torch", about="slow from a cold disk or on a busy machine", at_once="torch" not in sys.modules
+    )
 
 
 def on_terminal() -> bool:

@@ -18,7 +18,7 @@ from gan_cli import checkpoint, threads
 from gan_cli.cli import command, loading
 from gan_cli.cli import train as train_command
 from gan_cli.errors import UserError
-from gan_cli.launch import launch, threads_of
+from gan_cli.launch import follow, launch, lead, threads_of
 from gan_cli.run_folder import digest_of, update_run
 from gan_cli.threads import Look, Threads, choose
 from gan_cli.update import Updater
@@ -276,6 +276,21 @@ def test_a_resume_takes_the_number_that_the_run_had_and_ends_in_its_bits(
     assert torch.get_num_threads() == 1, "what a run takes is given back"
     one, other = (checkpoint.load(tmp_path / name, print)[1]["gan"] for name in ("whole", "cut"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_other_processes_under_torchrun_are_told_the_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, sent = [], []
+    monkeypatch.setattr("gan_cli.train.train", lambda config, folder, trust, threads: heard.append(threads) or {})
+    monkeypatch.setattr("gan_cli.distributed.join", lambda: None)
+    monkeypatch.setattr("gan_cli.distributed.world_described", lambda: 2)
+    monkeypatch.setattr("gan_cli.distributed.broadcast_text", lambda text: sent.append(text) or text)
+    lead(compose_checked(*DCGAN), tmp_path, [], Threads(3, "why", False))
+    texts = [*sent, ""]
+    monkeypatch.setattr("gan_cli.distributed.broadcast_text", lambda text: texts.pop(0))
+    assert follow() == 0
+    assert heard == [Threads(3, "why", False)] * 2
 
 
 @pytest.mark.usefixtures("four_cores")
