@@ -77,7 +77,7 @@ def test_a_folder_of_runs_says_which_there_are() -> None:
     with pytest.raises(UserError, match=words):
         newest_summary(Path("outputs"))
     with pytest.raises(UserError, match=r"resume='outputs/sweeps/first' is no run: it holds 2 runs, .*seed-1"):
-        resume(Path("outputs/sweeps/first"), [])
+        resume(Path("outputs/sweeps/first"), read([]))
     with pytest.raises(UserError, match=r"no checkpoint in 'pictures': give a run's folder"):
         newest_summary(Path("pictures"))
 

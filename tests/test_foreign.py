@@ -25,6 +25,7 @@ from gan_cli.build import build_game, instantiate
 from gan_cli.claims import ClaimError, claims_of
 from gan_cli.cli.check import check
 from gan_cli.cli.resume import resume
+from gan_cli.cli.typed import read
 from gan_cli.console import Console
 from gan_cli.data import picture as pictures
 from gan_cli.data.folder import scan
@@ -99,7 +100,7 @@ def test_a_link_within_a_run_is_refused_before_anything_is_written(entry: str, r
     (run / entry).symlink_to(outside)
     before = {path: path.read_bytes() for path in [outside, *outside.rglob("*")] if path.is_file()}
     for use in (
-        lambda: resume(run, ["trainer.total_images=32"]),
+        lambda: resume(run, read(["trainer.total_images=32"])),
         lambda: launch(json.loads(json.dumps(content_config())), run),
         lambda: load_trained(run),
         lambda: checkpoint.best_of(run),
@@ -201,7 +202,7 @@ def test_a_pipe_within_a_run_is_refused_at_once(entry: str, run: Path) -> None:
     (run / entry).unlink(missing_ok=True)
     os.mkfifo(run / entry)
     begun = time.monotonic()
-    for use in (lambda: load_trained(run), lambda: resume(run, []), lambda: check_entries(run)):
+    for use in (lambda: load_trained(run), lambda: resume(run, read([])), lambda: check_entries(run)):
         with pytest.raises(UserError, match=f"{Path(entry).name}' is a pipe, and a run's folder has a regular file"):
             use()
     assert read_run(run, "run").status == "unreadable"
@@ -522,7 +523,7 @@ def test_scores_that_are_none_are_passed_over(tmp_path: Path) -> None:
     assert read_scores(tmp_path) == [good]
 
 
-USES: list[Callable[[Path], Any]] = [load_trained, lambda run: resume(run, ["trainer.total_images=32"])]
+USES: list[Callable[[Path], Any]] = [load_trained, lambda run: resume(run, read(["trainer.total_images=32"]))]
 
 
 @pytest.mark.parametrize("use", USES, ids=["sample", "resume"])
@@ -566,4 +567,4 @@ def test_an_optimizer_of_another_kind_is_refused_before_a_step(broken: str, run:
         state["state"][0]["step"] = torch.tensor(-4.0)
     saved(run, content)
     with pytest.raises(RunError, match=r"the checkpoint does not hold what belongs there .*the optimizer's"):
-        resume(run, ["trainer.total_images=32"])
+        resume(run, read(["trainer.total_images=32"]))

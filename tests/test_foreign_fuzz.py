@@ -31,6 +31,7 @@ from gan_cli.cli.folder import config_folder
 from gan_cli.cli.resume import resume
 from gan_cli.cli.sample import sample
 from gan_cli.cli.sentences import say
+from gan_cli.cli.typed import read
 from gan_cli.errors import RunError, UserError
 from gan_cli.launch import launch
 from gan_cli.report.listing import Listing
@@ -100,7 +101,7 @@ def commands() -> Commands:
         "export": lambda run: export({**exported, "checkpoint": str(run)}),
         "runs": lambda run: [Listing(run.parent).as_markdown(), Listing(run.parent).as_csv()],
         "sweep": lambda run: [form(read_sweep(run.parent, at="best")) for form in (as_csv, as_markdown, as_html)],
-        "resume": lambda run: resume(run, ["trainer.total_images=24"]),
+        "resume": lambda run: resume(run, read(["trainer.total_images=24"])),
     }
 
 

@@ -52,7 +52,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     monkeypatch.setattr(callbacks, "check_built", lambda content: None)
     ran: list[dict[str, Any]] = []
 
-    def carry_out(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def carry_out(content: dict[str, Any], folder: Path, about: object = None) -> dict[str, Any]:
         ran.append({**content, "folder": folder})
         return {"status": "finished"}
 

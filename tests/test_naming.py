@@ -73,7 +73,7 @@ def test_lists_and_settings_cut_elsewhere_have_other_names() -> None:
     check_apart({repr(found): name_of_list(found, "-") for found in lists})
     settings = {found for found in lists if len(found) % 2 == 0}
     check_apart({repr(s): name_of_settings(list(zip(s[::2], s[1::2], strict=True))) for s in settings})
-    runs = {(found[0] if len(found) == 4 else None, *found[-3:]) for found in lists if len(found) > 2}
+    runs = {((found[0] or None) if len(found) == 4 else None, *found[-3:]) for found in lists if len(found) > 2}
     check_apart({repr(found): run_name(*found) for found in runs})
 
 
