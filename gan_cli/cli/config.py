@@ -92,7 +92,7 @@ def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
 
 def run_name(name: Any, *parts: Any) -> str:
     """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
-    own = name_of_list([str(part) for part in parts if part not in (None, "")], "-")
+    own = name_of_list([str(part) for part in parts], "-")
     return own if name in (None, "") else f"{name_of(str(name))}-{own}"
 
 
