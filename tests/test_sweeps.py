@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import QUICK, TINY
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
@@ -25,6 +27,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.callbacks import grid
 from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
 from gan_cli.cli.config import STAMP
+from gan_cli.cli.folder import config_folder
 from gan_cli.cli.train import command, headline
 from gan_cli.run_folder import identity_of
 
@@ -194,7 +197,9 @@ def test_places_follow_no_link_and_take_no_folder_of_another_run(tmp_path: Path)
 def test_axes_are_what_differs_parts_and_the_seed_first() -> None:
     config = {"overrides": {"task": ["seed=0,1", "b.c=1e-3", "a.b=[1,2],[3]", "loss=hinge,lsgan", "notes=x"]}}
     hydra = {**config, "sweeper": {"params": {"d.e": "5,6"}}}
-    cells = grid(OmegaConf.create({"hydra": hydra}))
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cells = grid(OmegaConf.create({"hydra": hydra}))
     assert len(cells) == 16
     assert axes_of(cells) == ("loss", "seed", "a.b", "d.e")
     assert varying(cells[0], axes_of(cells)) == [("loss", "hinge"), ("seed", "0"), ("a.b", "[1,2]"), ("d.e", "5")]
@@ -209,10 +214,10 @@ def test_the_start_block_stands_once_then_a_line_a_cell_and_what_next_once(sweep
     lines = sweep("seed=0,1", "loss=hinge,wgan_gp", "sweep=first").splitlines()
     home = "outputs/sweeps/first"
     assert re.fullmatch(r"model      gan   generator [\d,]+, discriminator [\d,]+ parameters", lines.pop(1))
+    assert re.fullmatch(r"run        16 images, batch 8, float32, cpu, \d+ threads? \(.+\)", lines.pop(2))
     assert lines == [
         "sweep      4 cells of loss and seed; checked before the first one starts",
         "data       digits   1,438 samples, 10 classes, 8x8x1",
-        "run        16 images, batch 8, float32, cpu, 1 threads",
         f"folder     {home}",
         "[1 of 4] loss=hinge seed=0   begins; what each cell says in full is in its run.log",
         f"[1 of 4] loss=hinge seed=0   finished   {home}/loss-hinge--seed-0",

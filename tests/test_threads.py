@@ -15,7 +15,7 @@ from conftest import QUICK, TINY, compose_checked
 from omegaconf import OmegaConf
 
 from gan_cli import checkpoint, threads
-from gan_cli.cli import command, loading
+from gan_cli.cli import cells, command, loading
 from gan_cli.cli import train as train_command
 from gan_cli.errors import UserError
 from gan_cli.launch import follow, launch, lead, threads_of
@@ -234,14 +234,14 @@ def test_quotas_of_control_groups(
 def test_a_sweeps_launcher_says_how_many_cells_run_at_a_time(
     launcher: dict[str, Any], wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_command, "cores", lambda: 4)
-    assert train_command.at_a_time(OmegaConf.create(launcher)) == wanted
+    monkeypatch.setattr(cells, "cores", lambda: 4)
+    assert cells.at_a_time(OmegaConf.create(launcher)) == wanted
 
 
 def test_a_cell_gets_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("gan_cli.launch.launch", lambda *_, workers: asked.append(workers) or {"status": "finished"})
-    train_command.cell({"trust": [], "trainer": {}}, tmp_path / "cell", 0, "seed=0", 2)
+    monkeypatch.setattr("gan_cli.launch.launch", lambda *_, cell: asked.append(cell.workers) or {"status": "finished"})
+    train_command.cell({"trust": [], "trainer": {}}, tmp_path / "cell", 0, ["seed=0"], workers=2)
     assert asked == [2]
 
 

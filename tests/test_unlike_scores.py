@@ -147,6 +147,7 @@ def test_a_run_has_a_white_level_of_its_own() -> None:
     wanted = {
         **{**options, "checkpoint": "run", "metric": MS_SSIM, "count": 10, "white_level": 4095, "seed": 0, "ema": True},
         **{"standing_statistics": 0, "best": False, "batch_size": 10, "overwrite": False, "device": "cpu", "trust": []},
+        **{"threads": None, "dataset": {"root": None}},
     }
     with pytest.raises(UserError, match=r"its own dataset\.white_level"):
         check(wanted)
