@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from gan_cli.build import build_game
 from gan_cli.cli.config import plain, register_resolvers
 from gan_cli.cli.folder import config_folder
-from gan_cli.cli.quoting import quoted
+from gan_cli.cli.typed import read
 from gan_cli.gan import GAN
 
 
@@ -41,7 +41,7 @@ def untrained(*overrides: str) -> GAN:
     """The game of a command line before its first step."""
     register_resolvers()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config = compose("train", overrides=quoted(list(overrides)), return_hydra_config=True)
+        config = compose("train", overrides=read(overrides).overrides, return_hydra_config=True)
     return build_game(plain(config, config.hydra.runtime.choices)).eval()
 
 

@@ -282,7 +282,9 @@ def test_the_other_processes_under_torchrun_are_told_the_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard, sent = [], []
-    monkeypatch.setattr("gan_cli.train.train", lambda config, folder, trust, threads: heard.append(threads) or {})
+    monkeypatch.setattr(
+        "gan_cli.train.train", lambda config, folder, trust, threads, cell=None: heard.append(threads) or {}
+    )
     monkeypatch.setattr("gan_cli.distributed.join", lambda: None)
     monkeypatch.setattr("gan_cli.distributed.world_described", lambda: 2)
     monkeypatch.setattr("gan_cli.distributed.broadcast_text", lambda text: sent.append(text) or text)
