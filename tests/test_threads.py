@@ -283,8 +283,6 @@ def test_the_other_processes_under_torchrun_are_told_the_number(
 ) -> None:
     heard, sent = [], []
     monkeypatch.setattr("gan_cli.train.train", lambda *given: heard.append(given[3]) or {})
-        "gan_cli.train.train", lambda config, folder, trust, threads, cell=None: heard.append(threads) or {}
-    )
     monkeypatch.setattr("gan_cli.distributed.join", lambda: None)
     monkeypatch.setattr("gan_cli.distributed.world_described", lambda: 2)
     monkeypatch.setattr("gan_cli.distributed.broadcast_text", lambda text: sent.append(text) or text)
