@@ -103,6 +103,13 @@ def test_sweeps_by_hydras_functions(name: str, command: Command) -> None:
     assert [value(run) for run in end.ran] == wanted
 
 
+def test_a_search_chooses_among_what_a_pattern_matches(command: Command) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'gan_cli[search]'")
+    search = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.score=high_quality_share", "hydra.sweeper.trials=2"]
+    end = command("gan-train", *search, "model=toy", "dataset=gaussians", "metric=[modes]", "loss=glob(*wgan*)")
+    assert {run["choices"]["loss"] for run in end.ran} == {"wgan", "wgan_gp"}, end
+
+
 WORKS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], Any]] = {
     "null for penalties": (["penalty=null"], lambda run: run["penalty"], {}),
     "penalties taken out": (["model=stylegan", "~penalty"], lambda run: run["penalty"], {}),

@@ -10,12 +10,14 @@ from typing import Any
 import numpy
 import pytest
 import torch
+import yaml
 from conftest import QUICK, TINY, compose_checked
 from PIL import Image
 
 from gan_cli import checkpoint
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.inherit import rendered, with_base
+from gan_cli.cli.train import command
 from gan_cli.cli.typed import read
 from gan_cli.errors import UserError
 from gan_cli.train import train
@@ -139,6 +141,19 @@ def test_a_model_that_is_typed_is_taken_as_it_is_typed(bases: dict[str, Path]) -
 def test_an_experiment_is_what_is_typed(bases: dict[str, Path]) -> None:
     brought = with_base(read([f"init_from={bases['gan']}", "experiment=ring"])).overrides
     assert not [word for word in brought if word.startswith(("model", "dataset"))]
+
+
+def test_cfg_job_and_help_show_the_model_that_is_brought(
+    bases: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [f"init_from={bases['gan']}", *NEW]
+    monkeypatch.setattr("sys.argv", ["gan-train", *typed])
+    assert command([*typed, "--cfg", "job"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["model"]["generator"]["width"] == 8
+    assert shown["dataset"]["_target_"] == composed(*typed)["dataset"]["_target_"]
+    assert command([*typed, "--help"]) == 0
+    assert "  model.generator.width = 8" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("where", ["cell", "file", "copied file", "best"])

@@ -126,6 +126,18 @@ def test_a_run_whose_data_moved_says_what_to_type_and_goes_on_to_the_same_bits(
     assert resume(run, read([f"resume={run}", "trainer.total_images=40"])) == 0, "now it is remembered"
 
 
+def test_a_run_without_hydras_record_goes_on_where_its_data_lies_now(tmp_path: Path) -> None:
+    """`hydra.output_subdir=null` leaves the words of `dataset.root` out."""
+    data = pictures(tmp_path / "old")
+    run = started(tmp_path / "run", *FOLDER, f"dataset.root={data}")
+    shutil.rmtree(run / ".hydra")
+    data.rename(tmp_path / "new")
+    refused(run, r"is not in '.*old', which does not exist: .* dataset\.root=FOLDER")
+    assert on(run, f"dataset.root={tmp_path / 'new'}") == 0
+    assert not (run / ".hydra").exists()
+    assert (record(run)["images"], root_of(run)) == (LONG, str(tmp_path / "new"))
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

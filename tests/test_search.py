@@ -309,6 +309,7 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
     monkeypatch.setattr(search, "checked", lambda overrides: dict(text.split("=", 1) for text in overrides))
     monkeypatch.setattr(search, "content_of", lambda overrides: {})
     monkeypatch.setattr(search, "tell_common", lambda contents, folder: None)
+    monkeypatch.setattr(sys, "argv", ["gan-train"])
     monkeypatch.setenv(NOTE, "{}")
     monkeypatch.setattr(outcome, "runs", [])
     monkeypatch.setattr(outcome, "code", 0)
