@@ -11,13 +11,13 @@ import numpy
 import pytest
 import torch
 import yaml
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, compose_plain
 from PIL import Image
 
 from gan_cli import checkpoint
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.inherit import rendered, with_base
-from gan_cli.cli.train import command
+from gan_cli.cli.train import command, main
 from gan_cli.cli.typed import read
 from gan_cli.errors import UserError
 from gan_cli.train import train
@@ -94,6 +94,27 @@ def test_other_data_comes_at_the_size_that_the_networks_are_made_for(bases: dict
     assert config["model"]["discriminator"]["norm"] == "none", "as wgan_gp had it"
     assert config["choices"]["loss"] == "nonsaturating"
     assert train(config, tmp_path / "run")["status"] == "finished"
+
+
+def test_nothing_is_fetched_to_a_folder_that_a_base_names(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The base may be a stranger's."""
+    base, place = tmp_path / "base.pt", tmp_path / "chosen"
+    shutil.copy(checkpoint.listed(bases["dcgan"])[0], base)
+    content = torch.load(base, weights_only=True)
+    dataset = compose_plain("model=dcgan", *TINY["dcgan"], "dataset=mnist", f"dataset.root={place}")["dataset"]
+    content["config"]["choices"]["dataset"] = "mnist"
+    content["config"]["dataset"] = {**content["config"]["dataset"], **dataset, "download": True}
+    torch.save(content, base)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["gan-train", f"init_from={base}", *NEW])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "is not on disk" in capsys.readouterr().err
+    assert not place.exists()
+    assert composed(f"init_from={base}", "dataset=digits", *NEW)["choices"]["dataset"] == "digits"
 
 
 def test_data_of_a_root_alone_is_read_as_the_runs_was(tmp_path: Path) -> None:

@@ -194,6 +194,18 @@ def test_places_follow_no_link_and_take_no_folder_of_another_run(tmp_path: Path)
     assert cells.place({"seed": 0, "notes": "other", "dataset": {"provides": {"count": 3}}}, "x") == home / "seed-0"
 
 
+def test_a_cell_whose_data_moved_is_found_and_one_of_other_data_is_another(tmp_path: Path) -> None:
+    home, here, gone = tmp_path / "sweep", tmp_path / "here", tmp_path / "gone"
+    here.mkdir()
+    for name, seed, root in (("a", 0, gone), ("b", 1, here)):
+        (home / name).mkdir(parents=True)
+        (home / name / "config.json").write_text(json.dumps({"seed": seed, "dataset": {"root": str(root)}}))
+    cells, there = Cells(home), {"root": str(tmp_path / "there")}
+    assert cells.place({"seed": 0, "dataset": there}, "seed-0") == home / "a"
+    assert cells.place({"seed": 1, "dataset": there}, "seed-1") == home / "seed-1", "what it learned from is still here"
+    assert cells.place({"seed": 1, "dataset": {"root": str(here)}}, "seed-1") == home / "b"
+
+
 def test_axes_are_what_differs_parts_and_the_seed_first() -> None:
     config = {"overrides": {"task": ["seed=0,1", "b.c=1e-3", "a.b=[1,2],[3]", "loss=hinge,lsgan", "notes=x"]}}
     hydra = {**config, "sweeper": {"params": {"d.e": "5,6"}}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import best_of, newest_summary
+from gan_cli.checkpoint import best_of, newest_summary, run_of
 from gan_cli.cli.command import run
 from gan_cli.cli.help import export_help
 from gan_cli.cli.loading import load_torch
@@ -44,7 +44,7 @@ def export(wanted: dict[str, Any]) -> None:
         raise UserError(f"output={str(target)!r} must end with {ending}, for format={wanted['format']}")
     standing = wanted["standing_statistics"]
     trained = load_trained(where, wanted["ema"], "cpu", wanted["trust"], standing_statistics=standing)
-    run_folder = trained.path.parent.parent if trained.path.parent.name == "checkpoints" else trained.path.parent
+    run_folder = run_of(trained.path)
     target = target or run_folder / f"generator-{trained.images:09d}{ending}"
     if target.exists() and not wanted["overwrite"]:
         raise UserError(f"output {str(target)!r} exists already; choose another or say overwrite=true")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gan_cli.checkpoint import run_of
 from gan_cli.errors import UserError
 from gan_cli.naming import name_of
 
@@ -33,7 +34,7 @@ def default_output(
     checkpoint: Path, images: int, wanted: dict[str, Any], of: str = "seed", kind: str = "sample"
 ) -> Path:
     """A name of its own in the samples/ folder of the run that the checkpoint belongs to."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    run = run_of(checkpoint)
     stem = f"{kind}-{images:09d}-" + (f"seed{wanted['seed']}" if of == "seed" else name_of(of))
     ending = ENDINGS_OF[wanted["format"]]
     number, path = 1, run / "samples" / f"{stem}{ending}"

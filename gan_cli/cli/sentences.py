@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -95,24 +95,34 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
     return of_a_key(lines, text, error)
 
 
+# what OmegaConf and Hydra say of an override, and how this program says it
+OF_AN_OVERRIDE = (
+    (r"An item is already at '([^']+)'", "+{0} adds what is there already: write {0}=... without the +"),
+    (r"Could not delete from config. '([^']+)' does not exist", "~{0} takes out what is not there"),
+)
+# of a value that others follow from, behind the key that it stands at
+OF_A_VALUE = (
+    (r"Interpolation key '([^']+)' not found", "it refers to ${{{0}}}, which is not there"),
+    (r"Unsupported interpolation type (\S+)", "it uses ${{{0}:...}}, and there is no such function"),
+)
+
+
 def of_a_key(lines: list[str], text: str, error: Exception) -> str:
     """What is wrong with one override, or with one value that others follow from."""
-    there = re.search(r"An item is already at '([^']+)'", text)
-    if there:
-        return f"+{there.group(1)} adds what is there already: write {there.group(1)}=... without the +"
-    gone = re.search(r"Could not delete from config. '([^']+)' does not exist", text)
-    if gone:
-        return f"~{gone.group(1)} takes out what is not there"
+    if said := first_of(OF_AN_OVERRIDE, text):
+        return said
     merged = re.search(r"Error merging override (.*)", text)
     if merged:
         return f"{merged.group(1)} does not fit: {str(error.__cause__ or error).strip().splitlines()[0]}"
     full = re.search(r"full_key: (\S+)", text)
     where = f"{full.group(1)}: " if full else ""
-    absent = re.search(r"Interpolation key '([^']+)' not found", text)
-    if absent:
-        return f"{where}it refers to ${{{absent.group(1)}}}, which is not there"
-    function = re.search(r"Unsupported interpolation type (\S+)", text)
-    if function:
-        return f"{where}it uses ${{{function.group(1)}:...}}, and there is no such function"
     inside = re.search(r"(?:\w+ raised while resolving interpolation: )(.*)", lines[0])
-    return where + (inside.group(1) if inside else lines[0]).strip('"')
+    return where + (first_of(OF_A_VALUE, text) or (inside.group(1) if inside else lines[0]).strip('"'))
+
+
+def first_of(sentences: Sequence[tuple[str, str]], text: str) -> str:
+    """The first sentence whose pattern is found, with what it found in it; "" where there is none."""
+    for pattern, said in sentences:
+        if found := re.search(pattern, text):
+            return said.format(found.group(1))
+    return ""

@@ -21,8 +21,6 @@ WITH_VALUE = {  # what each may be; nothing: any
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     **dict.fromkeys(("--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"), ()),
 }
-ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
-SHELLS = ("bash", "fish", "zsh")
 
 
 @dataclass
