@@ -141,6 +141,19 @@ def test_global_generators_are_seeded() -> None:
     assert not torch.equal(torch.rand(3), first)
 
 
+def test_seeding_is_torchs_own_on_the_cpu_and_on_a_gpu_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    seed_everything(1, "draw")
+    drawn = torch.randn(17)
+    torch.manual_seed(derive_seed(1, "draw"))
+    assert torch.equal(drawn, torch.randn(17))
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seen.append)
+    for there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda there=there: there)
+        seed_everything(1, "draw")
+    assert seen == [derive_seed(1, "draw")]
+
+
 def test_permutations() -> None:
     assert sorted(permutation(20, 1, "order").tolist()) == list(range(20))
     assert torch.equal(permutation(20, 1, "order"), permutation(20, 1, "order"))

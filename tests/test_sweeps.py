@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY
+from conftest import QUICK, TINY, compose_checked
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -23,13 +23,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from gan_cli import checkpoint
+from gan_cli.build import build_data
 from gan_cli.cli import outcome
 from gan_cli.cli.callbacks import grid
 from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
 from gan_cli.cli.config import STAMP
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.train import command, headline
+from gan_cli.errors import UserError
 from gan_cli.run_folder import identity_of
+from gan_cli.start import common_block
 
 SMALL = ["model=gan", *TINY["gan"], *QUICK, "trainer.total_images=16", "trainer.device=cpu"]
 Sweep = Callable[..., str]
@@ -220,6 +223,22 @@ def test_axes_are_what_differs_parts_and_the_seed_first() -> None:
 
 
 # ---- what it says ----
+
+
+def test_the_common_block_decodes_no_picture(tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoded(*_: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    configs = [
+        compose_checked(
+            "dataset=image_folder", f"dataset.root={tiny_pictures / 'degraded'}", "model=gan", f"seed={seed}"
+        )
+        for seed in (0, 1)
+    ]
+    monkeypatch.setattr("gan_cli.data.sets.all_decoded", decoded)
+    assert common_block(configs)["data"].startswith("image_folder   10 samples, 64x64x3")
+    with pytest.raises(UserError, match="a picture was decoded"):
+        build_data(configs[0])
 
 
 def test_the_start_block_stands_once_then_a_line_a_cell_and_what_next_once(sweep: Sweep) -> None:
