@@ -112,11 +112,6 @@ def build_data(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
     return instantiate(config["dataset"], trust, "dataset")
 
 
-def without_download(dataset: dict[str, Any]) -> dict[str, Any]:
-    """A data set's node as one looks back at it: what is made of a checkpoint's config fetches nothing to this disk."""
-    return {**dataset, "download": False} if "download" in dataset else dict(dataset)
-
-
 def build_medium(config: dict[str, Any], trust: Sequence[str] = ()) -> Medium:
     """What the samples are; known from the data set's YAML, so that sampling needs no data."""
     return instantiate(config["dataset"]["provides"]["medium"], trust, "dataset.provides.medium")

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.build import build_data, without_download
+from gan_cli.build import build_data
 from gan_cli.data.medium import placed
+from gan_cli.data.node import undecoded, without_download
 from gan_cli.data.order import Data
 from gan_cli.errors import UserError
 from gan_cli.gan import GAN
@@ -24,9 +25,7 @@ def check_same_data(config: dict[str, Any], fingerprint: str, trust: Sequence[st
     Raises:
         UserError: it holds other data, or none.
     """
-    dataset = without_download(config["dataset"])
-    if "memory_limit_mb" in dataset:
-        dataset["memory_limit_mb"] = 0
+    dataset = undecoded(without_download(config["dataset"]))
     if build_data({**config, "dataset": dataset}, trust).fingerprint != fingerprint:
         raise UserError(
             f"dataset.root={str(dataset['root'])!r} holds other data than the run was trained on: other files, or the"

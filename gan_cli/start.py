@@ -16,6 +16,7 @@ from gan_cli import distributed
 from gan_cli.build import build_data, build_game, optimizer_factory, parameter_counts
 from gan_cli.console import Console
 from gan_cli.data.medium import Medium
+from gan_cli.data.node import undecoded
 from gan_cli.data.order import Batches, Data
 from gan_cli.files import write_json
 from gan_cli.gan import GAN
@@ -114,14 +115,9 @@ def common_block(configs: Sequence[dict[str, Any]], workers: int = 1) -> dict[st
     found = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
     run = found.pop("run", None)
     if all(config["dataset"] == configs[0]["dataset"] for config in configs):
-        found["data"] = of_data(configs[0], build_data(undecoded(configs[0]), configs[0]["trust"]))
+        config = {**configs[0], "dataset": undecoded(configs[0]["dataset"])}
+        found["data"] = of_data(config, build_data(config, config["trust"]))
     return found if run is None else {**found, "run": run}
-
-
-def undecoded(config: dict[str, Any]) -> dict[str, Any]:
-    """The same, its pictures to be decoded when they are asked for: to tell of them nobody has to wait for that."""
-    limit = {"memory_limit_mb": 0} if "memory_limit_mb" in config["dataset"] else {}
-    return {**config, "dataset": {**config["dataset"], **limit}}
 
 
 def block_before(config: dict[str, Any], workers: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from gan_cli.checkpoint import config_of, newest_summary
 from gan_cli.cli.config import options_of
 from gan_cli.cli.quoting import as_text
 from gan_cli.cli.typed import Typed, value_of
+from gan_cli.data.node import without_download
 from gan_cli.errors import UserError
 from gan_cli.targets import META_KEYS
 
@@ -46,7 +47,7 @@ def with_base(typed: Typed) -> Typed:
     if "model" not in keys and "model" not in chosen:
         brought += model_of(base, options, keys, demanded(overrides, chosen, options), source)
     if "dataset" not in keys and "dataset" not in chosen:
-        brought += chosen_again("dataset", {**base, "dataset": not_fetched(base["dataset"])}, options, keys)
+        brought += chosen_again("dataset", {**base, "dataset": without_download(base["dataset"])}, options, keys)
     else:
         name = (value_of(overrides, "dataset") or str(chosen.get("dataset"))).partition(",")[0]
         model = value_of(overrides, "model") or str(chosen.get("model") or option_of("model", base, options) or "")
@@ -95,13 +96,6 @@ def chosen_again(group: str, base: Mapping[str, Any], options: Mapping[str, Any]
     """`group=...` and its options, as the base has them; nothing where it has an option that is not here."""
     name = option_of(group, base, options)
     return [] if name is None else [f"{group}={name}", *changes(group, base[group], options[group][name], typed)]
-
-
-def not_fetched(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """A base's data set, to be taken from where it lies: nothing is fetched to a folder that a run names, since it may
-    be a stranger's.
-    """
-    return {**dataset, "download": False} if "download" in dataset else dict(dataset)
 
 
 def pictures_of(

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.build import build_data, locate, without_download
+from gan_cli.build import build_data, locate
 from gan_cli.data.medium import to_pixels
+from gan_cli.data.node import without_download
 from gan_cli.data.order import Data
 from gan_cli.errors import UserError
 from gan_cli.files import write_atomically
