@@ -34,14 +34,14 @@ from judge import (
 from rows import place, record, train, untrained
 from torch import Tensor
 
+from gan_cli.base.randomness import generator_for
 from gan_cli.data.images import resize
-from gan_cli.data.medium import to_pixels
+from gan_cli.data.planar import ring
 from gan_cli.data.sets import FashionMNIST
-from gan_cli.data.toy import ring
-from gan_cli.gan import GAN
+from gan_cli.game.gan import GAN
+from gan_cli.media.medium import to_pixels
 from gan_cli.metrics.classifier import trained_classifier
-from gan_cli.randomness import generator_for
-from gan_cli.sample import Trained, draw, load_trained, plan
+from gan_cli.use.sample import Trained, draw, load_trained, plan
 
 COUNT = 2_000  # samples, and test images, in every score
 SIZE = 28

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from gan_cli.data.medium import to_pixels
+from gan_cli.base.randomness import generator_for, permutation
 from gan_cli.data.sets import Digits, FashionMNIST
 from gan_cli.evaluation.reference import statistics_of
+from gan_cli.media.medium import to_pixels
 from gan_cli.metrics.density_coverage import DensityCoverage
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.features import ClassifierFeatures, Labelled
@@ -33,7 +34,6 @@ from gan_cli.metrics.ms_ssim import MultiScaleSSIM
 from gan_cli.metrics.nearest_neighbours import NearestNeighbours
 from gan_cli.metrics.precision_recall import PrecisionRecall
 from gan_cli.metrics.statistics import FeatureStatistics
-from gan_cli.randomness import generator_for, permutation
 
 CPU = torch.device("cpu")
 METRICS: tuple[Metric, ...] = (

@@ -11,11 +11,11 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from gan_cli.build import build_game
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.typed import read
-from gan_cli.gan import GAN
+from gan_cli.game.build import build_game
+from gan_cli.game.gan import GAN
 
 
 def train(name: str, command: list[str], runs: Path) -> Path:

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch.nn.functional import softplus
 
-from gan_cli.build import build_data, build_game, optimizer_factory
+from gan_cli.base.types import State
 from gan_cli.data.order import Batches
-from gan_cli.ema import EMA
-from gan_cli.log import Meter
-from gan_cli.types import State
-from gan_cli.update import Updater, keeps_graph
+from gan_cli.game.build import build_data, build_game, optimizer_factory
+from gan_cli.game.meter import Meter
+from gan_cli.game.update import Updater, keeps_graph
+from gan_cli.parts.ema import EMA
 
 RUNS = 7
 MAIN = "from gan_cli.cli.train import main; main()"
@@ -39,8 +39,8 @@ STARTS = {
 CONFIG = {
     "seed": 0,
     "model": {
-        "_target_": "gan_cli.gan.GAN",
-        "latent": {"_target_": "gan_cli.latent.Gaussian", "size": 100},
+        "_target_": "gan_cli.game.gan.GAN",
+        "latent": {"_target_": "gan_cli.parts.latent.Gaussian", "size": 100},
         "generator": {"_target_": "gan_cli.models.dcgan.Generator", "latent_size": 100, "channels": 1, "resolution": 32,
                       "base_channels": 16},
         "discriminator": {"_target_": "gan_cli.models.dcgan.Discriminator", "channels": 1, "resolution": 32,

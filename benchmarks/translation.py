@@ -19,13 +19,13 @@ from judge_pictures import described, mobilenet, spectrum_distance
 from rows import place, record, train
 from torch import Tensor
 
-from gan_cli.build import build_data
+from gan_cli.base.randomness import generator_for, seed_everything
 from gan_cli.data.degrade import filled_smoothly
-from gan_cli.data.medium import to_pixels, write_png
-from gan_cli.metrics.pictures import psnr, ssim
-from gan_cli.preview import held_out
-from gan_cli.randomness import generator_for, seed_everything
-from gan_cli.sample import Trained, load_trained
+from gan_cli.game.build import build_data
+from gan_cli.media.medium import to_pixels, write_png
+from gan_cli.metrics.similarity import psnr, ssim
+from gan_cli.use.preview import held_out
+from gan_cli.use.sample import Trained, load_trained
 
 CPU = torch.device("cpu")
 LEAST_PAIRED = 3.0  # dB above the copy of the input, the mean target and another picture's target

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,6 +92,24 @@ def compose_checked(*overrides: str) -> dict[str, Any]:
     config = compose_plain(*overrides)
     check(config)
     return config
+
+
+def same(one: Any, other: Any, where: str = "") -> None:
+    """Equal structure, and every tensor equal in type and in every bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, where
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert list(one) == list(other), where
+        for key in one:
+            same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            same(left, right, f"{where}[{number}]")
+    else:
+        assert one == other, where
 
 
 @pytest.fixture(autouse=True, scope="session")

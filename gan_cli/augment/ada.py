@@ -16,9 +16,9 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
-from gan_cli.distributed import world_size
-from gan_cli.limits import Count, Share
-from gan_cli.schedule import Schedule
+from gan_cli.base.distributed import world_size
+from gan_cli.base.limits import Count, Share
+from gan_cli.parts.schedule import Schedule
 
 
 class Ada(nn.Module):

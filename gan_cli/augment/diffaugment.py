@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from gan_cli.limits import Share
+from gan_cli.base.limits import Share
 
 
 class DiffAugment(nn.Module):

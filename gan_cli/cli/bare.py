@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from gan_cli.errors import UserError
-from gan_cli.run_folder import is_run, is_sweep
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import is_run, is_sweep
 
 
 def check_bare(words: Iterable[str], program: str) -> None:

@@ -18,6 +18,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.naming import name_of_settings
+from gan_cli.base.printable import shown, tell
+from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, varying
 from gan_cli.cli.check import check
@@ -25,11 +29,7 @@ from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.sentences import say, sentence
-from gan_cli.errors import UserError
-from gan_cli.naming import name_of_settings
-from gan_cli.printable import shown, tell
 from gan_cli.report.text import listed, plural
-from gan_cli.run_folder import PLACES, check_entries, identity_of
 
 
 class CheckFirst(Callback):
@@ -176,11 +176,11 @@ def fetch(content: dict[str, Any]) -> None:
     files = (dataset.get("provides") or {}).get("files") or []
     root = Path(str(dataset.get("root"))).expanduser()
     if files and not all((root / name).exists() for name in files):
-        from gan_cli.build import build_data
+        from gan_cli.game.build import build_data
 
         build_data(content, content["trust"])
     if content.get("perceptual"):
-        from gan_cli.build import instantiate
+        from gan_cli.game.build import instantiate
 
         instantiate(content["perceptual"], content["trust"], "perceptual").load()
 
@@ -227,7 +227,7 @@ def refuse_twins(cells: list[list[str]], contents: list[dict[str, Any]]) -> None
 
 def tell_common(contents: list[dict[str, Any]], folder: Path, workers: int = 1) -> None:
     """What all cells of a sweep have in common, once; the run.log of each has the whole."""
-    from gan_cli.start import common_block, lines_of
+    from gan_cli.run.start import common_block, lines_of
 
     for line in lines_of({**common_block(contents, workers), "folder": shown(folder)}):
         tell(line)

@@ -18,11 +18,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from gan_cli.base.files import read_json
+from gan_cli.base.naming import name_of_settings
+from gan_cli.base.run_folder import CONFIG, NOT_LEARNED, PLACES, identity_of
+from gan_cli.base.threads import cores
 from gan_cli.cli import outcome
-from gan_cli.files import read_json
-from gan_cli.naming import name_of_settings
-from gan_cli.run_folder import CONFIG, NOT_LEARNED, PLACES, identity_of
-from gan_cli.threads import cores
 
 GRID = "hydra_plugins.gan_cli.GridSweeper"  # Hydra takes plugins by a name in this package alone
 NOTE = "GAN_CLI_SWEEP"  # in the environment, so that a launcher's worker processes know it too

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gan_cli.base.allow_list import check_allowed, check_place, make_importable
+from gan_cli.base.errors import UserError
 from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_device import check_device
@@ -16,8 +18,6 @@ from gan_cli.cli.check_model import check_model
 from gan_cli.cli.check_root import check_root
 from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
 from gan_cli.cli.torch_optimizers import UNFIT
-from gan_cli.errors import UserError
-from gan_cli.targets import check_allowed, check_place, make_importable
 
 NO_DOWNLOAD = "dataset=digits needs no download"
 
@@ -165,7 +165,7 @@ def check_init_from(config: dict[str, Any]) -> None:
     """The side file of a checkpoint tells whether its networks are those of the new run."""
     if config.get("init_from") is None:
         return
-    from gan_cli.checkpoint import config_of, model_facts, newest_summary
+    from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
 
     path, summary = newest_summary(Path(str(config["init_from"])).expanduser())
     before, now = summary.get("networks"), model_facts(config)

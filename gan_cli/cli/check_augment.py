@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_cli.base.errors import UserError
 from gan_cli.cli.check_data import chosen
-from gan_cli.errors import UserError
 
 
 def check_augment(config: dict[str, Any]) -> None:

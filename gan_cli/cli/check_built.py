@@ -11,11 +11,11 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gan_cli.errors import UserError
-from gan_cli.progress import loading_torch
+from gan_cli.base.errors import UserError
+from gan_cli.base.progress import loading_torch
 
 if TYPE_CHECKING:
-    from gan_cli.gan import GAN
+    from gan_cli.game.gan import GAN
 
 PARTS = ("model", "loss", "penalty", "augment", "optimizer", "dataset", "trainer")  # all that networks depend on
 BYTES = 2 * 4  # of a parameter and its gradient, in float32: the least that training holds
@@ -40,7 +40,7 @@ def _check(text: str) -> None:
     with loading_torch():
         import torch
 
-        from gan_cli.build import build_game, optimizer_factory, parameter_counts
+        from gan_cli.game.build import build_game, optimizer_factory, parameter_counts
 
     config = json.loads(text)
     try:
@@ -65,7 +65,7 @@ def ask(gan: GAN, config: dict[str, Any]) -> None:
     """Make fakes and have them and reals judged, as many as an update takes at a time."""
     import torch
 
-    from gan_cli.types import Batch
+    from gan_cli.base.types import Batch
 
     trainer, dataset = config["trainer"], config["dataset"]
     count = trainer["batch_size"] // trainer["accumulate"] // trainer["processes"]
@@ -97,7 +97,7 @@ class Question:
         self.fakes: dict[str, Any] = {}
 
     def match(self, critic: Any, real: Any, fake: Any, suffix: str = "", label: Any = None) -> Any:
-        from gan_cli.types import Match
+        from gan_cli.base.types import Match
 
         return Match(critic, real, fake, suffix=suffix, label=label)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gan_cli.base.allow_list import targets_in
+from gan_cli.base.errors import UserError
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
-from gan_cli.errors import UserError
-from gan_cli.targets import targets_in
 
 
 def check_data(config: dict[str, Any]) -> None:

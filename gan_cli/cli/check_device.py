@@ -9,7 +9,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 
 NODES = ("nvidia*", "dxg", "nvmap", "nvhost*", "kfd")  # of drivers, in /dev: NVIDIA's, WSL's, Jetson's, AMD's
 INSTEAD = "use cpu or auto"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gan_cli.base.allow_list import check_allowed, check_place, targets_in
+from gan_cli.base.errors import UserError
+from gan_cli.base.scoring import features_name, score_names
 from gan_cli.cli.signatures import check_arguments
-from gan_cli.errors import UserError
-from gan_cli.scoring import features_name, score_names
-from gan_cli.targets import check_allowed, check_place, targets_in
 
 GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
 PICTURES = {"image", "target", "b"}

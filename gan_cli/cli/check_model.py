@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from gan_cli.base.allow_list import META_KEYS, targets_in
+from gan_cli.base.errors import UserError
 from gan_cli.cli.check_data import chosen, named_in
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.kinds import Simple, shown
 from gan_cli.cli.signatures import check_value
-from gan_cli.errors import UserError
-from gan_cli.targets import META_KEYS, targets_in
 
 
 def check_model(config: dict[str, Any]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan_cli.cli.folder import root_keys
+from gan_cli.base.errors import UserError
+from gan_cli.cli.config_folder import root_keys
 from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
 from gan_cli.cli.signatures import check_value
-from gan_cli.errors import UserError
 
 NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
 LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))

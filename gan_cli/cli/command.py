@@ -13,16 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli import __version__
+from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.printable import tell
+from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.judge import judge, settled
 from gan_cli.cli.printed import show_config, value_lines, values
 from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
 from gan_cli.cli.typed import Typed, read
-from gan_cli.errors import RunError, UserError
-from gan_cli.printable import tell
-from gan_cli.threads import begin
 
 Carry = Callable[[dict[str, Any]], None]
 HelpText = Callable[[list[Path]], str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 
 MOST_PIXELS = 2**17  # a side that no picture has
 

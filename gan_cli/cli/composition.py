@@ -16,8 +16,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.base.run_folder import flat
 from gan_cli.cli.typed import Typed
-from gan_cli.run_folder import flat
 
 
 def composed_as_typed(typed: Typed, root: str, overrides: list[str] | None = None) -> DictConfig:

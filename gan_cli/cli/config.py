@@ -12,16 +12,16 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gan_cli.base.allow_list import make_importable
+from gan_cli.base.naming import name_of, name_of_list
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.declared import check_declared
-from gan_cli.cli.folder import config_folder
 from gan_cli.cli.places import settle
 from gan_cli.cli.signatures import check_typed, nodes_of
-from gan_cli.naming import name_of, name_of_list
-from gan_cli.targets import make_importable
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Count, Pixels, Weight, Width
 from gan_cli.cli.signatures import Argument, check_value, check_values, follows, signature_of
-from gan_cli.errors import UserError
-from gan_cli.limits import Count, Pixels, Weight, Width
 
 
 class Medium:
-    """How samples are shown, as `gan_cli.data.medium.ImageMedium`."""
+    """How samples are shown, as `gan_cli.media.medium.ImageMedium`."""
 
 
 class Degradation:

@@ -11,7 +11,7 @@ def dry_run(content: dict[str, Any]) -> None:
     Raises:
         UserError: a part can't be built.
     """
-    from gan_cli.estimate import estimate
+    from gan_cli.run.estimate import estimate
 
     found = estimate(content, content["trust"])
     total, dataset = content["trainer"]["total_images"], content["dataset"]

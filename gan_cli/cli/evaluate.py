@@ -8,22 +8,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_cli.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.allow_list import make_importable
+from gan_cli.base.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.files import write_json
+from gan_cli.base.printable import tell
+from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
+from gan_cli.base.stored import foreign, read_record
 from gan_cli.cli import outcome
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
 from gan_cli.cli.command import run
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Evaluate, check_options
 from gan_cli.cli.places import located
-from gan_cli.errors import RunError, UserError
-from gan_cli.files import write_json
-from gan_cli.printable import tell
-from gan_cli.scoring import METRICS_FILE, Score, append_scores
-from gan_cli.stored import foreign, read_record
-from gan_cli.targets import make_importable
 
 if TYPE_CHECKING:
     from gan_cli.evaluation.evaluator import Evaluator
@@ -88,8 +88,8 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     newest_summary(path)  # before torch is loaded: is there anything at all?
 
     load_torch(wanted["threads"])
-    from gan_cli.log import show_evaluated
-    from gan_cli.sample import load_trained
+    from gan_cli.run.log import show_evaluated
+    from gan_cli.use.sample import load_trained
 
     standing = wanted["standing_statistics"]
     trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
@@ -110,10 +110,10 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
 
 def evaluator_for(config: dict[str, Any], wanted: dict[str, Any], known: dict[str, Evaluator]) -> Evaluator:
     """One for all cells of a data set: its real side is then made once."""
+    from gan_cli.base.machine import pick_device
     from gan_cli.data.folder import cache_folder
     from gan_cli.evaluation.evaluator import Evaluator
     from gan_cli.evaluation.setting import Plan
-    from gan_cli.machine import pick_device
 
     key = json.dumps(config["dataset"], sort_keys=True)
     if key not in known:
@@ -163,9 +163,9 @@ def status_of(run: Path) -> str:
 
 def of_folders(wanted: dict[str, Any]) -> list[Score]:
     load_torch(wanted["threads"])
+    from gan_cli.base.machine import pick_device
     from gan_cli.evaluation.folders import folder_scores
     from gan_cli.evaluation.setting import Plan
-    from gan_cli.machine import pick_device
 
     how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"], white_level=wanted["white_level"])
     a, b = (Path(wanted[side]).expanduser() for side in "ab")

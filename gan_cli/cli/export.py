@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.allow_list import make_importable
+from gan_cli.base.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.errors import UserError
+from gan_cli.base.printable import tell
+from gan_cli.base.progress import Progress
 from gan_cli.cli.command import run
 from gan_cli.cli.help import export_help
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Export, check_options
-from gan_cli.errors import UserError
-from gan_cli.printable import tell
-from gan_cli.progress import Progress
-from gan_cli.targets import make_importable
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def export(wanted: dict[str, Any]) -> None:
     newest_summary(where)  # before torch is loaded: is there anything at all?
 
     load_torch(wanted["threads"])
-    from gan_cli import export as exporter
-    from gan_cli.sample import load_trained
+    from gan_cli.use import export as exporter
+    from gan_cli.use.sample import load_trained
 
     exporter.check_installed(wanted["format"])
     ending = exporter.ENDINGS[wanted["format"]]

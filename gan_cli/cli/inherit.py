@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import config_of, newest_summary
+from gan_cli.base.allow_list import META_KEYS
+from gan_cli.base.checkpoint import config_of, newest_summary
+from gan_cli.base.errors import UserError
 from gan_cli.cli.config import options_of
 from gan_cli.cli.quoting import as_text
 from gan_cli.cli.typed import Typed, value_of
 from gan_cli.data.node import without_download
-from gan_cli.errors import UserError
-from gan_cli.targets import META_KEYS
 
 OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
 NORM = "${critic_norm:"  # what a loss or a penalty may demand

@@ -10,12 +10,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, QuotedString
 from hydra.errors import HydraException
 
+from gan_cli.base.errors import UserError
 from gan_cli.cli.bare import check_bare
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.hints import no_option
 from gan_cli.cli.kinds import shown
 from gan_cli.cli.typed import Typed
-from gan_cli.errors import UserError
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
 SHELLS = ("bash", "fish", "zsh")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from gan_cli.progress import loading_torch
-from gan_cli.threads import Threads, choose
+from gan_cli.base.progress import loading_torch
+from gan_cli.base.threads import Threads, choose
 
 
 def load_torch(threads: int | None) -> None:
     """Have torch work, from here on, in as many CPU threads as were asked for, or as there are cores free."""
     plan = chosen(threads)
     with loading_torch():
-        from gan_cli.machine import use_threads
+        from gan_cli.base.machine import use_threads
     use_threads(plan)
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, MinLen
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Batch, Samples, SixteenBit, Workers
 from gan_cli.cli.hints import no_key
 from gan_cli.cli.signatures import check_values, signature_of
-from gan_cli.errors import UserError
-from gan_cli.limits import Batch, Samples, SixteenBit, Workers
 
 Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]

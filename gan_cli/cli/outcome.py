@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from gan_cli.printable import shown, tell
-from gan_cli.run_folder import locked
+from gan_cli.base.printable import shown, tell
+from gan_cli.base.run_folder import locked
 
 End = tuple[Path, str, str]  # of a cell: its folder, its status, and the sentence where it failed
 

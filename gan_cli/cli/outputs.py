@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import run_of
-from gan_cli.errors import UserError
-from gan_cli.naming import name_of
+from gan_cli.base.checkpoint import run_of
+from gan_cli.base.errors import UserError
+from gan_cli.base.naming import name_of
 
 ENDINGS_OF = {"grid": ".png", "npz": ".npz", "png": "", "folder": "", "walk": ".mp4"}
 

@@ -10,9 +10,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_cli.cli.folder import config_folder
-from gan_cli.errors import UserError
-from gan_cli.files import read_yaml
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import read_yaml
+from gan_cli.cli.config_folder import config_folder
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
 
@@ -102,7 +102,7 @@ def located(
     place = whereabouts(dataset, run, typed)
     moved = {**config, "dataset": {**dataset, "root": place}}
     if place != absolute(dataset["root"]):
-        from gan_cli.preview import check_same_data
+        from gan_cli.use.preview import check_same_data
 
         check_same_data(moved, fingerprint, trust)
     return moved

@@ -10,6 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.printable import tell
+from gan_cli.base.run_folder import flat
 from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
 from gan_cli.cli.config import plain
 from gan_cli.cli.hints import meant
@@ -17,9 +20,6 @@ from gan_cli.cli.judge import settled
 from gan_cli.cli.kinds import shown
 from gan_cli.cli.sentences import sentence
 from gan_cli.cli.typed import Typed
-from gan_cli.errors import UserError
-from gan_cli.printable import tell
-from gan_cli.run_folder import flat
 
 
 def values(typed: Typed, root: str) -> tuple[dict[str, Any], str]:

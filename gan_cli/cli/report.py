@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import write_atomically
+from gan_cli.base.printable import tell
+from gan_cli.base.progress import Progress
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
 from gan_cli.cli.options import Report, check_options
-from gan_cli.errors import UserError
-from gan_cli.files import write_atomically
-from gan_cli.printable import tell
-from gan_cli.progress import Progress
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep

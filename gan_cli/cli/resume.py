@@ -10,7 +10,13 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from gan_cli.checkpoint import check_not_lost, listed, newest_summary
+from gan_cli.base.checkpoint import check_not_lost, listed, newest_summary
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import read_json, read_yaml, write_atomically
+from gan_cli.base.printable import tell
+from gan_cli.base.run_folder import CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
+from gan_cli.base.settings import TrainerSettings
+from gan_cli.base.stored import check_config, foreign, read_record
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
 from gan_cli.cli.hints import meant, synonym
@@ -18,12 +24,6 @@ from gan_cli.cli.judge import parse
 from gan_cli.cli.places import PATHS, absolute, whereabouts
 from gan_cli.cli.printed import show_config
 from gan_cli.cli.typed import Typed, value_of
-from gan_cli.errors import UserError
-from gan_cli.files import read_json, read_yaml, write_atomically
-from gan_cli.printable import tell
-from gan_cli.run_folder import CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
-from gan_cli.settings import TrainerSettings
-from gan_cli.stored import check_config, foreign, read_record
 
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME), *PLACES)
 
@@ -52,7 +52,7 @@ def resume(run: Path, typed: Typed) -> int:
     if record.get("status") == "finished" and images >= total:
         tell(f"{run} is finished ({images:,} images); to go on for longer: trainer.total_images=N above that")
         return 0
-    from gan_cli.launch import launch
+    from gan_cli.run.launch import launch
 
     launch(content, run, content["trust"], lambda: keep(source_of(run), config, overrides))
     return 0

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.allow_list import make_importable
+from gan_cli.base.checkpoint import best_of, newest_summary, run_of
+from gan_cli.base.errors import UserError
+from gan_cli.base.printable import tell
+from gan_cli.base.progress import counted
 from gan_cli.cli import sample_modes
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.command import run
@@ -15,10 +19,6 @@ from gan_cli.cli.options import Sample, check_options
 from gan_cli.cli.outputs import default_output, output_path
 from gan_cli.cli.places import located
 from gan_cli.data.picture import endings
-from gan_cli.errors import UserError
-from gan_cli.printable import tell
-from gan_cli.progress import counted
-from gan_cli.targets import make_importable
 
 NO_DATA = "dataset.root= is for grids of a run's held-out pictures: leave it out where none of its data is looked at"
 DIRECTIONS = ("a_to_b", "b_to_a")
@@ -47,7 +47,7 @@ def sample(wanted: dict[str, Any]) -> None:
     target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
 
     load_torch(wanted["threads"])
-    from gan_cli import sample as sampler
+    from gan_cli.use import sample as sampler
 
     trained = sampler.load_trained(
         *(where, wanted["ema"], wanted["device"], wanted["trust"]),
@@ -88,8 +88,8 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
         target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
 
     load_torch(wanted["threads"])
-    from gan_cli import sample as sampler
-    from gan_cli import translate as translation
+    from gan_cli.use import sample as sampler
+    from gan_cli.use import translate as translation
 
     inputs = translation.find_inputs(given)
     masks, files = None, [given]
@@ -107,8 +107,8 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
 
 def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
     """A model that is given pictures, and none given: a grid of its run's held-out ones."""
-    from gan_cli import translate as translation
-    from gan_cli.data.medium import write_png
+    from gan_cli.media.medium import write_png
+    from gan_cli.use import translate as translation
 
     if wanted["format"] != "grid" or wanted["labels"] is not None:
         raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")

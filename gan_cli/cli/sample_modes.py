@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.printable import tell
+from gan_cli.base.progress import Progress, counted
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.outputs import default_output, output_path
-from gan_cli.errors import UserError
-from gan_cli.printable import tell
-from gan_cli.progress import Progress, counted
 
 OWN = {  # keys that one mode alone has, with their defaults
     "frames": ("interpolation", 240),
@@ -53,7 +53,7 @@ def run(wanted: dict[str, Any], where: Path) -> None:
     mode, output = wanted["mode"], wanted["output"]
     target = None if output is None else Path(output).expanduser()
     if mode == "interpolation":
-        from gan_cli.modes.interpolation import check_ending
+        from gan_cli.use.modes.interpolation import check_ending
 
         check_ending(target if target is not None else Path("walk.mp4"))
         if target is not None:
@@ -63,8 +63,8 @@ def run(wanted: dict[str, Any], where: Path) -> None:
     given = picture_file(wanted["input"]) if mode == "project" else None
 
     load_torch(wanted["threads"])
-    from gan_cli import sample as sampler
-    from gan_cli.modes.space import Space
+    from gan_cli.use import sample as sampler
+    from gan_cli.use.modes.space import Space
 
     trained = sampler.load_trained(
         *(where, wanted["ema"], wanted["device"], wanted["trust"]),
@@ -99,14 +99,14 @@ def picture_file(text: Any) -> Path:
 
 
 def plan(wanted: dict[str, Any], space: Any, count: int, purpose: str = "sample") -> tuple[Any, Any]:
-    from gan_cli import sample as sampler
+    from gan_cli.use import sample as sampler
 
     return sampler.plan(space.trained, count, wanted["seed"], wanted["labels"], purpose)
 
 
 def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
     """A closed walk past `count` latents."""
-    from gan_cli.modes.interpolation import walk, write_frames
+    from gan_cli.use.modes.interpolation import walk, write_frames
 
     latent, label = plan(wanted, space, wanted["count"] or 8)
     frames = walk(space, latent, label, wanted["frames"], wanted["batch_size"])
@@ -117,8 +117,8 @@ def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) 
 def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
     import torch
 
-    from gan_cli.data.medium import write_png
-    from gan_cli.modes.style_mixing import mixed_grid
+    from gan_cli.media.medium import write_png
+    from gan_cli.use.modes.style_mixing import mixed_grid
 
     rows, columns = wanted["rows"], wanted["columns"] or 8
     latents, labels = zip(plan(wanted, space, rows), plan(wanted, space, columns, "columns"), strict=True)
@@ -129,9 +129,9 @@ def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -
 
 
 def directions(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
-    from gan_cli.data.medium import write_png
-    from gan_cli.modes.directions import directions as found_in
-    from gan_cli.modes.directions import strips
+    from gan_cli.media.medium import write_png
+    from gan_cli.use.modes.directions import directions as found_in
+    from gan_cli.use.modes.directions import strips
 
     columns = wanted["columns"] or 7
     found, strength = found_in(space, wanted["top"])
@@ -147,11 +147,11 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     """Writes target.png (wanted beside found), latent.npz, distance.csv."""
     import torch
 
-    from gan_cli.data.medium import write_png
-    from gan_cli.files import write_atomically
-    from gan_cli.modes.project import project as search
-    from gan_cli.sample import write_npz
-    from gan_cli.translate import changes_of, picture_for, remarks
+    from gan_cli.base.files import write_atomically
+    from gan_cli.media.medium import write_png
+    from gan_cli.use.modes.project import project as search
+    from gan_cli.use.sample import write_npz
+    from gan_cli.use.translate import changes_of, picture_for, remarks
 
     label = plan(wanted, space, 1)[1]
     picture = picture_for(space.trained, given)

@@ -22,6 +22,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import read_json, write_json
+from gan_cli.base.naming import name_of_settings
+from gan_cli.base.printable import tell
+from gan_cli.base.scoring import is_better, score_names
 from gan_cli.cli import outcome, typed
 from gan_cli.cli.callbacks import checked, composed, config_loader, content_of, refuse, tell_common
 from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of
@@ -29,11 +34,6 @@ from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.hints import meant
 from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import sentence
-from gan_cli.errors import UserError
-from gan_cli.files import read_json, write_json
-from gan_cli.naming import name_of_settings
-from gan_cli.printable import tell
-from gan_cli.scoring import is_better, score_names
 
 BEST = "best.json"
 TARGET = "hydra_plugins.gan_cli.OptunaSweeper"  # Hydra takes plugins by a name in this package alone

@@ -12,8 +12,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from gan_cli.errors import UserError
-from gan_cli.run_folder import not_learned
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import not_learned
 
 STUDY = "study.db"
 EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from gan_cli.cli.folder import config_folder
+from gan_cli.base.errors import Interrupted, RunError, UserError
+from gan_cli.base.printable import any_console, tell
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.typed import read
-from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import any_console, tell
 
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:

@@ -13,15 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
+from gan_cli.base.errors import UserError
 from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
 from gan_cli.cli.kinds import Kind, shown
-from gan_cli.errors import UserError
-from gan_cli.targets import META_KEYS, is_allowed, targets_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
 OPTIMIZERS = "gan_cli.cli.torch_optimizers"  # stands in for torch.optim
-OWN_OF_OPTIMIZER = "gan_cli.settings.OptimizerSettings"
-IMPLIED = {"schedule": "gan_cli.schedule.Schedule", "rates": "gan_cli.settings.Rates"}  # nodes of it that name no class
+OWN_OF_OPTIMIZER = "gan_cli.base.settings.OptimizerSettings"
+IMPLIED = {
+    "schedule": "gan_cli.parts.schedule.Schedule",
+    "rates": "gan_cli.base.settings.Rates",
+}  # nodes of it that name no class
 
 
 class Argument(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval, Le
 
-from gan_cli.limits import Share, Weight
+from gan_cli.base.limits import Share, Weight
 
 Beta = Annotated[float, Interval(ge=0, lt=1)]
 Tiny = Annotated[float, Interval(ge=0, le=1e6)]

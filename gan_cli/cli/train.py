@@ -14,6 +14,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gan_cli.base.errors import Interrupted, RunError, UserError
+from gan_cli.base.printable import any_console, shown, tell
+from gan_cli.base.run_folder import PLACES, Cell, check_entries, digest_of
+from gan_cli.base.scoring import finite, score_names
+from gan_cli.base.stored import is_section, read_record
+from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import Note, at_a_time
 from gan_cli.cli.command import answered, hand_over
@@ -26,12 +32,6 @@ from gan_cli.cli.printed import show_config, values
 from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
 from gan_cli.cli.sentences import ended, exit_code_of, say
 from gan_cli.cli.typed import Typed, read, value_of
-from gan_cli.errors import Interrupted, RunError, UserError
-from gan_cli.printable import any_console, shown, tell
-from gan_cli.run_folder import PLACES, Cell, check_entries, digest_of
-from gan_cli.scoring import finite, score_names
-from gan_cli.stored import is_section, read_record
-from gan_cli.threads import begin
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
 
@@ -46,7 +46,7 @@ def command(arguments: list[str]) -> int:
     """Carry out a command line; returns its exit code."""
     asks = {"--help", "-h", "--version"} & {*arguments}
     if int(os.environ.get("RANK", "0")) > 0 and not asks:  # under torchrun: process 0 alone composes and makes folders
-        from gan_cli.launch import follow
+        from gan_cli.run.launch import follow
 
         return follow()
     typed = read(arguments)
@@ -54,7 +54,7 @@ def command(arguments: list[str]) -> int:
     if code is not None:
         return code
     if "WORLD_SIZE" in os.environ:
-        from gan_cli.launch import leading
+        from gan_cli.run.launch import leading
 
         with leading():
             return carry_on(typed)
@@ -114,7 +114,7 @@ def task(config: DictConfig) -> Any:
 
 
 def carry_out(content: dict[str, Any], folder: Path, about: Cell | None = None) -> dict[str, Any]:
-    from gan_cli.launch import launch
+    from gan_cli.run.launch import launch
 
     return launch(content, folder, content["trust"], cell=about)
 

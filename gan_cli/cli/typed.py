@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_cli.cli.folder import config_folder
+from gan_cli.base.errors import UserError
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.quoting import quote
-from gan_cli.errors import UserError
 
 SHORT = {
     **{"-h": "--help", "-m": "--multirun", "-r": "--run", "-sc": "--shell-completion", "-c": "--cfg", "-i": "--info"},

@@ -13,7 +13,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gan_cli.types import Noise
+from gan_cli.base.types import Noise
 
 
 class Degradation(Protocol):

@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.progress import Progress, counted
+from gan_cli.base.threads import cores
 from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
-from gan_cli.errors import UserError
-from gan_cli.progress import Progress, counted
-from gan_cli.threads import cores
 
 MOST_ENDINGS = 5  # that are named of the files that do not count
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from gan_cli.base.progress import counted
+from gan_cli.base.types import Noise
 from gan_cli.data.order import Order
 from gan_cli.data.picture import WHITE, opened
-from gan_cli.progress import counted
-from gan_cli.types import Noise
 
 AHEAD = 2**29  # bytes of pictures of any size that are decoded before they are asked for
 DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures

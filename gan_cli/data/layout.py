@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gan_cli.base.errors import UserError
 from gan_cli.data.folder import Picture, Scan, scan
-from gan_cli.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gan_cli import distributed
-from gan_cli.errors import PictureError
-from gan_cli.randomness import permutation
-from gan_cli.types import Batch, Noise, Span, State
+from gan_cli.base import distributed
+from gan_cli.base.errors import PictureError
+from gan_cli.base.randomness import permutation
+from gan_cli.base.types import Batch, Noise, Span, State
 
 
 class Data(Protocol):

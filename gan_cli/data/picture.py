@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gan_cli.errors import PictureError
-from gan_cli.files import kind_of
+from gan_cli.base.errors import PictureError
+from gan_cli.base.files import kind_of
 
 # formats of PIL's that are not read; all others that the installed PIL opens are
 DRAWN = ("EPS", "WMF")  # by Ghostscript, a program of its own, or by Windows

@@ -15,6 +15,8 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Grey, Megabytes, Padding, Pixels, SixteenBit, Workers
 from gan_cli.data.folder import scan
 from gan_cli.data.images import (
     Decoder,
@@ -26,8 +28,6 @@ from gan_cli.data.images import (
     resize,
     with_channels,
 )
-from gan_cli.errors import UserError
-from gan_cli.limits import Grey, Megabytes, Padding, Pixels, SixteenBit, Workers
 
 DIGIT_NAMES = [str(digit) for digit in range(10)]
 

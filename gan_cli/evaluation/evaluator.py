@@ -13,20 +13,20 @@ from typing import Any
 
 import torch
 
-from gan_cli.build import instantiate
-from gan_cli.errors import UserError
-from gan_cli.evaluation.pictures import chosen_rows, translated
-from gan_cli.evaluation.samples import drawn, protocol
+from gan_cli.base.errors import UserError
+from gan_cli.base.machine import versions
+from gan_cli.base.progress import Progress
+from gan_cli.base.scoring import Score, full_name
+from gan_cli.evaluation.drawn import drawn, protocol
 from gan_cli.evaluation.setting import FEATURES, Plan, Setting
-from gan_cli.gan import GAN
-from gan_cli.machine import versions
+from gan_cli.evaluation.translated import chosen_rows, translated
+from gan_cli.game.build import instantiate
+from gan_cli.game.gan import GAN
+from gan_cli.game.translator import Translator
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.lpips import LPIPS
-from gan_cli.progress import Progress
-from gan_cli.sample import Trained
-from gan_cli.scoring import Score, full_name
-from gan_cli.translation import Translator
+from gan_cli.use.sample import Trained
 
 
 class Evaluator:

@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
+from gan_cli.base.progress import counted
+from gan_cli.base.randomness import permutation
+from gan_cli.base.scoring import Score
 from gan_cli.data.folder import Picture, Scan, scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.picture import LOSSLESS, content_of
-from gan_cli.errors import UserError
 from gan_cli.evaluation.evaluator import carried_out, made_metrics
 from gan_cli.evaluation.reference import statistics_of
 from gan_cli.evaluation.setting import FEATURES, Plan, made_extractor
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.statistics import FeatureStatistics
-from gan_cli.progress import counted
-from gan_cli.randomness import permutation
-from gan_cli.scoring import Score
 
 MOST_AT_ONCE = 2**26  # bytes of the pictures of one batch
 MOST_HELD = 2**32

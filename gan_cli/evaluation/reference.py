@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.build import build_data, locate
-from gan_cli.data.medium import to_pixels
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import write_atomically
+from gan_cli.base.progress import Progress
+from gan_cli.base.randomness import permutation
 from gan_cli.data.node import without_download
 from gan_cli.data.order import Data
-from gan_cli.errors import UserError
-from gan_cli.files import write_atomically
+from gan_cli.game.build import build_data, locate
+from gan_cli.media.medium import to_pixels
 from gan_cli.metrics.features import Extractor, Labelled
 from gan_cli.metrics.statistics import FeatureStatistics
-from gan_cli.progress import Progress
-from gan_cli.randomness import permutation
 
 FORMAT = 1  # of the kept statistics
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Depth, Width
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
-from gan_cli.limits import Channels, Depth, Width
 
 
 class PatchGAN(nn.Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_cli import distributed
-from gan_cli.types import Noise
+from gan_cli.base import distributed
+from gan_cli.base.types import Noise
 
 
 class ImagePool(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Depth, Pixels, Width
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
-from gan_cli.limits import Channels, Depth, Pixels, Width
 
 
 class ResNetGenerator(nn.Module):

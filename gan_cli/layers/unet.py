@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu, relu
 
+from gan_cli.base.limits import Channels, Depth, Pixels, Share, Width
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.norm import norm_2d
-from gan_cli.limits import Channels, Depth, Pixels, Share, Width
 
 
 class NoisyDropout(nn.Module):

@@ -15,9 +15,9 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from gan_cli.distributed import global_mean
-from gan_cli.limits import Positive
-from gan_cli.types import Match, per_sample
+from gan_cli.base.distributed import global_mean
+from gan_cli.base.limits import Positive
+from gan_cli.base.types import Match, per_sample
 
 Updates = Annotated[int, Interval(ge=1, le=1_000)]  # in a step; the largest published is 100
 Ahead = Annotated[int, Interval(ge=0, le=100)]  # updates whose graphs are all held at once; published are 1 to 10

@@ -14,9 +14,9 @@ import torch
 from annotated_types import MinLen
 from torch import Tensor, nn
 
-from gan_cli.errors import UserError
-from gan_cli.limits import Positive, Weight
-from gan_cli.progress import Progress
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Positive, Weight
+from gan_cli.base.progress import Progress
 
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 

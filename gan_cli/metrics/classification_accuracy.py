@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 from gan_cli.metrics.evidence import Evidence, Metric
 

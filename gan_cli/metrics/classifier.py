@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, max_pool2d, relu
 
-from gan_cli.files import write_atomically
-from gan_cli.progress import counted
-from gan_cli.randomness import derive_seed, generator_for
+from gan_cli.base.files import write_atomically
+from gan_cli.base.progress import counted
+from gan_cli.base.randomness import derive_seed, generator_for
 
 FEATURES = 64
 LARGEST = 64  # pixels: larger pictures are brought down to it

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.statistics import FeatureStatistics
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from gan_cli.errors import UserError
-from gan_cli.limits import Pixels
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Pixels
 from gan_cli.losses.perceptual import Colour, Features, Spread, download
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 

@@ -8,8 +8,8 @@ import torch
 from annotated_types import Ge, Interval
 from torch import Tensor
 
+from gan_cli.base.randomness import generator_for
 from gan_cli.metrics.evidence import Evidence, Metric
-from gan_cli.randomness import generator_for
 
 
 class KernelDistance(Metric):

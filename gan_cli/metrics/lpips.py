@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.evidence import Evidence
-from gan_cli.metrics.targets import AgainstTarget
+from gan_cli.metrics.paired import AgainstTarget
 
 FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 

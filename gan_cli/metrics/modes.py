@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Interval
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.neighbours import distances
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from gan_cli.errors import UserError
-from gan_cli.limits import Count
+from gan_cli.base.errors import UserError
+from gan_cli.base.limits import Count
+from gan_cli.base.randomness import generator_for
 from gan_cli.metrics.evidence import Evidence, Metric, enough
-from gan_cli.metrics.pictures import WINDOW, similarity
-from gan_cli.randomness import generator_for
+from gan_cli.metrics.similarity import WINDOW, similarity
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first, as published
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
 
 Paths = Annotated[int, Interval(ge=1, le=1_000_000)]

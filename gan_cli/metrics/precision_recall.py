@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan_cli.limits import Neighbours
+from gan_cli.base.limits import Neighbours
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.neighbours import radii, within
 

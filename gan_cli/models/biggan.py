@@ -14,9 +14,9 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
+from gan_cli.base.types import Told
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
-from gan_cli.limits import Channels, Count, Pixels, Width
-from gan_cli.types import Told
 
 MULTIPLES = {  # of the width, from 4x4 to the finest level
     32: (4, 4, 4, 4),

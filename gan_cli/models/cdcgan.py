@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot, relu
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.label import as_maps
 from gan_cli.layers.norm import norm_1d, norm_2d
-from gan_cli.limits import Channels, Count, Pixels, Width
 
 
 class Generator(nn.Module):

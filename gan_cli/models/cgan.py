@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.layers.maxout import Maxout
-from gan_cli.limits import Channels, Count, Pixels, Width
 
 
 class Generator(nn.Module):

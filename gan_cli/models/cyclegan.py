@@ -14,14 +14,14 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from gan_cli.gan import Turn
+from gan_cli.base.limits import Weight
+from gan_cli.base.types import Match
+from gan_cli.game.gan import Turn
+from gan_cli.game.translator import Translator, one_by_one
 from gan_cli.layers.pool import ImagePool
-from gan_cli.limits import Weight
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.translation import Translator, one_by_one
-from gan_cli.types import Match
 
 
 class CycleGAN(Translator):

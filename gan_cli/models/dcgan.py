@@ -13,10 +13,10 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Pixels, Width
 from gan_cli.layers.init import dcgan_init
 from gan_cli.layers.minibatch import MinibatchDiscrimination
 from gan_cli.layers.norm import norm_2d
-from gan_cli.limits import Channels, Pixels, Width
 
 
 def widths(resolution: int, base_channels: int, max_channels: int) -> list[int]:

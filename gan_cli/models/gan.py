@@ -11,8 +11,8 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Pixels, Width
 from gan_cli.layers.minibatch import MinibatchDiscrimination
-from gan_cli.limits import Channels, Pixels, Width
 
 
 class Generator(nn.Module):

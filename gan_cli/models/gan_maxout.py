@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Pixels, Width
 from gan_cli.layers.init import uniform_init
 from gan_cli.layers.maxout import Maxout
-from gan_cli.limits import Channels, Pixels, Width
 
 
 class Generator(nn.Module):

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
+from gan_cli.base.types import Match
 from gan_cli.data.degrade import filled_smoothly
-from gan_cli.gan import Turn
+from gan_cli.game.gan import Turn
+from gan_cli.game.translator import Translator
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
-from gan_cli.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import masked_l1
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.translation import Translator
-from gan_cli.types import Match
 
 
 class Inpainting(Translator):

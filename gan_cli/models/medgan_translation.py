@@ -14,17 +14,17 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_cli.gan import Turn
+from gan_cli.base.limits import Channels, Depth, Pixels, Share, Weight, Width
+from gan_cli.game.gan import Turn
+from gan_cli.game.phase import Phase
+from gan_cli.game.translator import Translator
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.unet import UNet
-from gan_cli.limits import Channels, Depth, Pixels, Share, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
+from gan_cli.parts.schedule import Course
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.phase import Phase
-from gan_cli.schedule import Course
-from gan_cli.translation import Translator
 
 
 class MedGAN(Translator):

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from gan_cli.gan import Turn
-from gan_cli.limits import Weight
+from gan_cli.base.limits import Weight
+from gan_cli.game.gan import Turn
+from gan_cli.game.translator import Translator
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.translation import Translator
 
 
 class Pix2Pix(Translator):

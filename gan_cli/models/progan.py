@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from gan_cli.base.limits import Channels, Count, Width
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
-from gan_cli.layers.growing import GrowingCritic, Grown, Growth
+from gan_cli.layers.growth import GrowingCritic, Grown, Growth
 from gan_cli.layers.resample import double
-from gan_cli.limits import Channels, Count, Width
 
 HE = math.sqrt(2)
 

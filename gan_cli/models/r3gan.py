@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, one_hot
 
+from gan_cli.base.limits import Channels, Count, Depth, Pixels, Width
+from gan_cli.base.types import Told
 from gan_cli.layers.resample import Downsample, Upsample
-from gan_cli.limits import Channels, Count, Depth, Pixels, Width
-from gan_cli.types import Told
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
 TAPS = (1, 3, 3, 1)  # the authors' [1,2,1], convolved with [1,1] where it resamples by 2

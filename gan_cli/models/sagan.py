@@ -14,9 +14,9 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
+from gan_cli.base.types import Told
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral, xavier_init
-from gan_cli.limits import Channels, Count, Pixels, Width
-from gan_cli.types import Told
 
 
 def widths(resolution: int, width: int) -> dict[int, int]:

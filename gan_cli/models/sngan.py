@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
+from gan_cli.base.types import Told
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectral, xavier_init
-from gan_cli.limits import Channels, Count, Pixels, Width
-from gan_cli.types import Told
 
 
 def widths(resolution: int, width: int) -> list[int]:

@@ -15,16 +15,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.data.degrade import enlarge
-from gan_cli.gan import Turn
+from gan_cli.game.gan import Turn
+from gan_cli.game.translator import Translator
 from gan_cli.layers.norm import norm_2d
-from gan_cli.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_mse, mse
-from gan_cli.metrics.pictures import psnr, ssim_if_any
+from gan_cli.metrics.similarity import psnr, ssim_if_any
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.translation import Translator
 
 
 class SRGAN(Translator):

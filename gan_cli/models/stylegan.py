@@ -15,17 +15,17 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, leaky_relu
 
-from gan_cli.gan import GAN
-from gan_cli.growing import GrowingGame
-from gan_cli.latent import Gaussian
+from gan_cli.base.limits import Channels, Count, Share, Weight, Width
+from gan_cli.game.gan import GAN
+from gan_cli.game.growing import GrowingGame
+from gan_cli.game.style import StyleGame
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
-from gan_cli.layers.growing import GrowingCritic, Grown, Growth
+from gan_cli.layers.growth import GrowingCritic, Grown, Growth
+from gan_cli.layers.modulation import LayerNoise, MappingNetwork, spread
 from gan_cli.layers.resample import Blur, double
-from gan_cli.layers.style import LayerNoise, MappingNetwork, spread
-from gan_cli.limits import Channels, Count, Share, Weight, Width
 from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.parts.latent import Gaussian
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.style import StyleGame
 
 HE = math.sqrt(2)
 TAPS = (1, 2, 1)

@@ -15,12 +15,12 @@ from annotated_types import Ge, Interval
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from gan_cli.base.limits import Channels, Count, Pixels, Width
+from gan_cli.base.types import Told
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
+from gan_cli.layers.modulation import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
 from gan_cli.layers.resample import Downsample, Filter, Upsample
-from gan_cli.layers.style import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
-from gan_cli.limits import Channels, Count, Pixels, Width
-from gan_cli.types import Told
 
 
 def widths(resolution: int, base: int, most: int) -> dict[int, int]:

@@ -10,9 +10,9 @@ from typing import Annotated
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from gan_cli.base.limits import Width
 from gan_cli.layers.init import orthogonal_init
 from gan_cli.layers.minibatch import MinibatchDiscrimination
-from gan_cli.limits import Width
 
 
 def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.distributed import global_mean
-from gan_cli.limits import Count, Share, Weight
+from gan_cli.base.distributed import global_mean
+from gan_cli.base.limits import Count, Share, Weight
 from gan_cli.penalties.gradient import Penalty
 
 

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_cli.distributed import global_mean
-from gan_cli.limits import Count, Weight
-from gan_cli.schedule import Schedule
-from gan_cli.types import Match
+from gan_cli.base.distributed import global_mean
+from gan_cli.base.limits import Count, Weight
+from gan_cli.base.types import Match
+from gan_cli.parts.schedule import Schedule
 
 TINY = 1e-12  # under the square root: its derivative at exactly 0 is infinite
 

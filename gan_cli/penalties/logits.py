@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_cli.limits import Count, Weight
+from gan_cli.base.limits import Count, Weight
+from gan_cli.base.types import Match, per_sample
 from gan_cli.penalties.gradient import Penalty
-from gan_cli.types import Match, per_sample
 
 
 class Drift(Penalty):

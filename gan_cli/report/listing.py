@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gan_cli.errors import UserError
+from gan_cli.base.errors import UserError
 from gan_cli.report.runs import PARTS, Point, Run, best_of, runs_below
 from gan_cli.report.text import NONE, comma_separated, hours, listed, markdown, number, plural, size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 
-from gan_cli.report.cells import card
+from gan_cli.report.cards import card
 from gan_cli.report.curves import COLOURS, Line, colour, panel, strip
 from gan_cli.report.look import STYLE
 from gan_cli.report.runs import Run

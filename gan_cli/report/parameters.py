@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from gan_cli.errors import UserError
-from gan_cli.files import read_yaml
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import read_yaml
+from gan_cli.base.run_folder import flat, not_learned
 from gan_cli.report.text import NONE, spoken
-from gan_cli.run_folder import flat, not_learned
 
 # the order of columns; an experiment chooses in all other groups and so comes first
 GROUPS = ("experiment", "model", "loss", "penalty", "dataset", "optimizer", "trainer", "augment", "perceptual")

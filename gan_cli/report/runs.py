@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_cli.errors import UserError
-from gan_cli.files import loads, read_json, read_text
-from gan_cli.run_folder import CONFIG, check_entries, locked
-from gan_cli.scoring import METRICS_FILE, finite
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import loads, read_json, read_text
+from gan_cli.base.run_folder import CONFIG, check_entries, locked
+from gan_cli.base.scoring import METRICS_FILE, finite
 
 PARTS = ("model", "loss", "dataset")
 Key = tuple[str, str]  # a score's name and the digest of its protocol: what may be compared

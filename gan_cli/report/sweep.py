@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_cli.errors import UserError
-from gan_cli.naming import name_of
+from gan_cli.base.errors import UserError
+from gan_cli.base.naming import name_of
+from gan_cli.base.run_folder import flat
+from gan_cli.base.scoring import NOT_COMPARED
 from gan_cli.report.parameters import differing, label, typed_keys, values_of
 from gan_cli.report.runs import Key, Point, Run, best_of, is_run, read_run
 from gan_cli.report.text import decimals_for, listed, plural, spoken
-from gan_cli.run_folder import flat
-from gan_cli.scoring import NOT_COMPARED
 
 AT = ("newest", "best")
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gan_cli.printable import cell as as_cell
-from gan_cli.printable import printable
+from gan_cli.base.printable import cell as as_cell
+from gan_cli.base.printable import printable
 
 NONE = "-"  # an empty place of a table
 

@@ -1,0 +1,145 @@
+"""Names of scores, their better ends, and the file they are kept in. Imports no torch: the check and reports use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
+
+METRICS_FILE = "metrics.jsonl"
+LARGEST = 1e100  # of a number in a run's files
+NOT_COMPARED = ("seed", "versions")  # parts of a protocol in which two comparable scores may differ
+
+
+@dataclass
+class Score:
+    """A number with all that it depends on.
+
+    Attributes:
+        name: as `fid_classifier`.
+        value: finite.
+        better: "lower", "higher", or None where neither end is.
+        images: what the model had seen.
+        checkpoint: file name in the run's checkpoints/, or None for weights that were not saved.
+        protocol: what the number depends on besides the weights.
+    """
+
+    name: str
+    value: float
+    better: str | None
+    images: int | None
+    checkpoint: str | None
+    protocol: dict[str, Any]
+
+    @property
+    def protocol_digest(self) -> str:
+        return protocol_digest(self.protocol)
+
+    def line(self) -> str:
+        about = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "protocol_digest": self.protocol_digest}
+        return json.dumps({**asdict(self), **about})
+
+
+def protocol_digest(protocol: dict[str, Any]) -> str:
+    """Equal for scores that may be compared: of all but `NOT_COMPARED`; 8 hex digits."""
+    kept = {key: value for key, value in protocol.items() if key not in NOT_COMPARED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def append_scores(folder: Path, scores: list[Score]) -> None:
+    """Add to a run's metrics.jsonl, on lines of their own even after one that a killed run left open."""
+    file = folder / METRICS_FILE
+    text = read_text(file) if file.exists() else ""
+    torn = bool(text) and not text.endswith("\n")
+    with open_to_append(file) as lines:
+        lines.write(("\n" * torn + "".join(score.line() + "\n" for score in scores)).encode())
+
+
+def read_scores(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, in order; what is no score, as a torn last one, is passed over."""
+    file = folder / METRICS_FILE
+    if not file.exists():
+        return []
+    found = []
+    for line in read_text(file).splitlines():
+        try:
+            entry = loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and is_score(entry):
+            found.append(entry)
+    return found
+
+
+def is_score(entry: dict[str, Any]) -> bool:
+    """Whether a line of metrics.jsonl says what the readers go by."""
+    images, checkpoint = entry.get("images"), entry.get("checkpoint")
+    return (
+        all(isinstance(entry.get(key), str) for key in ("name", "protocol_digest"))
+        and finite(entry.get("value")) is not None
+        and "images" in entry
+        and (images is None or (isinstance(images, int) and finite(images) is not None))
+        and (checkpoint is None or isinstance(checkpoint, str))
+    )
+
+
+def finite(value: Any) -> float | None:
+    """A number whose square is a number too, or None for anything else; those next to 0 are 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
+        return None
+    return value if abs(value) > 1 / LARGEST else 0
+
+
+def take_back(folder: Path, images: int) -> None:
+    """Forget what training scored beyond `images`: the run crashed after its last checkpoint and goes on from it."""
+    file = folder / METRICS_FILE
+    if not file.exists():
+        return
+    lines = read_text(file).splitlines()
+    kept = [line for line in lines if not _later(line, images)]
+    if kept != lines:
+        write_atomically(file, "".join(line + "\n" for line in kept).encode())
+
+
+def _later(line: str, images: int) -> bool:
+    try:
+        entry = loads(line)
+        return entry.get("checkpoint") is None and entry["images"] > images
+    except (ValueError, KeyError, TypeError, AttributeError):  # torn
+        return True
+
+
+def full_name(score: str, metric: dict[str, Any], features: dict[str, Any] | None) -> str:
+    """`fid` in the features of a classifier is `fid_classifier`; only Inception's go without a name."""
+    requires = metric.get("requires") or {}
+    named = features_name(features) if requires.get("features") and not requires.get("only_features") else None
+    return score if named in (None, "inception") else f"{score}_{named}"
+
+
+def features_name(features: dict[str, Any] | None) -> str | None:
+    if not features:
+        return None
+    return features.get("name") or (features.get("provides") or {}).get("name")
+
+
+def score_names(metrics: dict[str, dict[str, Any]], features: dict[str, Any] | None) -> dict[str, str | None]:
+    """Every score that some metrics write, and its better end.
+
+    Args:
+        metrics: the YAML of each, by name; `provides.scores` maps a score to "lower", "higher" or null.
+        features: the YAML of the features, or None.
+    """
+    return {
+        full_name(score, node, features): better
+        for node in metrics.values()
+        for score, better in node["provides"]["scores"].items()
+    }
+
+
+def is_better(value: float, than: float | None, better: str) -> bool:
+    return than is None or (value < than if better == "lower" else value > than)

@@ -1,0 +1,86 @@
+"""The trainer's settings as plain typed values. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Interval
+
+from gan_cli.base.limits import Batch, Count, Images, Positive, Rate, Samples, Workers
+
+Beta = Annotated[float, Interval(ge=0, lt=1)]  # of Adam
+
+
+@dataclass
+class TrainerSettings:
+    """How a run is carried out; see `conf/trainer/default.yaml` for each key's meaning and unit."""
+
+    total_images: Count = 100_000
+    batch_size: Batch = 64
+    accumulate: Count = 1
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    ema_halflife_images: Images = 10_000
+    ema_ramp_up: Positive | None = 0.05
+    ema_ramp_images: Count | None = None
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] | None = None
+    log_every_images: Images = 2_000
+    sample_every_images: Images = 20_000
+    checkpoint_every_images: Images = 50_000
+    keep_checkpoints: Count = 2
+    preview_samples: Annotated[int, Interval(ge=1, le=10_000)] = 64
+    status_every_s: Annotated[float, Interval(ge=0, le=1e6)] = 5.0
+    deterministic: bool = False
+    threads: Workers | None = None
+    processes: Annotated[int, Interval(ge=1, le=1_024)] = 1
+    max_restarts: Annotated[int, Ge(0)] = 0
+    evaluate_every_images: Images = 0
+    evaluate_count: Samples = 10_000
+    evaluate_split: Literal["train", "valid", "test", "all"] | None = None
+    keep_best: str | None = None
+    patience_images: Count | None = None
+
+    # what may differ when a run goes on: none of it changes what is learned
+    FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
+        "total_images",
+        "device",
+        "log_every_images",
+        "sample_every_images",
+        "checkpoint_every_images",
+        "keep_checkpoints",
+        "status_every_s",
+        "threads",
+        "processes",
+        "max_restarts",
+        "evaluate_every_images",
+        "evaluate_count",
+        "evaluate_split",
+        "keep_best",
+        "patience_images",
+    )
+
+
+@dataclass
+class Rates:
+    """A learning rate of its own for a player; read by the check."""
+
+    generator: Rate | None = None
+    discriminator: Rate | None = None
+
+
+@dataclass
+class OptimizerSettings:
+    """What of `optimizer` is this program's own, beside the options of its class; read by the check."""
+
+    learning_rate: Rate
+    rates: dict[str, Any] | None = None  # of `Rates`
+    player_betas: dict[Literal["generator", "discriminator"], tuple[Beta, Beta] | None] | None = None
+    schedule: dict[str, Any] | None = None  # of `schedule.Schedule`
+    final_beta2: Beta | None = None
+
+
+def trainer_settings(config: dict[str, Any]) -> TrainerSettings:
+    """The `trainer` section of a composed config."""
+    names = {field.name for field in fields(TrainerSettings)}
+    return TrainerSettings(**{key: value for key, value in config["trainer"].items() if key in names})

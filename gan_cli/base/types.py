@@ -1,0 +1,203 @@
+"""The words that all layers share.
+
+Shape legend: N samples in a batch, C,H,W an image, Z latent size, K classes, D coordinates of a
+point. Images are in [-1, 1] at every interface. Labels are class indices, int64, shape (N,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_cli.base.randomness import generator_for
+
+
+@dataclass
+class Batch:
+    """Some real samples of one step, on the training device.
+
+    `fields` holds tensors whose first dimension is N (`image`, `label`, `point`, ...). In a run of
+    several processes, or with `accumulate`, a batch is rows `start:start + len(batch)` of a global
+    batch of `total` samples; random draws are made for the global batch and sliced, so that they
+    don't depend on how it was split.
+    """
+
+    fields: dict[str, Tensor]
+    first: int  # index, among all images of the run, of the global batch's first one
+    total: int  # size of the global batch
+    start: int = 0
+    fakes: dict[str, Tensor] | None = None  # drawn ahead for a later phase of the same step, graph kept
+
+    def __len__(self) -> int:
+        return len(next(iter(self.fields.values())))
+
+    @property
+    def real(self) -> Tensor:
+        """What a plain critic looks at: the images, or the points."""
+        return self.fields["image"] if "image" in self.fields else self.fields["point"]
+
+    @property
+    def label(self) -> Tensor | None:
+        return self.fields.get("label")
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.start + len(self))
+
+    def split(self, parts: int) -> Iterator[Batch]:
+        """Equal consecutive parts, for gradient accumulation; the batch itself where `parts` is 1."""
+        if parts == 1:
+            yield self
+            return
+        size = len(self) // parts
+        for part in range(parts):
+            rows = slice(part * size, (part + 1) * size)
+            fields = {name: value[rows] for name, value in self.fields.items()}
+            yield Batch(fields, self.first, self.total, self.start + part * size)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which rows of which global batch: all that random draws need to know of a batch."""
+
+    first: int
+    total: int
+    start: int
+    size: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+@dataclass
+class State:
+    """How far a run is. All of it is in the checkpoint."""
+
+    seed: int = 0
+    images: int = 0  # real images consumed by the phases that draw them, every critic repetition counted
+    step: int = 0
+    updates: dict[str, int] = field(default_factory=dict)  # optimizer steps by phase name
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed, "images": self.images, "step": self.step, "updates": dict(self.updates)}
+
+
+class Noise:
+    """Random draws of one update: made for the global batch, then cut to this part's rows."""
+
+    def __init__(self, device: torch.device, batch: Batch | Span, *key: object) -> None:
+        self.device, self.batch, self.key = device, batch, key
+
+    def on_cpu(self) -> Noise:
+        """The same for draws that Python reads: nothing then waits for the device."""
+        return Noise(torch.device("cpu"), self.batch, *self.key)
+
+    def whole(self, name: str, *shape: int) -> Tensor:
+        """(total, *shape) in [0, 1), for the whole global batch."""
+        generator = generator_for(self.device, *self.key, self.batch.first, name)
+        return torch.rand(self.batch.total, *shape, generator=generator, device=self.device)
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        """(N, *shape) in [0, 1); equal `name`s give equal draws."""
+        return self.whole(name, *shape)[self.batch.rows]
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        """(N, *shape), standard normal; equal `name`s give equal draws."""
+        generator = generator_for(self.device, *self.key, self.batch.first, name)
+        return torch.randn(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
+
+
+class Told(NamedTuple):
+    """What a critic with an auxiliary classifier answers: logits (N,), and logits of the classes (N, K)."""
+
+    logits: Tensor
+    classes: Tensor
+
+
+class Match:
+    """One question put to one critic: which of these are real?
+
+    Args:
+        critic: maps samples (N, ...) to logits (N,), or (N, ...) where it answers by patch, or to `Told`.
+        real, fake: the two sides, equal in shape.
+        noise: where a penalty gets its random numbers from.
+        suffix: sets the terms of several matches of one game apart in the log (`_a`, `_b`).
+        differentiates: which sides a penalty takes input gradients of ("real", "fake"). They become
+            leaves that ask for gradients before their logits are made, so that the penalty can
+            share the logits of the adversarial term.
+        precise: judge in float32 whatever the precision of the run (a penalty's double backward).
+        label: (N,), of both sides, where the critic tells classes too.
+
+    Logits are made on first use, the real ones and the fake ones in two passes: they never share
+    a batch through batch norm.
+    """
+
+    def __init__(
+        self,
+        critic: Callable[[Tensor], Tensor | Told],
+        real: Tensor,
+        fake: Tensor,
+        noise: Noise | None = None,
+        suffix: str = "",
+        differentiates: frozenset[str] = frozenset(),
+        precise: bool = False,
+        label: Tensor | None = None,
+    ) -> None:
+        self.critic, self.noise, self.suffix, self.precise, self.label = critic, noise, suffix, precise, label
+        self.real = real.detach().requires_grad_() if "real" in differentiates else real
+        self.fake = fake.detach().requires_grad_() if "fake" in differentiates else fake
+
+    def answer(self, samples: Tensor) -> Tensor | Told:
+        """What the critic says of any samples, float32."""
+        with torch.autocast(samples.device.type, enabled=False) if self.precise else nullcontext():
+            said = self.critic(samples.float() if self.precise else samples)
+        return Told(*(part.float() for part in said)) if isinstance(said, Told) else said.float()
+
+    def judge(self, samples: Tensor) -> Tensor:
+        """Logits of any samples, float32."""
+        said = self.answer(samples)
+        return said.logits if isinstance(said, Told) else said
+
+    @cached_property
+    def real_answer(self) -> Tensor | Told:
+        return self.answer(self.real)
+
+    @cached_property
+    def fake_answer(self) -> Tensor | Told:
+        return self.answer(self.fake)
+
+    @cached_property
+    def real_logits(self) -> Tensor:
+        return self.real_answer.logits if isinstance(self.real_answer, Told) else self.real_answer
+
+    @cached_property
+    def fake_logits(self) -> Tensor:
+        return self.fake_answer.logits if isinstance(self.fake_answer, Told) else self.fake_answer
+
+    def classes(self, side: str) -> Tensor:
+        """The critic's logits of the classes (N, K) of its "real" or "fake" side.
+
+        Raises:
+            TypeError: a critic without a classifier.
+        """
+        said = self.real_answer if side == "real" else self.fake_answer
+        if not isinstance(said, Told):
+            raise TypeError("this critic tells no classes: its answer is no `Told`")
+        return said.classes
+
+    def seen(self) -> dict[str, Tensor]:
+        """The logits made so far, by name, for the log."""
+        made = {name: self.__dict__.get(f"{name}_logits") for name in ("real", "fake")}
+        return {f"{name}{self.suffix}": logits.detach() for name, logits in made.items() if logits is not None}
+
+
+def per_sample(values: Tensor) -> Tensor:
+    """(N, ...) -> (N,): a critic that answers by patch counts as the mean over its patches."""
+    return values.flatten(1).mean(1) if values.dim() > 1 else values

@@ -1,0 +1,106 @@
+"""The evidence of a model that is given pictures: outputs beside targets, sets of outputs beside real sets."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_cli.base.errors import UserError
+from gan_cli.base.progress import counted
+from gan_cli.base.randomness import seed_everything
+from gan_cli.evaluation.setting import Setting
+from gan_cli.game.translator import Translator
+from gan_cli.media.medium import to_pixels
+from gan_cli.metrics.evidence import Evidence
+from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.use.sample import Trained
+
+OF_SAMPLES = {"test": "nearest_neighbours", "test_images": "classification_accuracy", "path": "ppl"}
+
+
+def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[dict[str, Evidence], dict[str, Any]]:
+    """What a translator makes of held-out pictures, beside what they should look like.
+
+    Returns:
+        evidence by the suffix of its scores (one for each direction of the game), and the protocol.
+
+    Raises:
+        UserError: a metric that asks for latents; outputs that are NaN or infinite.
+    """
+    for need, name in OF_SAMPLES.items():
+        if need in setting.needs:
+            raise UserError(f"metric={name} is for models that draw from noise; this one is given pictures")
+    how, split = setting.how, setting.how.split or "test"
+    data = setting.reference.data(split)
+    rows = chosen_rows(data, how.count)
+    sides = {suffix: Side(setting) for suffix in game.compared}
+    pairs: dict[str, list[Tensor]] = {}
+    state = hashlib.sha256()  # of all that the model is given and compared with: files can be read in many ways
+    seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
+    batches = rows.split(how.batch_size)
+    for some in counted(batches, "making pictures to judge", len(batches), "batches"):
+        fields = data.fetch(some, trained.device)
+        for name in sorted(fields):
+            state.update(to_pixels(fields[name]).contiguous().numpy().tobytes())
+        shown = game.preview(trained.generators, fields)
+        for name, value in pair_scores(setting, game, shown).items():
+            pairs.setdefault(name, []).append(value.cpu())
+        for suffix, (made, wanted) in game.compared.items():
+            if not shown[made].isfinite().all():
+                raise UserError(f"the pictures of {trained.path} are NaN or infinite: there is nothing to compare")
+            sides[suffix].add(shown[made], shown[wanted])
+    for side in sides.values():
+        side.evidence.pairs = {name: torch.cat(values) for name, values in pairs.items()}
+    about = {
+        "real": {
+            "dataset": setting.reference.name,
+            "split": split,
+            "count": len(rows),
+            "digest": state.hexdigest()[:16],
+            **setting.reference.as_read([shown[wanted][0] for _, wanted in game.compared.values()]),
+        },
+        "fake": {"count": len(rows), "ema": how.ema, "rule": game.score_rule},
+    }
+    return {suffix: side.whole() for suffix, side in sides.items()}, about
+
+
+def pair_scores(setting: Setting, game: Translator, shown: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scores of each picture against its target, (N,) each; none where the game has no targets."""
+    scores = dict(game.scores(shown))
+    if "target" in shown:
+        for scorer in setting.pair_scorers:
+            scores.update(scorer(shown["output"], shown["target"]))
+    return scores
+
+
+class Side:
+    """One direction's evidence, batch by batch."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.evidence = Evidence(FeatureStatistics(setting.keeps), FeatureStatistics(setting.keeps))
+        self.held: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, made: Tensor, wanted: Tensor) -> None:
+        fake, real, extractor = to_pixels(made), to_pixels(wanted), self.setting.extractor
+        if extractor is not None:
+            self.evidence.fake.add(*extractor(fake.to(self.setting.device)))
+            self.evidence.real.add(*extractor(real.to(self.setting.device)))
+        if "images" in self.setting.needs:
+            self.held.append((fake, real))
+
+    def whole(self) -> Evidence:
+        if self.held:
+            self.evidence.fakes, self.evidence.reals = (torch.cat(side) for side in zip(*self.held, strict=True))
+        return self.evidence
+
+
+def chosen_rows(data: Any, count: int) -> Tensor:
+    """Which held-out pictures: (N,), or (N, S) for sides of their own, none of them twice."""
+    order = data.order(0).indices(0, len(data))
+    if order.dim() == 2:
+        order = order[: min(len(column.unique()) for column in order.T)]
+    return order[:count]

@@ -1,0 +1,147 @@
+"""From the plain config to objects, through an allow-list.
+
+A config may come from a checkpoint that a stranger made. So a `_target_` is looked up, never
+trusted: it must be a class, and the class itself (not the name it was reached by) must be defined
+in a part of this package, in `torch.optim` or `torch.nn`, or in a package the user named with
+`trust=[...]` on the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from gan_cli.base.allow_list import META_KEYS, check_allowed, check_place, is_allowed
+from gan_cli.base.errors import UserError
+from gan_cli.base.randomness import seed_everything
+from gan_cli.data.order import Data
+from gan_cli.game.gan import GAN
+from gan_cli.media.medium import Medium
+from gan_cli.parts.schedule import Course, Schedule
+
+OPTIMIZER_KEYS = (
+    "_target_",
+    "learning_rate",
+    "rates",
+    "player_betas",
+    "schedule",
+    "final_beta2",
+    *META_KEYS,
+)  # ours; the rest is torch's
+
+
+def locate(target: str, trust: Sequence[str] = (), place: str | None = None) -> type:
+    """The class that `target` names.
+
+    Raises:
+        UserError: not on the allow-list, not importable, not a class, or none that belongs at `place`.
+    """
+    check_allowed(target, trust)
+    if place is not None:
+        check_place(target, place, trust)
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"_target_={target!r} can't be imported ({error})") from error
+    if not isinstance(found, type):
+        raise UserError(f"_target_={target!r} is not a class")
+    if not is_allowed(f"{found.__module__}.{found.__qualname__}", trust):
+        raise UserError(
+            f"_target_={target!r} is {found.__module__}.{found.__qualname__}, which is not on the allow-list"
+        )
+    if place is not None:
+        check_place(f"{found.__module__}.{found.__qualname__}", place, trust)
+    return found
+
+
+def instantiate(node: Any, trust: Sequence[str] = (), place: str | None = None, **extra: Any) -> Any:
+    """Build a config node: dicts with a `_target_` become objects, inner ones first.
+
+    Args:
+        place: the dotted key of the config that the node stands at, which says what kinds of classes belong there
+            (`targets.SLOTS`); None for a node of one's own, of any kind.
+
+    Raises:
+        UserError: a target is not allowed, or not there, or its constructor refuses its arguments.
+    """
+    if isinstance(node, (list, tuple)):
+        return [instantiate(item, trust, place) for item in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {
+        key: instantiate(value, trust, place and f"{place}.{key}")
+        for key, value in node.items()
+        if key not in (*META_KEYS, "_target_")
+    }
+    if "_target_" not in node:
+        return arguments
+    made = locate(node["_target_"], trust, place)
+    try:
+        return made(**{**arguments, **extra})
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{node['_target_']} can't be built: {error}") from error
+
+
+def build_game(config: dict[str, Any], trust: Sequence[str] = ()) -> GAN:
+    """Networks, loss and penalties of a composed config, freshly initialised by its seed."""
+    seed_everything(config["seed"], "weights")
+    loss = instantiate(config["loss"], trust, "loss")
+    penalties = {
+        name: instantiate(node, trust, f"penalty.{name}") for name, node in (config.get("penalty") or {}).items()
+    }
+    augment = instantiate(config["augment"], trust, "augment") if config.get("augment") else None
+    made = instantiate(config["model"], trust, "model", loss=loss, penalties=penalties, augment=augment)
+    if not isinstance(made, GAN):
+        raise UserError(f"model is a game, and {config['model']['_target_']} is none")
+    for name, network in made.networks.items():
+        if not isinstance(network, nn.Module):
+            raise UserError(f"model.{name}={network!r} is no network: a section with a _target_ belongs there")
+    if made.latent is not None and not callable(getattr(made.latent, "draw", None)):
+        raise UserError(f"model.latent={made.latent!r} is no distribution: a section with a _target_ belongs there")
+    return made
+
+
+def build_data(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
+    return instantiate(config["dataset"], trust, "dataset")
+
+
+def build_medium(config: dict[str, Any], trust: Sequence[str] = ()) -> Medium:
+    """What the samples are; known from the data set's YAML, so that sampling needs no data."""
+    return instantiate(config["dataset"]["provides"]["medium"], trust, "dataset.provides.medium")
+
+
+def optimizer_factory(
+    config: dict[str, Any], trust: Sequence[str] = ()
+) -> Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]:
+    """What `GAN.phases` asks for: an optimizer for a player's networks, and its options by images seen."""
+    node = config["optimizer"]
+    made = locate(node["_target_"], trust, "optimizer")
+    schedule = Schedule(**(node.get("schedule") or {}))
+    options = {key: value for key, value in node.items() if key not in OPTIMIZER_KEYS}
+    final_beta2 = node.get("final_beta2")
+
+    def make(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
+        rate = (node.get("rates") or {}).get(player)
+        base = float(node["learning_rate"] if rate is None else rate)
+        parameters = [parameter for network in networks for parameter in network.parameters()]
+        betas = (node.get("player_betas") or {}).get(player)
+        own = options if betas is None else {**options, "betas": betas}
+        try:
+            optimizer = made(parameters, lr=base, **own)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"optimizer {node['_target_']} can't be built: {error}") from error
+        return optimizer, Course(base, schedule, optimizer.defaults.get("betas"), final_beta2)
+
+    return make
+
+
+def parameter_counts(gan: GAN) -> dict[str, int]:
+    """Trainable parameters of each network, by name."""
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in gan.networks.items()}

@@ -1,0 +1,102 @@
+"""The game of growing networks: phases for each level's fade and for what follows it, with optimizers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.optim import Optimizer
+
+from gan_cli.base.limits import Count, Weight, Width
+from gan_cli.game.gan import GAN, Turn
+from gan_cli.game.phase import Phase
+from gan_cli.layers.growth import Growth, Stage, shrunk
+from gan_cli.losses.adversarial import AdversarialLoss
+from gan_cli.parts.latent import Gaussian
+from gan_cli.parts.schedule import Course
+from gan_cli.penalties.gradient import Penalty
+
+
+class GrowingGame(GAN):
+    """Both networks grow and have `parts(level)`. Reals are shrunk to the level's resolution and fade as fakes do.
+
+    A sample is enlarged to the last resolution, so that grids and scores of all levels have one size.
+
+    Args:
+        growth: when which level comes.
+        batch_sizes: by the level's side; the run's where it says nothing.
+        rates: factors on the learning rate, by the level's side.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent: Gaussian,
+        loss: AdversarialLoss,
+        growth: Growth,
+        penalties: Mapping[str, Penalty] | None = None,
+        augment: nn.Module | None = None,
+        num_classes: Count | None = None,
+        batch_sizes: Mapping[int, Width] | None = None,
+        rates: Mapping[int, Weight] | None = None,
+        conditional: Literal["none", "projection", "auxiliary"] = "none",
+        auxiliary_weight: Weight = 1.0,
+    ) -> None:
+        super().__init__(
+            *(generator, discriminator, latent, loss, penalties, augment, num_classes),
+            conditional=conditional,
+            auxiliary_weight=auxiliary_weight,
+        )
+        self.grow(growth, batch_sizes, rates)
+
+    def grow(self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None) -> None:
+        self.growth = growth
+        self.batch_sizes = {int(side): size for side, size in (batch_sizes or {}).items()}
+        self.rates = {int(side): factor for side, factor in (rates or {}).items()}
+        self.set_progress(0)
+
+    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
+        """Those of the default game, once for each level's fade and once for the time after it.
+
+        Each starts with fresh optimizers: the authors' code (of ProGAN and of StyleGAN) forgets their state where a
+        level begins to fade in and where it has.
+        """
+        return [phase for stage in self.growth.stages for phase in self.phases_at(stage, optimizers)]
+
+    def phases_at(
+        self, stage: Stage, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
+    ) -> list[Phase]:
+        level, side = stage.level, 4 << stage.level
+
+        def optimizer_of(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
+            optimizer, course = optimizers(player, parts_of(networks, level))
+            return optimizer, course.changed(faster=self.rates.get(side, 1.0))
+
+        phases = super().phases(optimizer_of)
+        for phase in phases:
+            phase.networks = parts_of(phase.networks, level)
+            phase.name = f"{phase.name}_{side}{'_fade' if stage.fades else ''}"
+            phase.starts_at, phase.stops_at, phase.batch_size = stage.begin, stage.end, self.batch_sizes.get(side)
+        return phases
+
+    def set_progress(self, images: int) -> None:
+        self.level, self.faded = self.growth.at(images)
+        super().set_progress(images)
+
+    def real(self, turn: Turn) -> Tensor:
+        return shrunk(turn.batch.real, self.level, self.faded)
+
+    def finished(self, made: Tensor) -> Tensor:
+        return interpolate(made, size=self.growth.resolution, mode="nearest")
+
+
+def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:
+    """What a level uses of growing networks; all of those that don't grow."""
+    found: list[nn.Module] = []
+    for network in networks:
+        parts: Any = getattr(network, "parts", None)
+        found += [network] if parts is None else parts(level)
+    return found

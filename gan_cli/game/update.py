@@ -1,0 +1,141 @@
+"""One optimizer step of one player: the only place with `backward()` and `step()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor
+
+from gan_cli.base import distributed
+from gan_cli.base.types import Batch, Noise, State
+from gan_cli.game.gan import GAN, Turn
+from gan_cli.game.meter import Meter
+from gan_cli.game.phase import Phase
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Updater:
+    """Carries out phases.
+
+    Args:
+        gan: the game.
+        device: where it is trained.
+        accumulate: equal parts into which a batch is cut, gradients added up.
+        precision: "float32", "bfloat16", or "float16" (with a loss scaler). Penalties that take
+            input gradients are judged in float32 whatever is chosen.
+        meter: where each update's scalars go.
+    """
+
+    def __init__(self, gan: GAN, device: torch.device, accumulate: int, precision: str, meter: Meter) -> None:
+        self.gan, self.device, self.accumulate, self.meter = gan, device, accumulate, meter
+        self.dtype = DTYPES[precision]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+
+    def __call__(self, phase: Phase, batch: Batch, state: State, keep: bool = False) -> None:
+        """Move `phase`'s networks once; with `keep`, leave the fakes' graph for a later phase of this step."""
+        updates = state.updates.get(phase.name, 0)
+        due = {n: p for n, p in phase.penalties.items() if phase.regularizes or updates % p.every == 0}
+        phase.course.set(phase.optimizer, state.images)
+        phase.optimizer.zero_grad(set_to_none=True)
+        seen: list[dict[str, Tensor]] = []
+        with frozen_but(self.gan, phase):
+            for part in batch.split(self.accumulate):
+                noise = Noise(self.device, part, state.seed)
+                turn = Turn(self.gan, phase, part, noise, due, keep and self.accumulate == 1)
+                turn.seed()
+                with self._autocast():
+                    terms = terms_of(turn)
+                    total = torch.stack([term.float().mean() for term in terms.values()]).sum()
+                self.scaler.scale(total / self.accumulate).backward(inputs=phase.parameters)
+                seen.append(self._scalars(turn, terms, total))
+        self._step(phase, seen, state, kept=batch.fakes is not None)
+        state.updates[phase.name] = updates + 1
+
+    def _step(self, phase: Phase, seen: list[dict[str, Tensor]], state: State, kept: bool) -> None:
+        for parameter in phase.parameters:  # a network may have a part that this game does not use
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in phase.parameters if parameter.grad is not None]
+        # buffers of the whole game: a phase may write those of networks it does not move (batch norm in a critic);
+        # but a kept graph forbids to write into those of a generator that moves later, which averages them then
+        owners = phase.networks if kept else [self.gan]
+        distributed.average([*gradients, *(buffer for owner in owners for buffer in shared_buffers(owner))])
+        self.scaler.unscale_(phase.optimizer)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.scaler.step(phase.optimizer)
+        self.scaler.update()
+        if phase.constraint is not None:
+            phase.constraint(phase.parameters)
+        means = (
+            {name: torch.stack([part[name] for part in seen]).mean() for name in seen[0]} if len(seen) > 1 else seen[0]
+        )
+        if not self.scaler.is_enabled():  # float16: the scaler meets overflow by skipping the step
+            means[f"gradient_norm/{phase.curve}"] = norm
+        self.meter.add(state.step, means)
+
+    def _autocast(self) -> AbstractContextManager:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    def _scalars(self, turn: Turn, terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
+        scalars = {f"{turn.player}/{name}": term.detach().float().mean() for name, term in terms.items()}
+        scalars[f"loss/{turn.phase.curve}"] = total.detach()
+        if turn.player == "discriminator":
+            if isinstance(p := getattr(turn.gan.augment, "p", None), Tensor):
+                scalars["augment/p"] = p.detach().clone()
+            for match in turn.matches:
+                scalars.update({f"logits/{name}": logits.mean() for name, logits in match.seen().items()})
+        return scalars
+
+
+def terms_of(turn: Turn) -> dict[str, Tensor]:
+    """All that the turn's player minimises, by name: the game's losses, then the due penalties, match by match.
+
+    Raises:
+        ValueError: two terms of one name; one would silently replace the other.
+    """
+    terms = {} if turn.phase.regularizes else dict(turn.gan.losses(turn))
+    for name, penalty in turn.penalties.items():
+        for label, term in penalty.terms(name, turn).items():
+            if label in terms:
+                raise ValueError(f"two terms of the {turn.player} are called {label!r}")
+            terms[label] = term * penalty.every
+    return terms
+
+
+def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
+    """What ranks would drift apart in: floating-point buffers, but those of modules that are equal by construction."""
+    for module in owner.modules():
+        if not getattr(module, "agreed", False):
+            yield from (buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point())
+
+
+@contextmanager
+def frozen_but(gan: GAN, phase: Phase) -> Iterator[None]:
+    """Critics that this phase does not move ask for no weight gradients: memory and time saved.
+
+    Generators keep theirs: a discriminator's turn may draw fakes with their graph.
+    """
+    moved = set(map(id, phase.parameters))
+    kept = {id(p) for network in gan.generators.values() for p in network.parameters()}
+    others = [p for p in gan.parameters() if id(p) not in moved and id(p) not in kept and p.requires_grad]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def keeps_graph(gan: GAN, due: Sequence[Phase], now: int) -> bool:
+    """Whether phase `due[now]` should keep its fakes' graph: the next phase that moves a generator can use it.
+
+    True if such a phase comes later in this step and draws no batch of its own.
+    """
+    later = next((phase for phase in due[now + 1 :] if phase.moves(gan.generators)), None)
+    return not due[now].moves(gan.generators) and later is not None and later.repeat == 1

@@ -1,0 +1,49 @@
+"""What a run says at its end of how to go on, and when it goes on to where nothing more is learned."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gan_cli.base.printable import shown
+from gan_cli.game.phase import Phase
+
+
+def closing(folder: Path, phases: Sequence[Phase], images: int, early: bool) -> Iterator[str]:
+    """The last lines of a run that has seen all its images, or that patience ended `early`."""
+    run, newest = shown(folder), max((folder / "samples").glob("images-*"), default=folder)
+    why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
+    yield f"done       {images:,} images{why}; samples in {shown(newest)}"
+    yield f"next       gan-sample checkpoint={shlex.quote(run)}"
+    if not early and learns(phases, images):
+        yield f"           gan-train resume={shlex.quote(run)} trainer.total_images={rounded(2 * images)}"
+    yield f"           tensorboard --logdir {shlex.quote(log_folder(run))}"
+
+
+def standing_still(folder: Path, phases: Sequence[Phase], images: int, total: int) -> str | None:
+    """A sentence where a run goes on for images in which nothing is learned: its schedule has ended at a rate of 0."""
+    if images >= total or learns(phases, images) or learns(phases, total):
+        return None
+    return (
+        f"warning: the learning rate fell to 0 before these {images:,} images (optimizer.schedule), so that to go on"
+        " changes nothing; for a run that learns on from here: gan-train"
+        f" init_from={shlex.quote(shown(folder))} optimizer.schedule.kind=constant trainer.total_images=N"
+    )
+
+
+def learns(phases: Sequence[Phase], images: int) -> bool:
+    """Whether any network moves at some images seen."""
+    return any(phase.course(images) > 0 for phase in phases)
+
+
+def rounded(images: int) -> int:
+    """To two digits: 200,064 -> 200,000."""
+    unit = 10 ** max(0, math.floor(math.log10(max(images, 1))) - 1)
+    return round(images / unit) * unit
+
+
+def log_folder(run: str) -> str:
+    """What to point TensorBoard at, to see this run among the others."""
+    return "outputs" if run.startswith("outputs/") else str(Path(run).parent)

@@ -1,0 +1,274 @@
+"""Starting a run in one process or in several, and turning its end into a status and a sentence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from gan_cli.base import checkpoint
+from gan_cli.base.errors import Interrupted, RunError, UserError
+from gan_cli.base.files import read_json, write_atomically, write_json
+from gan_cli.base.leftovers import clear_cache
+from gan_cli.base.printable import any_console
+from gan_cli.base.progress import loading_torch
+from gan_cli.base.run_folder import CONFIG, Cell, Spent, locked, update_run
+from gan_cli.base.settings import trainer_settings
+from gan_cli.base.stored import read_record
+from gan_cli.base.threads import Threads, choose
+from gan_cli.data.folder import cache_folder
+from gan_cli.run.failures import explain, last_checkpoint
+
+
+def launch(
+    config: dict[str, Any],
+    folder: Path,
+    trust: Sequence[str] = (),
+    first: Callable[[], None] | None = None,
+    cell: Cell | None = None,
+) -> dict[str, Any]:
+    """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
+
+    Args:
+        config: plain and complete; kept in the folder as config.json.
+        first: called once the folder's lock is held, before anything is written.
+        cell: which of a sweep's the run is.
+
+    Raises:
+        UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
+    """
+    with locked(folder, "the run folder"):
+        checkpoint.check_not_lost(folder)
+        clear_cache(cache_folder())
+        spent, record = Spent(folder), written(folder / "run.json")
+        before = {name: bytes_of(folder / name) for name in CONFIGS}
+        try:
+            if first is not None:
+                first()
+            if read_json(folder / CONFIG) != config:
+                write_json(folder / CONFIG, config)
+            threads = threads_of(config, folder, cell.workers if cell else 1)
+            result = run_processes(config, folder, trust, threads, cell)
+        except (Exception, KeyboardInterrupt) as error:
+            failure = error if isinstance(error, KeyboardInterrupt) else explain(error, folder)
+            if record is not None and written(folder / "run.json") == record:  # `start.announce` has not come to it
+                put_back(folder, before)
+            elif not isinstance(failure, KeyboardInterrupt):
+                record_failure(folder, spent, failure)
+            if failure is error:
+                raise
+            raise failure from error
+        record_end(folder, spent, error=None)
+        return result
+
+
+CONFIGS = (CONFIG, ".hydra/config.yaml")
+
+
+def bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def written(path: Path) -> tuple[int, int] | None:
+    """Which file it is and when it was written; None where there is none."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def put_back(folder: Path, before: dict[str, bytes | None]) -> None:
+    """Make a run that ended before it went on what it was."""
+    for name, content in before.items():
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        elif bytes_of(folder / name) != content:
+            write_atomically(folder / name, content)
+
+
+def record_failure(folder: Path, spent: Spent, failure: BaseException) -> None:
+    """Into run.json: that a run was stopped, or what it failed of."""
+    if isinstance(failure, Interrupted):
+        record_end(folder, spent, status="interrupted")
+    else:
+        record_end(folder, spent, status=getattr(failure, "status", "failed"), error=str(failure))
+
+
+def record_end(folder: Path, spent: Spent, **values: Any) -> None:
+    """Into run.json: how this part of a run ended."""
+    try:
+        update_run(folder, seconds=spent.seconds(), **values)
+    except OSError as error:  # a full disk, say: then the sentence to come matters more than the record
+        print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
+
+
+def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Threads:
+    """How many CPU threads each process of a run shall use. One that goes on takes as many as it had: in another
+    number sums are rounded in another order, and its last bits would differ.
+    """
+    settings, record = trainer_settings(config), read_record(folder) or {}
+    processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    before = record.get("threads") if (record.get("processes") or 1) == processes else None
+    return choose(settings.threads, processes, workers, before)
+
+
+def run_processes(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
+) -> dict[str, Any]:
+    with loading_torch():
+        from gan_cli.base import distributed
+        from gan_cli.run.train import train
+
+    settings = trainer_settings(config)
+    if distributed.world_described() > 1:
+        return lead(config, folder, trust, threads, cell)
+    if settings.processes == 1:
+        return train(config, folder, trust, threads, cell)
+    return _elastic(config, folder, trust, threads, cell)
+
+
+def lead(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None = None
+) -> dict[str, Any]:
+    """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
+
+    Raises:
+        UserError: the batch can't be shared out.
+    """
+    from gan_cli.base import distributed
+    from gan_cli.run.train import train
+
+    parts = distributed.world_described() * config["trainer"]["accumulate"]
+    if config["trainer"]["batch_size"] % parts:
+        raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
+    distributed.join()
+    distributed.broadcast_text(json.dumps([config, str(folder), list(trust), astuple(threads)]))
+    return train(config, folder, trust, threads, cell)
+
+
+def follow() -> int:
+    """The other processes under torchrun: train what process 0 trains, until it says that it is done."""
+    from gan_cli.base import distributed
+    from gan_cli.run.train import train
+
+    distributed.join()
+    try:
+        while text := distributed.broadcast_text(""):
+            config, folder, trust, threads = json.loads(text)
+            try:
+                train(config, Path(folder), trust, Threads(*threads))
+            except (RunError, Interrupted):  # process 0 meets the same one, and says it
+                continue
+    finally:  # gloo's threads, still running when Python ends, would now and then abort the process
+        distributed.leave()
+    return 0
+
+
+@contextmanager
+def leading() -> Iterator[None]:
+    """Around what process 0 under torchrun does: at the end the others are told that there is nothing more to do.
+
+    Where it fails they may be in the middle of another exchange: then it only leaves, which ends theirs too.
+    """
+    from gan_cli.base import distributed
+
+    try:
+        yield
+        distributed.join()  # nothing to train, say a sweep that is finished already: they wait all the same
+        distributed.broadcast_text("")
+    finally:
+        distributed.leave()
+
+
+def _elastic(
+    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
+) -> dict[str, Any]:
+    """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    settings = trainer_settings(config)
+    for name in list(logging.root.manager.loggerDict):  # what it would say, we say in a sentence
+        if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    # each attempt gets a store of its own, hosted by process 0: a shared one would keep the dead attempt's addresses
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    plan = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=settings.processes,
+        run_id=f"gan_cli-{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=settings.max_restarts,
+        monitor_interval=0.2,
+        start_method="spawn",
+    )
+    for old in folder.glob(".end-*.json"):
+        old.unlink()
+    try:
+        results = elastic_launch(plan, worker)(config, str(folder), list(trust), threads, cell)
+    except ChildFailedError as error:
+        raise failure_of(error, folder) from error
+    except SignalException as error:
+        stopped = _from_workers(folder)
+        raise stopped or Interrupted("stopped before a checkpoint could be written", int(error.sigval)) from error
+    return results[0]
+
+
+def worker(
+    config: dict[str, Any], folder: str, trust: Sequence[str], threads: Threads, cell: Cell | None = None
+) -> dict[str, Any]:
+    """One process of several. What it has to say when it fails goes through a file, for want of another way."""
+    from gan_cli.base import distributed
+    from gan_cli.run.train import train
+
+    any_console()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    try:
+        return train(config, Path(folder), trust, threads, cell)
+    except Exception as error:
+        failure = explain(error, Path(folder))
+        number = getattr(failure, "exit_code", 1) - 128 if isinstance(failure, Interrupted) else 0
+        note = {"kind": type(failure).__name__, "message": str(failure), "signal": number}
+        (Path(folder) / f".end-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(note), encoding="utf-8")
+        raise
+    finally:
+        distributed.leave()
+
+
+def _from_workers(folder: Path) -> Exception | None:
+    """What the workers could still say: a sentence of ours before the complaint of one whose neighbour was gone."""
+    from gan_cli.base import errors
+
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(".end-*.json"))]
+    for path in folder.glob(".end-*.json"):
+        path.unlink()
+    ours = [note for note in notes if hasattr(errors, note["kind"])]
+    if not notes:
+        return None
+    note = (ours or notes)[0]
+    if note["kind"] == "Interrupted":
+        return Interrupted(note["message"], note["signal"])
+    return getattr(errors, note["kind"], RunError)(note["message"])
+
+
+def failure_of(error: Any, folder: Path) -> Exception:
+    """A worker that left no note has died; that is the cause, and what the others say its consequence."""
+    noted = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
+    told = _from_workers(folder)
+    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted]
+    dead = [(rank, code) for rank, code in dead if code != -signal.SIGTERM]  # the agent's own doing
+    if not dead and told is not None:
+        return told
+    rank, code = dead[0] if dead else (0, 1)
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return RunError(f"process {rank} of the run died ({how}) and the others were stopped; {last_checkpoint(folder)}")

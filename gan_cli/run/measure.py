@@ -1,0 +1,197 @@
+"""Scores during training: on a copy of the averaged weights, so that nothing of the run is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gan_cli.base import checkpoint, distributed
+from gan_cli.base.console import Console
+from gan_cli.base.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
+from gan_cli.base.settings import TrainerSettings
+from gan_cli.base.types import State
+from gan_cli.evaluation.evaluator import Evaluator
+from gan_cli.game.build import build_game, build_medium
+from gan_cli.game.gan import GAN
+from gan_cli.parts.ema import EMA
+from gan_cli.run.jobs import Job
+from gan_cli.run.log import Curves
+from gan_cli.use.sample import Trained
+
+
+class Measure(Job):
+    """Scores the run, keeps its best checkpoint, and ends it when nothing gets better.
+
+    Process 0 scores, the others wait: samples must not depend on how many there are.
+
+    Args:
+        settings: how often, what decides, how long to wait.
+        state: where the run is.
+        folder: the run's.
+        config: the composed config, with `metric` and `features`.
+        evaluator: scores a model, and is ready to.
+        gan, ema: the run's own, of which a copy is scored.
+        content, summary: as for a checkpoint.
+        curves, console: told every score.
+        end: the better end of the score that decides, "lower" or "higher"; None where none does.
+    """
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        state: State,
+        folder: Path,
+        config: dict[str, Any],
+        evaluator: Evaluator,
+        gan: GAN,
+        ema: EMA,
+        content: Callable[[], dict[str, Any]],
+        summary: dict[str, Any],
+        curves: Curves | None,
+        console: Console,
+    ) -> None:
+        super().__init__(settings.evaluate_every_images, state.images)
+        self.folder, self.config, self.evaluator, self.gan, self.ema = folder, config, evaluator, gan, ema
+        self.content, self.summary, self.curves, self.console = content, summary, curves, console
+        self.decides, self.patience = settings.keep_best, settings.patience_images
+        names = score_names(config["metric"], config.get("features"))
+        self.end = names.get(str(self.decides).removesuffix("_a_to_b").removesuffix("_b_to_a"))
+        self.copy: Trained | None = None
+        self.latest: dict[str, float] = {}
+        self.best: float | None = None
+        self.best_by = ""  # digest of its protocol
+        self.best_at, self.scored_at = state.images, -1
+        if distributed.rank() == 0:
+            take_back(folder, state.images)
+            self.recall(state.images)
+        self.scored_at = distributed.any_process(self.scored_at + 1) - 1  # what process 0 has read
+        self.wait()
+
+    def recall(self, images: int) -> None:
+        """The scores so far, from what the run has written: a resumed run goes on with them.
+
+        Those at `images`, where it goes on, count if all that belongs to them is there. Else the run was killed over
+        them: they are made again.
+        """
+        kept = self.kept()
+        mine = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
+        lines = [line for line in mine if line["images"] is not None]
+        now = [line for line in lines if line["images"] == images]
+        self.count([line for line in lines if line["images"] < images])
+        if self.whole(now, images, kept):
+            self.count(now)
+        else:
+            take_back(self.folder, images - 1)
+            if self.curves is not None:
+                self.curves.take_back("score/")
+        if self.best is not None and not self.as_good(kept, self.best):
+            self.console(
+                f"the best {self.decides} so far ({self.best:.4g} at {self.best_at:,} images) has no checkpoint:"
+                " the best from here on is kept"
+            )
+            self.best, self.best_at = None, images
+
+    def count(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            self.scored_at = max(self.scored_at, line["images"])
+            self.latest[line["name"]] = line["value"]
+            if line["name"] == self.decides:
+                self.consider(line["value"], line["images"], line["protocol_digest"])
+
+    def whole(self, lines: list[dict[str, Any]], images: int, kept: float | None) -> bool:
+        """Whether these scores have their curves, and the best of all its checkpoint."""
+        drawn = set() if self.curves is None else self.curves.names_at(images)
+        if {f"score/{line['name']}" for line in lines} != {name for name in drawn if name.startswith("score/")}:
+            return False
+        deciding = [line["value"] for line in lines if line["name"] == self.decides]
+        better = [value for value in deciding if self.betters(value)]
+        return bool(lines) and all(self.as_good(kept, value) for value in better)
+
+    def kept(self) -> float | None:
+        """The deciding score of the best checkpoint, where there is a whole one."""
+        path = self.folder / "checkpoints" / checkpoint.BEST
+        words, fault = checkpoint.fitting(path) if path.is_file() else ({}, "is not there")
+        score = words.get("score")
+        return (
+            score["value"] if fault is None and isinstance(score, dict) and score.get("name") == self.decides else None
+        )
+
+    def as_good(self, kept: float | None, value: float) -> bool:
+        """Whether the best checkpoint's score is no worse than another."""
+        return kept is not None and not is_better(value, kept, self.end or "lower")
+
+    def betters(self, value: float) -> bool:
+        return self.end is not None and is_better(value, self.best, self.end)
+
+    def consider(self, value: float, images: int, protocol: str) -> bool:
+        """Whether this is the best so far; under another protocol than that one's it is, as the two don't compare."""
+        if protocol == self.best_by and not self.betters(value):
+            return False
+        self.best, self.best_at, self.best_by = value, images, protocol
+        return self.end is not None
+
+    def __call__(self, state: State) -> None:
+        if self.scored_at == state.images:
+            return
+        self.scored_at = state.images
+        begun = time.monotonic()
+        scores = distributed.all_or_none(lambda: self.made(state.images))
+        if distributed.rank() == 0:
+            self.record(state, scores, time.monotonic() - begun)
+        self.wait()
+
+    def begin(self, state: State) -> None:
+        """What a run owes that ended over a scoring, with a checkpoint of the same moment."""
+        if self.every and state.images > 0 and max(self.scored_at, 0) // self.every < state.images // self.every:
+            self(state)
+
+    def wait(self) -> None:
+        """Whether the run may end, by the last scoring. Every process must call it."""
+        waited = self.patience is not None and self.scored_at - self.best_at >= self.patience
+        self.enough = bool(distributed.any_process(int(waited and distributed.rank() == 0)))
+
+    def finish(self, state: State) -> None:
+        self(state)
+
+    def made(self, images: int) -> list[Score]:
+        """On process 0, which scores for all."""
+        return self.evaluator.scores(self.as_loaded(images)) if distributed.rank() == 0 else []
+
+    def record(self, state: State, scores: list[Score], seconds: float) -> None:
+        self.latest = {score.name: score.value for score in scores}
+        told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
+        mark = ""
+        for score in scores:
+            before, known = self.best_by, self.best is not None
+            if score.name == self.decides and self.consider(score.value, state.images, score.protocol_digest):
+                self.keep(score, state)
+                other = known and before != self.best_by
+                mark = "   kept: those before were made by another protocol" if other else "   best so far, kept"
+        if self.curves is not None:
+            self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
+        append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
+        self.console(f"scores     {told}   ({seconds:.0f} s){mark}")
+
+    def as_loaded(self, images: int) -> Trained:
+        """The run's model as `gan-evaluate` would load it from a checkpoint of this moment."""
+        if self.copy is None:
+            game = build_game(self.config, self.evaluator.trust).to(self.evaluator.setting.device).eval()
+            medium = build_medium(self.config, self.evaluator.trust)
+            path = self.folder / "checkpoints"
+            self.copy = Trained(
+                game, game.generators, medium, self.config, [], path, images, self.evaluator.setting.device
+            )
+        self.copy.gan.load_state_dict(self.gan.state_dict())
+        for name, weights in self.ema.state_dict().items():
+            self.copy.generators[name].load_state_dict(weights)
+        self.copy.gan.set_progress(images)
+        self.copy.images = images
+        return self.copy
+
+    def keep(self, score: Score, state: State) -> None:
+        """The best checkpoint, beside the newest ones."""
+        best = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
+        content = self.content()
+        checkpoint.save_best(self.folder, content, {**self.summary, "progress": content["progress"], "score": best})

@@ -1,0 +1,218 @@
+"""What a checkpoint holds, and putting it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gan_cli.base import checkpoint
+from gan_cli.base.checkpoint import model_facts
+from gan_cli.base.console import Console
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import PLACES, flat, not_learned
+from gan_cli.base.stored import check_content, foreign
+from gan_cli.base.types import State
+from gan_cli.data.order import Data
+from gan_cli.game.gan import GAN
+from gan_cli.game.meter import Meter
+from gan_cli.game.phase import Phase
+from gan_cli.game.update import Updater
+from gan_cli.parts.ema import EMA
+
+
+def snapshot(
+    config: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    ema: EMA,
+    update: Updater,
+    state: State,
+    meter: Meter,
+    data: Data,
+) -> dict[str, Any]:
+    """Tensors and plain values: all that the run needs to go on exactly. No generator state: see `randomness`."""
+    return {
+        "config": config,
+        "progress": state.to_dict(),
+        "gan": gan.state_dict(),
+        "ema": ema.state_dict(),
+        "optimizers": {phase.name: phase.optimizer.state_dict() for phase in phases if not phase.regularizes},
+        "scaler": update.scaler.state_dict(),
+        "meter": meter.state_dict(),
+        "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
+    }
+
+
+def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], data: Data) -> None:
+    """Whether a checkpoint is one of this run, on the data that it was trained on.
+
+    Args:
+        path: the checkpoint's file, to be named.
+        content: what it holds.
+        config: the run's.
+        data: the run's.
+
+    Raises:
+        UserError: it is not; says in what they differ.
+        RunError: it does not hold what belongs there.
+    """
+    check_content(content, str(path))
+    keys = differing(model_facts(content["config"]), model_facts(config))
+    if keys:
+        raise UserError(f"{path} is a checkpoint of another model: {told(keys, content['config'], config)}; {TAKE_OUT}")
+    before = content["data"]
+    if before["fingerprint"] != data.fingerprint:
+        keys = [key for key in differing(content["config"], config) if key.startswith("dataset.")]
+        chosen = [key for key in keys if key not in PLACES]
+        counts = f"{before['count']:,} samples then, {len(data):,} now"
+        why = f"; {told([*chosen, *keys], content['config'], config)}" if keys else ""
+        same = ": other files, or the same under other names" if before["count"] == len(data) and not chosen else ""
+        raise UserError(
+            f"the data set has changed since the checkpoint ({counts}{same}{why}): the order of the data would not be"
+            " the same; start a new run with init_from= instead of resume="
+        )
+    free = ("trainer.", "dataset.", "init_from")  # the command has compared these with the run's own config
+    keys = [key for key in differing(content["config"], config) if not key.startswith(free) and not not_learned(key)]
+    if keys:
+        raise UserError(f"{path} is a checkpoint of another run: {told(keys, content['config'], config)}; {TAKE_OUT}")
+
+
+TAKE_OUT = "take it out of this run's checkpoints/, or start a new run from its weights with init_from="
+
+
+def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The dotted keys in which two configs differ."""
+    one, other = flat(before), flat(now)
+    return [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
+
+
+def told(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
+    """`seed is 3 there and 4 here`, of the first key."""
+    return f"{keys[0]} is {flat(before).get(keys[0])} there and {flat(now).get(keys[0])} here"
+
+
+def restore(
+    content: dict[str, Any],
+    gan: GAN,
+    phases: list[Phase],
+    ema: EMA,
+    update: Updater,
+    state: State,
+    meter: Meter,
+) -> None:
+    """The inverse of `snapshot`.
+
+    Raises:
+        RunError: the content is not what `snapshot` makes of such parts.
+    """
+    with foreign("the checkpoint"):
+        put_back(content, gan, phases, ema, update, state, meter)
+
+
+def put_back(
+    content: dict[str, Any], gan: GAN, phases: list[Phase], ema: EMA, update: Updater, state: State, meter: Meter
+) -> None:
+    lacking = [p.name for p in phases if not p.regularizes and p.name not in content["optimizers"]]
+    if lacking:
+        raise UserError(
+            f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other phases;"
+            " start a new run from its weights with init_from= instead of resume="
+        )
+    progress = content["progress"]
+    state.seed, state.images, state.step = progress["seed"], progress["images"], progress["step"]
+    state.updates = dict(progress["updates"])
+    gan.load_state_dict(content["gan"])
+    ema.load_state_dict(content["ema"], state.images)
+    for phase in phases:
+        if phase.regularizes:  # by another phase's optimizer
+            continue
+        load_optimizer(phase.optimizer, content["optimizers"][phase.name])
+    if update.scaler.is_enabled():
+        update.scaler.load_state_dict(content["scaler"])
+    meter.load_state_dict(content["meter"])
+
+
+def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
+
+    Raises:
+        ValueError: options or states of another kind than the optimizer's own.
+    """
+    own = [dict(group) for group in optimizer.param_groups]
+    for group, kept in zip(own, stored["param_groups"], strict=True):
+        for key, value in group.items():
+            if key != "params" and key in kept and kind_of(value) != kind_of(kept[key]):
+                raise ValueError(f"the optimizer's {key} is {kept[key]!r}")
+    parameters = [parameter for group in own for parameter in group["params"]]
+    for number, state in stored["state"].items():
+        for key, value in state.items():
+            wanted = () if key == "step" else parameters[number].shape
+            if isinstance(value, Tensor):
+                fits = value.shape == wanted and not value.is_complex()
+            else:  # None: of a momentum that is 0
+                fits = value is None if key.endswith("buffer") else key == "step" and isinstance(value, (int, float))
+            if not fits or (key == "step" and not float(value) >= 0):
+                raise ValueError(f"the optimizer's {key} of parameter {number} does not fit it")
+    if len({frozenset(state) for state in stored["state"].values()}) > 1:
+        raise ValueError("the optimizer's state is not of one kind for all parameters")
+    optimizer.load_state_dict(stored)
+    for loaded, group in zip(optimizer.param_groups, own, strict=True):
+        for key, value in group.items():
+            loaded.setdefault(key, value)
+
+
+def kind_of(value: Any) -> Any:
+    """What an option is, so that a step can reckon with it: numbers are of one kind, switches as they stand."""
+    if isinstance(value, (list, tuple)):
+        return tuple(kind_of(item) for item in value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return "number" if isinstance(value, (int, float)) else type(value)
+
+
+def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: Console) -> Path:
+    """Fine-tuning: another run's averaged generators and trained critics as first weights.
+
+    Nothing else of its game: what its penalties and augmentations have measured, or its pool of pictures, was of
+    other data.
+
+    Args:
+        class_names: of the data; told to `console` where they are others than that run's, since weights go by number.
+
+    Raises:
+        UserError: no valid checkpoint there, or one of another model.
+    """
+    path, content = checkpoint.load(Path(where).expanduser(), console)
+    check_content(content, str(path))
+    try:
+        load_networks(gan, content["gan"])
+        for name, network in gan.generators.items():
+            network.load_state_dict(content["ema"][name])
+    except (RuntimeError, KeyError, AttributeError, TypeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
+    for name, network in ema.networks.items():
+        network.load_state_dict(gan.generators[name].state_dict())
+    before = list(content["data"]["class_names"])
+    other = [pair for pair in zip(before, class_names, strict=False) if pair[0] != pair[1]]
+    if gan.num_classes is not None and other:
+        console(
+            f"warning: the classes of {path} have other names, and weights go by their numbers: {len(other)} differ, as"
+            f' "{other[0][0]}" there and "{other[0][1]}" here'
+        )
+    return path
+
+
+def load_networks(gan: GAN, weights: dict[str, Tensor]) -> None:
+    """Put weights of networks in their places; others of a game's are left.
+
+    Raises:
+        RuntimeError: they are of other networks.
+    """
+    for name, module in gan.named_children():
+        if any(module is network for network in gan.networks.values()):
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            module.load_state_dict(own)

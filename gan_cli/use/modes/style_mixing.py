@@ -1,0 +1,40 @@
+"""Style mixing (Karras et al. 2019, fig. 3): the coarse styles of some samples with the fine ones of others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_cli.base.errors import UserError
+from gan_cli.use.modes.space import Space
+
+
+def mixed_grid(
+    space: Space, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None
+) -> Tensor:
+    """Pictures of a grid, (1 + rows) x (1 + columns), row by row; the corner is white.
+
+    The first column shows the samples that give the styles of `layers` to those of the first row.
+
+    Args:
+        latent: (rows + columns, Z).
+        layers: whose styles come from the row's sample; None: the coarser half.
+
+    Raises:
+        UserError: a model without styles, or a layer that it does not have.
+    """
+    if space.name != "w":
+        raise UserError("mode=style_mixing needs a model with a mapping network, as stylegan and stylegan2")
+    count = space.generator.synthesis.layers
+    chosen = list(range(count // 2)) if layers is None else layers
+    if not chosen or any(layer not in range(count) for layer in chosen):
+        raise UserError(f"layers={layers} must be some of this model's layers, 0 to {count - 1}, coarse to fine")
+    codes = space.codes(latent, label)
+    givers, takers = codes[:rows], codes[rows:]
+    styles = takers[None, :, None].repeat(rows, 1, count, 1)
+    styles[:, :, chosen] = givers[:, None, None].expand(-1, columns, len(chosen), -1)
+    made = torch.cat(list(space.draw(styles.flatten(0, 1), None, 64)))
+    top, side = (torch.cat(list(space.draw(some, None, 64))) for some in (takers, givers))
+    white = torch.ones_like(top[:1])
+    body = made.view(rows, columns, *made.shape[1:])
+    return torch.cat([white, top, *(torch.cat([side[row : row + 1], body[row]]) for row in range(rows))])

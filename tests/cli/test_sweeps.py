@@ -1,0 +1,344 @@
+"""A sweep: what its cells are called, how they are found again, what it says."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import QUICK, TINY, compose_checked
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from gan_cli.base import checkpoint
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import identity_of
+from gan_cli.cli import outcome
+from gan_cli.cli.callbacks import grid
+from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
+from gan_cli.cli.config import STAMP
+from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.train import command, headline
+from gan_cli.game.build import build_data
+from gan_cli.run.start import common_block
+
+SMALL = ["model=gan", *TINY["gan"], *QUICK, "trainer.total_images=16", "trainer.device=cpu"]
+Sweep = Callable[..., str]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sweep:
+    """Carry out `gan-train -m` in this process; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gan-train"])
+    for name in (NOTE, STAMP):
+        monkeypatch.setenv(name, "{}")
+
+    def run(*arguments: str, code: int = 0) -> str:
+        with ExitStack() as held:
+            for name, value in {"code": 0, "runs": [], "places": {}, "begun": False, "_held": held}.items():
+                monkeypatch.setattr(outcome, name, value)
+            assert command(["-m", *SMALL, *arguments]) == code
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return said.out + said.err
+
+    return run
+
+
+def cells_of(name: str) -> list[str]:
+    return sorted(path.name for path in Path("outputs/sweeps", name).iterdir() if path.is_dir())
+
+
+def untouched(name: str) -> dict[str, int]:
+    """When each file of a sweep was written, but for Hydra's records."""
+    files = [path for path in Path("outputs/sweeps", name).rglob("*") if path.is_file()]
+    return {str(path): path.stat().st_mtime_ns for path in files if ".hydra" not in path.parts and path.name != ".lock"}
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize("names", [("实验一", "实验二"), ("lr 0.1", "lr-0.1"), ("a/b", "a b"), ("LR", "lr")])
+def test_sweeps_of_different_names_share_no_folder(names: tuple[str, str], sweep: Sweep) -> None:
+    for name in names:
+        said = sweep("seed=0", f"sweep={name}")
+        assert "sweep: 1 finished" in said
+        assert "skipped" not in said
+    assert len(list(Path("outputs/sweeps").iterdir())) == 2
+
+
+def test_runs_of_different_names_share_no_folder(sweep: Sweep, tmp_path: Path) -> None:
+    for name in ("猫", "犬"):
+        assert command([*SMALL, f"name={name}"]) == 0
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {
+        "猫-gan-nonsaturating-digits",
+        "犬-gan-nonsaturating-digits",
+    }
+
+
+def test_swept_texts_that_differ_in_what_a_path_can_not_have_get_folders_of_their_own(sweep: Sweep) -> None:
+    sweep("optimizer.betas=[0.5,0.9],[0.5,0.99]", "sweep=betas")
+    first, second = cells_of("betas")
+    assert first != second
+    for name in (first, second):
+        assert re.fullmatch(r"optimizer\.betas-0\.5-0\.99?-[0-9a-f]{10}", name)
+
+
+def test_only_what_varies_is_in_a_cells_name_and_the_order_of_typing_does_not_matter(sweep: Sweep) -> None:
+    said = sweep("seed=0,1", "loss=hinge,lsgan", "optimizer.learning_rate=1e-3", "sweep=a")
+    cells = ["loss-hinge--seed-0", "loss-hinge--seed-1", "loss-lsgan--seed-0", "loss-lsgan--seed-1"]
+    assert cells_of("a") == cells
+    assert "sweep: 4 finished" in said
+    before = untouched("a")
+    said = sweep("optimizer.learning_rate=0.001", "loss=lsgan,hinge", "seed=1,0", "sweep=a", "notes=again")
+    assert "sweep: 4 skipped" in said
+    assert cells_of("a") == cells
+    assert untouched("a") == before
+
+
+def test_an_axis_added_later_trains_no_cell_again(sweep: Sweep) -> None:
+    sweep("seed=0,1", "sweep=a")
+    assert cells_of("a") == ["seed-0", "seed-1"]
+    before = untouched("a")
+    said = sweep("seed=0,1", "optimizer.learning_rate=2e-4,1e-3", "sweep=a")
+    assert "sweep: 2 finished, 2 skipped" in said
+    assert re.search(
+        r"^\[1 of 4\] seed=0 optimizer.learning_rate=0.0002   skipped.* outputs/sweeps/a/seed-0$", said, re.M
+    )
+    rates = [f"seed-{seed}--optimizer.learning_rate-0.001" for seed in (0, 1)]
+    assert cells_of("a") == sorted(["seed-0", "seed-1", *rates])
+    assert {name: time for name, time in untouched("a").items() if name in before} == before
+
+    said = sweep("seed=0,1", "loss=hinge", "sweep=a")  # what is the same in all of them now, but not in the folder
+    assert "sweep: 2 finished" in said
+    new = sorted(set(cells_of("a")) - {"seed-0", "seed-1", *rates})
+    assert [re.fullmatch(r"seed-(\d)-[0-9a-f]{10}", name)[1] for name in new] == ["0", "1"]  # type: ignore[index]
+    assert {json.loads(Path("outputs/sweeps/a", name, "run.json").read_text())["parts"]["loss"] for name in new} == {
+        "hinge"
+    }
+    assert "sweep: 2 skipped" in sweep("seed=0,1", "loss=hinge", "sweep=a")
+    assert "sweep: 2 skipped" in sweep("seed=0,1", "loss=hinge", "sweep=a", "optimizer.learning_rate=2e-4")
+
+
+def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep) -> None:
+    sweep("seed=0,1", "sweep=a", "trainer.checkpoint_every_images=8")
+    home = Path("outputs/sweeps/a")
+    cut = (home / "seed-0").rename(home / "mine")
+    whole = checkpoint.load(cut, print)[1]["gan"]
+    for path in (cut / "checkpoints").glob("images-000000016.*"):
+        path.unlink()
+    record = json.loads((cut / "run.json").read_text())
+    (cut / "run.json").write_text(json.dumps({**record, "status": "interrupted", "images": 8}))
+    said = sweep("loss=hinge,nonsaturating", "seed=0,1", "sweep=a", "trainer.checkpoint_every_images=8")
+    assert re.search(r"^\[3 of 4\] loss=nonsaturating seed=0   going on from \S.*000000008.pt, 8 images$", said, re.M)
+    assert "sweep: 3 finished, 1 skipped" in said
+    assert cells_of("a") == ["loss-hinge--seed-0", "loss-hinge--seed-1", "mine", "seed-1"]
+    again = checkpoint.load(cut, print)[1]["gan"]
+    assert all(torch.equal(again[name], whole[name]) for name in whole), "as if it had not been cut"
+
+
+def test_cells_that_train_the_same_are_refused(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    for typed, words in {
+        "seed=0,0": "seed=0 twice",
+        "notes=a,b": "train the same thing",
+        "seed=range(2,2)": "no cells",
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            sweep("sweep=a", typed)
+        assert ended.value.code == 2
+        assert words in capsys.readouterr().err
+    assert not Path("outputs").exists()
+
+
+def test_a_sweep_that_is_under_way_is_not_started_again(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep("seed=0", "sweep=a")
+    with open("outputs/sweeps/a/.lock", "a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit) as ended:
+            sweep("seed=0,1", "sweep=a")
+    assert ended.value.code == 2
+    assert "in use by another process" in capsys.readouterr().err
+    assert cells_of("a") == ["cell"]
+
+
+def test_places_follow_no_link_and_take_no_folder_of_another_run(tmp_path: Path) -> None:
+    def run(place: Path, **config: Any) -> Path:
+        place.mkdir(parents=True)
+        (place / "config.json").write_text(json.dumps(config))
+        return place
+
+    run(tmp_path / "elsewhere", seed=0)
+    home = tmp_path / "sweep"
+    other = run(home / "loss-a--seed-1", seed=7)
+    os.symlink(tmp_path / "elsewhere", home / "linked")
+    (home / "seed-5").write_text("no folder")
+    (home / "seed-6" / ".hydra").mkdir(parents=True)  # of a command that was killed as it began
+    cells = Cells(home)
+    assert cells.place({"seed": 7.0}, "seed-7") == other, "7 and 7.0 are the same"
+    assert cells.place({"seed": 0}, "seed-0") == home / "seed-0"
+    assert cells.place({"seed": 1}, "loss-a--seed-1") == home / f"loss-a--seed-1-{identity_of({'seed': 1})[:10]}"
+    assert cells.place({"seed": 2}, "linked").name.startswith("linked-")
+    assert cells.place({"seed": 5}, "seed-5").name.startswith("seed-5-")
+    assert cells.place({"seed": 6}, "seed-6") == home / "seed-6"
+    assert cells.place({"seed": 8}, "seed-6") != home / "seed-6", "given away already"
+    assert cells.place({"seed": 0, "notes": "other", "dataset": {"provides": {"count": 3}}}, "x") == home / "seed-0"
+
+
+def test_a_cell_whose_data_moved_is_found_and_one_of_other_data_is_another(tmp_path: Path) -> None:
+    home, here, gone = tmp_path / "sweep", tmp_path / "here", tmp_path / "gone"
+    here.mkdir()
+    for name, seed, root in (("a", 0, gone), ("b", 1, here)):
+        (home / name).mkdir(parents=True)
+        (home / name / "config.json").write_text(json.dumps({"seed": seed, "dataset": {"root": str(root)}}))
+    cells, there = Cells(home), {"root": str(tmp_path / "there")}
+    assert cells.place({"seed": 0, "dataset": there}, "seed-0") == home / "a"
+    assert cells.place({"seed": 1, "dataset": there}, "seed-1") == home / "seed-1", "what it learned from is still here"
+    assert cells.place({"seed": 1, "dataset": {"root": str(here)}}, "seed-1") == home / "b"
+
+
+def test_axes_are_what_differs_parts_and_the_seed_first() -> None:
+    config = {"overrides": {"task": ["seed=0,1", "b.c=1e-3", "a.b=[1,2],[3]", "loss=hinge,lsgan", "notes=x"]}}
+    hydra = {**config, "sweeper": {"params": {"d.e": "5,6"}}}
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cells = grid(OmegaConf.create({"hydra": hydra}))
+    assert len(cells) == 16
+    assert axes_of(cells) == ("loss", "seed", "a.b", "d.e")
+    assert varying(cells[0], axes_of(cells)) == [("loss", "hinge"), ("seed", "0"), ("a.b", "[1,2]"), ("d.e", "5")]
+    assert axes_of([["seed=0"]]) == ()
+    assert axes_of([["seed=0"], ["seed=0", "x=1"]]) == ("x",)
+
+
+# ---- what it says ----
+
+
+def test_the_common_block_decodes_no_picture(tiny_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoded(*_: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    configs = [
+        compose_checked(
+            "dataset=image_folder", f"dataset.root={tiny_pictures / 'degraded'}", "model=gan", f"seed={seed}"
+        )
+        for seed in (0, 1)
+    ]
+    monkeypatch.setattr("gan_cli.data.sets.all_decoded", decoded)
+    assert common_block(configs)["data"].startswith("image_folder   10 samples, 64x64x3")
+    with pytest.raises(UserError, match="a picture was decoded"):
+        build_data(configs[0])
+
+
+def test_the_start_block_stands_once_then_a_line_a_cell_and_what_next_once(sweep: Sweep) -> None:
+    lines = sweep("seed=0,1", "loss=hinge,wgan_gp", "sweep=first").splitlines()
+    home = "outputs/sweeps/first"
+    assert re.fullmatch(r"model      gan   generator [\d,]+, discriminator [\d,]+ parameters", lines.pop(1))
+    assert re.fullmatch(r"run        16 images, batch 8, float32, cpu, \d+ threads? \(.+\)", lines.pop(2))
+    assert lines == [
+        "sweep      4 cells of loss and seed; checked before the first one starts",
+        "data       digits   1,438 samples, 10 classes, 8x8x1",
+        f"folder     {home}",
+        "[1 of 4] loss=hinge seed=0   begins; what each cell says in full is in its run.log",
+        f"[1 of 4] loss=hinge seed=0   finished   {home}/loss-hinge--seed-0",
+        f"[2 of 4] loss=wgan_gp seed=0   finished   {home}/loss-wgan_gp--seed-0",
+        f"[3 of 4] loss=hinge seed=1   finished   {home}/loss-hinge--seed-1",
+        f"[4 of 4] loss=wgan_gp seed=1   finished   {home}/loss-wgan_gp--seed-1",
+        "sweep: 4 finished",
+        f"next       tensorboard --logdir {home}",
+        f"           gan-report sweep={home}",
+    ]
+    log = Path(home, "loss-hinge--seed-0", "run.log").read_text()
+    topics = [line.split()[0] for line in log.splitlines()]
+    assert topics[:8] == ["model", "loss", "optimizer", "data", "run", "folder", "done", "next"]
+    assert "loss       hinge" in log
+
+
+def test_what_is_equal_in_all_cells_is_in_the_start_block(sweep: Sweep) -> None:
+    lines = sweep("seed=0,1", "sweep=seeds").splitlines()
+    assert [line.split()[0] for line in lines[:7]] == ["sweep", "model", "loss", "optimizer", "data", "run", "folder"]
+    log = Path("outputs/sweeps/seeds/seed-0/run.log").read_text().splitlines()
+    assert lines[1:6] == log[:5], "as a single run says it"
+
+
+def test_a_cell_that_diverges_says_so_in_one_line_and_again_in_the_summary(sweep: Sweep) -> None:
+    more = ["optimizer=sgd", "loss=lsgan", "trainer.total_images=64", "optimizer.learning_rate=1e-3,10"]
+    lines = sweep(*more, "sweep=bad", code=1).splitlines()
+    (told,) = [line for line in lines if line.startswith("[2 of 2] optimizer.learning_rate=10   diverged: ")]
+    assert re.search(r"became NaN or infinite at step \d+; .*   outputs/sweeps/bad/\S+$", told)
+    assert any(line.startswith("  diverged: outputs/sweeps/bad/") for line in lines)
+    assert "sweep: 1 diverged, 1 finished" in lines
+
+
+@pytest.mark.parametrize(
+    ("scores", "keep_best", "told"),
+    [
+        ({"precision_classifier": 0.5, "fid_classifier": 12.345678}, None, "   fid_classifier 12.35"),
+        ({"precision_classifier": 0.5, "fid_classifier": 12.0}, "precision_classifier", "   precision_classifier 0.5"),
+        ({"other": 1.0}, None, "   other 1"),
+        ({"fid_classifier": "a stranger's"}, None, ""),
+        ("a stranger's", None, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_cells_score_is_the_one_that_decides(scores: Any, keep_best: str | None, told: str) -> None:
+    features = {"provides": {"name": "classifier"}}
+    metric = {"fid": {"requires": {"features": True}, "provides": {"scores": {"fid": "lower"}}}}
+    content = {"trainer": {"keep_best": keep_best}, "metric": metric, "features": features}
+    assert headline({"scores": scores}, content) == told
+
+
+def test_how_cells_ended_is_known_wherever_they_ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As under joblib, whose processes share no memory with the command's."""
+    places = {("seed=0",): tmp_path / "it's 0", ("seed=1",): tmp_path / "猫"}
+    monkeypatch.setattr(outcome, "places", places)
+    monkeypatch.setattr(outcome, "runs", [])
+    led = []
+
+    def launch(jobs: list[list[str]], initial_job_idx: int) -> list[Any]:
+        led.append((initial_job_idx, jobs))
+        return [
+            SimpleNamespace(return_value={"status": "skipped", "folder": str(tmp_path / "x"), "text": ""}) for _ in jobs
+        ]
+
+    sweeper = GridSweeper(max_batch_size=1)
+    sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    sweeper.launcher = SimpleNamespace(launch=launch)  # type: ignore[assignment]
+    sweeper.sweep([])
+    assert led == [
+        (0, [["seed=0", "hydra.sweep.subdir='it\\'s 0'"]]),
+        (1, [["seed=1", "hydra.sweep.subdir='猫'"]]),
+    ]
+    assert outcome.runs == [(tmp_path / "x", "skipped", "")] * 2
+    Note(2, ("seed",)).leave()
+    monkeypatch.setenv(NOTE, os.environ[NOTE])
+    assert Note.found().label(1, ["seed=1", "loss=hinge"]) == "[2 of 2] seed=1"
+
+
+# ---- TensorBoard ----
+
+
+def test_tensorboard_has_columns_for_what_varies_alone(sweep: Sweep) -> None:
+    sweep("seed=0", "loss=hinge,lsgan", "model.generator.width=8,9", "dataset.flip=true", "sweep=a")
+    rows = {}
+    for name in cells_of("a"):
+        read = EventAccumulator(f"outputs/sweeps/a/{name}").Reload()
+        content = read.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
+        found = metadata.parse_session_start_info_plugin_data(content).hparams
+        rows[name] = {key: value.string_value or value.number_value for key, value in found.items()}
+    assert rows == {
+        f"loss-{loss}--model.generator.width-{width}": {"loss": loss, "generator.width": width}
+        for loss in ("hinge", "lsgan")
+        for width in (8, 9)
+    }
