@@ -39,7 +39,7 @@ from gan_cli.data.images import resize
 from gan_cli.data.planar import ring
 from gan_cli.data.sets import FashionMNIST
 from gan_cli.game.gan import GAN
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.classifier import trained_classifier
 from gan_cli.use.sample import Trained, draw, load_trained, plan
 

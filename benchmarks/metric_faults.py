@@ -23,7 +23,7 @@ from torch.nn.functional import conv2d, pad
 from gan_cli.base.randomness import generator_for, permutation
 from gan_cli.data.sets import Digits, FashionMNIST
 from gan_cli.evaluation.reference import statistics_of
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.density_coverage import DensityCoverage
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.features import ClassifierFeatures, Labelled

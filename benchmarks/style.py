@@ -22,7 +22,7 @@ from gan_cli.base.randomness import generator_for
 from gan_cli.data.images import resize
 from gan_cli.data.planar import ring
 from gan_cli.data.sets import FashionMNIST, ImageFolder
-from gan_cli.media.medium import ImageMedium, to_pixels, write_png
+from gan_cli.media.image import ImageMedium, to_pixels, write_png
 from gan_cli.metrics.classifier import Classifier, trained_classifier
 from gan_cli.metrics.neighbours import radii, within
 from gan_cli.use.sample import Trained, draw, load_trained, plan

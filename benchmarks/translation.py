@@ -22,7 +22,7 @@ from torch import Tensor
 from gan_cli.base.randomness import generator_for, seed_everything
 from gan_cli.data.degrade import filled_smoothly
 from gan_cli.game.build import build_data
-from gan_cli.media.medium import to_pixels, write_png
+from gan_cli.media.image import to_pixels, write_png
 from gan_cli.metrics.similarity import psnr, ssim
 from gan_cli.use.preview import held_out
 from gan_cli.use.sample import Trained, load_trained

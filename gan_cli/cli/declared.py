@@ -14,7 +14,7 @@ from gan_cli.cli.signatures import Argument, check_value, check_values, follows,
 
 
 class Medium:
-    """How samples are shown, as `gan_cli.media.medium.ImageMedium`."""
+    """How samples are shown, as `gan_cli.media.image.ImageMedium`."""
 
 
 class Degradation:

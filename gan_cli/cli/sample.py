@@ -107,7 +107,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
 
 def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
     """A model that is given pictures, and none given: a grid of its run's held-out ones."""
-    from gan_cli.media.medium import write_png
+    from gan_cli.media.image import write_png
     from gan_cli.use import translate as translation
 
     if wanted["format"] != "grid" or wanted["labels"] is not None:

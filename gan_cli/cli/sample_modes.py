@@ -117,7 +117,7 @@ def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) 
 def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
     import torch
 
-    from gan_cli.media.medium import write_png
+    from gan_cli.media.image import write_png
     from gan_cli.use.modes.style_mixing import mixed_grid
 
     rows, columns = wanted["rows"], wanted["columns"] or 8
@@ -129,7 +129,7 @@ def style_mixing(wanted: dict[str, Any], space: Any, target: Path, given: Any) -
 
 
 def directions(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:
-    from gan_cli.media.medium import write_png
+    from gan_cli.media.image import write_png
     from gan_cli.use.modes.directions import directions as found_in
     from gan_cli.use.modes.directions import strips
 
@@ -148,7 +148,7 @@ def project(wanted: dict[str, Any], space: Any, target: Path, given: Path) -> No
     import torch
 
     from gan_cli.base.files import write_atomically
-    from gan_cli.media.medium import write_png
+    from gan_cli.media.image import write_png
     from gan_cli.use.modes.project import project as search
     from gan_cli.use.sample import write_npz
     from gan_cli.use.translate import changes_of, picture_for, remarks

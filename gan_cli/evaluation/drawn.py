@@ -15,7 +15,7 @@ from gan_cli.base.progress import Progress, counted
 from gan_cli.base.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.evaluation.reference import whole
 from gan_cli.evaluation.setting import Setting
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.parts.latent import latents
 from gan_cli.use.sample import Trained, draw, plan

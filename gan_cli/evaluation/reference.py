@@ -20,7 +20,7 @@ from gan_cli.base.randomness import permutation
 from gan_cli.data.node import without_download
 from gan_cli.data.order import Data
 from gan_cli.game.build import build_data, locate
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.features import Extractor, Labelled
 from gan_cli.metrics.statistics import FeatureStatistics
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_cli.base.errors import UserError
 from gan_cli.evaluation.reference import Reference, kept_statistics, need_splits, statistics_of, whole
 from gan_cli.game.build import instantiate
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.statistics import FeatureStatistics

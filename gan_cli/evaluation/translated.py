@@ -13,7 +13,7 @@ from gan_cli.base.progress import counted
 from gan_cli.base.randomness import seed_everything
 from gan_cli.evaluation.setting import Setting
 from gan_cli.game.translator import Translator
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.statistics import FeatureStatistics
 from gan_cli.use.sample import Trained

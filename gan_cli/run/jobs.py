@@ -27,7 +27,8 @@ from gan_cli.base.types import State
 from gan_cli.game.gan import GAN
 from gan_cli.game.meter import Meter
 from gan_cli.game.phase import Phase
-from gan_cli.media.medium import Medium, write_png
+from gan_cli.media.image import write_png
+from gan_cli.media.medium import Medium
 from gan_cli.parts.ema import EMA
 from gan_cli.run.log import Curves
 from gan_cli.use.preview import layout

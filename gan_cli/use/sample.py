@@ -23,7 +23,8 @@ from gan_cli.base.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.base.stored import check_content, foreign
 from gan_cli.game.build import build_medium
 from gan_cli.game.gan import GAN
-from gan_cli.media.medium import Medium, placed, write_png
+from gan_cli.media.image import write_png
+from gan_cli.media.medium import Medium, placed
 from gan_cli.parts.latent import latents
 from gan_cli.use.fitting import fitting_game
 

@@ -17,7 +17,7 @@ from gan_cli.data.folder import remarks_on, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.picture import GREY_MODES, endings, look
 from gan_cli.game.translator import Translator
-from gan_cli.media.medium import to_pixels, write_png
+from gan_cli.media.image import to_pixels, write_png
 from gan_cli.use.preview import MOST_COLUMNS, held_out
 from gan_cli.use.sample import Trained
 

@@ -36,7 +36,7 @@ from gan_cli.data import picture as pictures
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
 from gan_cli.game.build import build_game, instantiate
-from gan_cli.media.medium import write_png
+from gan_cli.media.image import write_png
 from gan_cli.report.listing import Listing
 from gan_cli.report.parameters import typed_keys
 from gan_cli.report.runs import read_run, runs_below
@@ -144,7 +144,7 @@ def test_pictures_are_not_written_through_a_temporary_name_that_can_be_known(tmp
 
 
 def test_exports_and_walks_are_not_written_through_a_name_that_can_be_known(tmp_path: Path) -> None:
-    from gan_cli.media.medium import ImageMedium
+    from gan_cli.media.image import ImageMedium
     from gan_cli.use.modes.interpolation import write_frames
 
     (tmp_path / "mine").write_text("mine")

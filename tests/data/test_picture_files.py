@@ -22,7 +22,7 @@ from gan_cli.data.picture import LARGEST, endings, formats, look, opened
 from gan_cli.data.sets import ImageFolder
 from gan_cli.data.two_sided import Degraded, Pairs, Unpaired
 from gan_cli.game.build import build_game
-from gan_cli.media.medium import ImageMedium
+from gan_cli.media.image import ImageMedium
 from gan_cli.run.train import train
 from gan_cli.use.sample import Trained
 from gan_cli.use.translate import find_inputs, find_masks, picture_for, remarks, translated

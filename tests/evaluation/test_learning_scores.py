@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_cli.data.planar import grid, ring
 from gan_cli.data.sets import Digits
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics.classifier import trained_classifier
 
 

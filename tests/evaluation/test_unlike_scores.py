@@ -19,7 +19,7 @@ from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.folders import folder_scores
 from gan_cli.evaluation.setting import Plan
 from gan_cli.game.build import build_game
-from gan_cli.media.medium import ImageMedium
+from gan_cli.media.image import ImageMedium
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.ms_ssim import MultiScaleSSIM
 from gan_cli.metrics.nearest_neighbours import NearestNeighbours

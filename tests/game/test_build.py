@@ -25,7 +25,8 @@ from gan_cli.game.build import (
 )
 from gan_cli.game.gan import GAN
 from gan_cli.losses.adversarial import Hinge, Wasserstein
-from gan_cli.media.medium import ImageMedium, PointMedium
+from gan_cli.media.image import ImageMedium
+from gan_cli.media.points import PointMedium
 from gan_cli.parts.latent import Uniform
 from gan_cli.penalties.gradient import R1, GradientPenalty
 
@@ -64,7 +65,7 @@ GAN_CONFIG: dict[str, Any] = {
     "dataset": {
         "_target_": "gan_cli.data.sets.Digits",
         "split": "test",
-        "provides": {"medium": {"_target_": "gan_cli.media.medium.ImageMedium"}, "fields": ["image", "label"]},
+        "provides": {"medium": {"_target_": "gan_cli.media.image.ImageMedium"}, "fields": ["image", "label"]},
     },
     "optimizer": {
         "_target_": "torch.optim.Adam",
@@ -324,7 +325,7 @@ def test_data_and_medium() -> None:
     assert isinstance(data, Digits)
     assert len(data) == 359
     assert isinstance(build_medium(GAN_CONFIG), ImageMedium)
-    points = {"dataset": {"provides": {"medium": {"_target_": "gan_cli.media.medium.PointMedium", "extent": 1.5}}}}
+    points = {"dataset": {"provides": {"medium": {"_target_": "gan_cli.media.points.PointMedium", "extent": 1.5}}}}
     medium = build_medium(points)
     assert isinstance(medium, PointMedium)
     assert medium.extent == 1.5

@@ -21,7 +21,9 @@ from gan_cli.base.errors import DivergedError
 from gan_cli.base.randomness import derive_seed, generator_for, permutation, seed_everything
 from gan_cli.base.types import Batch, Match, Noise, State, per_sample
 from gan_cli.game.meter import Meter
-from gan_cli.media.medium import ImageMedium, PointMedium, placed, to_pixels, write_png
+from gan_cli.media.image import ImageMedium, to_pixels, write_png
+from gan_cli.media.medium import placed
+from gan_cli.media.points import PointMedium
 from gan_cli.parts.ema import EMA
 from gan_cli.parts.latent import Gaussian, Uniform
 from gan_cli.parts.schedule import Schedule

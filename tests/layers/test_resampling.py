@@ -21,7 +21,7 @@ from gan_cli.layers.growth import shrunk
 from gan_cli.layers.modulation import ModulatedConv2d
 from gan_cli.layers.resample import Blur, Downsample, Upsample, double, halve
 from gan_cli.layers.residual import DownBlock, UpBlock
-from gan_cli.media.medium import nearest
+from gan_cli.media.image import nearest
 from gan_cli.models import r3gan, stylegan, stylegan2
 
 WIDE = (1, 3, 3, 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gan_cli.base.errors import UserError
 from gan_cli.data.sets import Digits
 from gan_cli.evaluation.reference import statistics_of
-from gan_cli.media.medium import to_pixels
+from gan_cli.media.image import to_pixels
 from gan_cli.metrics import classifier as module
 from gan_cli.metrics.classification_accuracy import ClassificationAccuracy, share_of
 from gan_cli.metrics.classifier import Classifier, accuracy, digest, side_for, trained_classifier

@@ -10,7 +10,7 @@ from conftest import compose_checked
 from torch import Tensor
 
 from gan_cli.data.sets import Digits
-from gan_cli.media.medium import to_pixels, write_png
+from gan_cli.media.image import to_pixels, write_png
 from gan_cli.metrics.similarity import psnr
 from gan_cli.run.train import train
 from gan_cli.use.preview import held_out

@@ -16,7 +16,7 @@ from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
 from gan_cli.layers.unet import UNet
 from gan_cli.losses.adversarial import LeastSquares
-from gan_cli.media.medium import MIN_TILE, ImageMedium
+from gan_cli.media.image import MIN_TILE, ImageMedium
 from gan_cli.models import inpainting, srgan
 from gan_cli.models.cyclegan import CycleGAN
 from gan_cli.models.pix2pix import Pix2Pix

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import beside
-from gan_cli.media.medium import Medium, write_png
+from gan_cli.media.image import write_png
+from gan_cli.media.medium import Medium
 from gan_cli.use.modes.space import Space
 
 ENDINGS = (".mp4", ".gif", "")  # "": a folder of PNG files

@@ -1,0 +1,40 @@
+"""Points of the plane: shown as dots, saved as lines of CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_cli.base.files import write_atomically
+from gan_cli.base.limits import Positive
+
+
+class PointMedium:
+    """Points (N, 2), shown in the square of side 2 * `extent` around the origin."""
+
+    ending = ".csv"
+    side = 256  # pixels of the preview
+
+    def __init__(self, extent: Positive) -> None:
+        self.extent = extent
+
+    def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
+        places = ((samples.float().cpu() / self.extent + 1) / 2 * self.side).long()
+        inside = places[((places >= 0) & (places < self.side)).all(1)]
+        counts = torch.bincount(inside[:, 1] * self.side + inside[:, 0], minlength=self.side**2)
+        ink = counts.view(self.side, self.side).flip(0).clamp(max=1).float()
+        ink = torch.nn.functional.max_pool2d(ink[None, None], 3, 1, 1)[0]  # a dot of 3x3 pixels
+        return (255 * (1 - ink)).to(torch.uint8).expand(3, -1, -1).contiguous()
+
+    def rows(self, rows: dict[str, Tensor], columns: int, cells: Sequence[int] | None = None) -> Tensor:
+        return self.preview(torch.cat([*rows.values()]), columns)
+
+    def save(self, sample: Tensor, path: Path) -> None:
+        line = ",".join(f"{value:.6g}" for value in sample.tolist()) + "\n"
+        write_atomically(path, line.encode(), durable=False)
+
+    def array(self, samples: Tensor) -> Tensor:
+        return samples.float().cpu()
