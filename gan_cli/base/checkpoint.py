@@ -204,7 +204,7 @@ def model_facts(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat({"model": networks}).items() if not key.endswith(STAGES)}
 
 
-def load(where: Path, warn: Callable[[str], None], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:
+def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:
     """The newest valid checkpoint: its path and content. Says which files it had to pass over.
 
     Raises:

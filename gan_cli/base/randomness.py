@@ -8,7 +8,7 @@ draws samples between two steps can't disturb training.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,8 +23,9 @@ def derive_seed(*key: object) -> int:
 
 
 def generator_for(device: torch.device | str, *key: object) -> torch.Generator:
-    """A fresh generator on `device`, seeded by `key`."""
-    return torch.Generator(device=device).manual_seed(derive_seed(*key))
+    """A fresh generator on `device`, seeded by `key`; on the CPU for the meta device, which has none."""
+    there = "cpu" if torch.device(device).type == "meta" else device
+    return torch.Generator(device=there).manual_seed(derive_seed(*key))
 
 
 def seed_everything(*key: object) -> None:
@@ -58,11 +59,19 @@ def in_blocks(
         make: rows (size, ...) of each tensor -> (size, ...), each row from its own alone.
         rows: (N, ...) each, or None, which is passed on.
     """
+    for here, some in blocks(rows, size, key):
+        yield make(*some)[:here]
+
+
+def blocks(
+    rows: Sequence[Tensor | None], size: int = AT_ONCE, key: tuple[object, ...] = (0, "sample")
+) -> Iterator[tuple[int, list[Tensor | None]]]:
+    """Yield blocks of `size` rows, the last one filled up, each with how many of them count; seeds before each."""
     count = len(next(some for some in rows if some is not None))
     for number, start in enumerate(range(0, count, size)):
         here = min(size, count - start)
         seed_everything(*key, number)
-        yield make(*(None if some is None else _filled(some[start : start + here], size) for some in rows))[:here]
+        yield here, [None if some is None else _filled(some[start : start + here], size) for some in rows]
 
 
 def _filled(some: Tensor, size: int) -> Tensor:

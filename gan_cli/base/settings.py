@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -80,7 +81,7 @@ class OptimizerSettings:
     final_beta2: Beta | None = None
 
 
-def trainer_settings(config: dict[str, Any]) -> TrainerSettings:
-    """The `trainer` section of a composed config."""
+def trainer_settings(section: Mapping[str, Any]) -> TrainerSettings:
+    """From the `trainer` section of a composed config."""
     names = {field.name for field in fields(TrainerSettings)}
-    return TrainerSettings(**{key: value for key, value in config["trainer"].items() if key in names})
+    return TrainerSettings(**{key: value for key, value in section.items() if key in names})

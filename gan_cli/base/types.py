@@ -6,7 +6,7 @@ point. Images are in [-1, 1] at every interface. Labels are class indices, int64
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,16 +22,17 @@ from gan_cli.base.randomness import generator_for
 class Batch:
     """Some real samples of one step, on the training device.
 
-    `fields` holds tensors whose first dimension is N (`image`, `label`, `point`, ...). In a run of
-    several processes, or with `accumulate`, a batch is rows `start:start + len(batch)` of a global
-    batch of `total` samples; random draws are made for the global batch and sliced, so that they
-    don't depend on how it was split.
+    `fields` holds tensors whose first dimension is N (`image`, `label`, `point`, ...), and `field` is the name of the
+    one that a plain critic looks at: the medium says which. In a run of several processes, or with `accumulate`, a
+    batch is rows `start:start + len(batch)` of a global batch of `total` samples; random draws are made for the global
+    batch and sliced, so that they don't depend on how it was split.
     """
 
     fields: dict[str, Tensor]
     first: int  # index, among all images of the run, of the global batch's first one
     total: int  # size of the global batch
     start: int = 0
+    field: str = "image"
     fakes: dict[str, Tensor] | None = None  # drawn ahead for a later phase of the same step, graph kept
 
     def __len__(self) -> int:
@@ -39,8 +40,8 @@ class Batch:
 
     @property
     def real(self) -> Tensor:
-        """What a plain critic looks at: the images, or the points."""
-        return self.fields["image"] if "image" in self.fields else self.fields["point"]
+        """What a plain critic looks at."""
+        return self.fields[self.field]
 
     @property
     def label(self) -> Tensor | None:
@@ -59,7 +60,7 @@ class Batch:
         for part in range(parts):
             rows = slice(part * size, (part + 1) * size)
             fields = {name: value[rows] for name, value in self.fields.items()}
-            yield Batch(fields, self.first, self.total, self.start + part * size)
+            yield Batch(fields, self.first, self.total, self.start + part * size, self.field)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Noise:
     def whole(self, name: str, *shape: int) -> Tensor:
         """(total, *shape) in [0, 1), for the whole global batch."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
-        return torch.rand(self.batch.total, *shape, generator=generator, device=self.device)
+        return torch.rand(self.batch.total, *shape, generator=generator, device=generator.device).to(self.device)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """(N, *shape) in [0, 1); equal `name`s give equal draws."""
@@ -111,21 +112,38 @@ class Noise:
     def normal(self, name: str, *shape: int) -> Tensor:
         """(N, *shape), standard normal; equal `name`s give equal draws."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
-        return torch.randn(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
+        drawn = torch.randn(self.batch.total, *shape, generator=generator, device=generator.device)
+        return drawn[self.batch.rows].to(self.device)
 
 
-class Told(NamedTuple):
+class CriticOutput(NamedTuple):
     """What a critic with an auxiliary classifier answers: logits (N,), and logits of the classes (N, K)."""
 
     logits: Tensor
     classes: Tensor
 
 
+class Side(NamedTuple):
+    """What a critic is shown: a sample, and what stands beside it (its label, its source, its code).
+
+    Attributes:
+        sample: (N, ...).
+        beside: tensors (N, ...), further arguments of the critic.
+    """
+
+    sample: Tensor
+    beside: tuple[Tensor | None, ...] = ()
+
+
 class Match:
     """One question put to one critic: which of these are real?
 
+    What the two sides share (a label, a source) is the question's; in what they differ, the players move, and there
+    penalties take input gradients: always in the sample, and in what stands beside it where each side has its own.
+
     Args:
-        critic: maps samples (N, ...) to logits (N,), or (N, ...) where it answers by patch, or to `Told`.
+        critic: maps a side, `(sample, *beside)`, to logits (N,), or (N, ...) where it answers by patch, or to
+            `CriticOutput`.
         real, fake: the two sides, equal in shape.
         noise: where a penalty gets its random numbers from.
         suffix: sets the terms of several matches of one game apart in the log (`_a`, `_b`).
@@ -133,7 +151,7 @@ class Match:
             leaves that ask for gradients before their logits are made, so that the penalty can
             share the logits of the adversarial term.
         precise: judge in float32 whatever the precision of the run (a penalty's double backward).
-        label: (N,), of both sides, where the critic tells classes too.
+        label: (N,), of both sides, where the critic names classes too.
 
     Logits are made on first use, the real ones and the fake ones in two passes: they never share
     a batch through batch norm.
@@ -141,9 +159,9 @@ class Match:
 
     def __init__(
         self,
-        critic: Callable[[Tensor], Tensor | Told],
-        real: Tensor,
-        fake: Tensor,
+        critic: Callable[..., Tensor | CriticOutput],
+        real: Side,
+        fake: Side,
         noise: Noise | None = None,
         suffix: str = "",
         differentiates: frozenset[str] = frozenset(),
@@ -151,35 +169,53 @@ class Match:
         label: Tensor | None = None,
     ) -> None:
         self.critic, self.noise, self.suffix, self.precise, self.label = critic, noise, suffix, precise, label
-        self.real = real.detach().requires_grad_() if "real" in differentiates else real
-        self.fake = fake.detach().requires_grad_() if "fake" in differentiates else fake
+        self.own = tuple(mine is not theirs for mine, theirs in zip(real.beside, fake.beside, strict=True))
+        self.real = self.leaf(real) if "real" in differentiates else real
+        self.fake = self.leaf(fake) if "fake" in differentiates else fake
 
-    def answer(self, samples: Tensor) -> Tensor | Told:
-        """What the critic says of any samples, float32."""
-        with torch.autocast(samples.device.type, enabled=False) if self.precise else nullcontext():
-            said = self.critic(samples.float() if self.precise else samples)
-        return Told(*(part.float() for part in said)) if isinstance(said, Told) else said.float()
+    def parts(self, side: Side) -> list[Tensor]:
+        """What the players move of a side: its sample, and what of `beside` is not shared with the other side."""
+        beside = [part for part, own in zip(side.beside, self.own, strict=True) if own and part is not None]
+        return [side.sample, *beside]
 
-    def judge(self, samples: Tensor) -> Tensor:
-        """Logits of any samples, float32."""
-        said = self.answer(samples)
-        return said.logits if isinstance(said, Told) else said
+    def changed(self, side: Side, parts: Sequence[Tensor]) -> Side:
+        """A side with other `parts` in place of its own."""
+        sample, *rest = parts
+        pairs = zip(side.beside, self.own, strict=True)
+        beside = [rest.pop(0) if own and part is not None else part for part, own in pairs]
+        return Side(sample, tuple(beside))
+
+    def leaf(self, side: Side) -> Side:
+        """The same side, cut off from its history, asking for gradients."""
+        return self.changed(side, [part.detach().requires_grad_() for part in self.parts(side)])
+
+    def answer(self, side: Side) -> Tensor | CriticOutput:
+        """What the critic says of any side, float32."""
+        with torch.autocast(side.sample.device.type, enabled=False) if self.precise else nullcontext():
+            shown = [side.sample, *side.beside]
+            said = self.critic(*(map(_float, shown) if self.precise else shown))
+        return CriticOutput(*(part.float() for part in said)) if isinstance(said, CriticOutput) else said.float()
+
+    def judge(self, side: Side) -> Tensor:
+        """Logits of any side, float32."""
+        said = self.answer(side)
+        return said.logits if isinstance(said, CriticOutput) else said
 
     @cached_property
-    def real_answer(self) -> Tensor | Told:
+    def real_answer(self) -> Tensor | CriticOutput:
         return self.answer(self.real)
 
     @cached_property
-    def fake_answer(self) -> Tensor | Told:
+    def fake_answer(self) -> Tensor | CriticOutput:
         return self.answer(self.fake)
 
     @cached_property
     def real_logits(self) -> Tensor:
-        return self.real_answer.logits if isinstance(self.real_answer, Told) else self.real_answer
+        return self.real_answer.logits if isinstance(self.real_answer, CriticOutput) else self.real_answer
 
     @cached_property
     def fake_logits(self) -> Tensor:
-        return self.fake_answer.logits if isinstance(self.fake_answer, Told) else self.fake_answer
+        return self.fake_answer.logits if isinstance(self.fake_answer, CriticOutput) else self.fake_answer
 
     def classes(self, side: str) -> Tensor:
         """The critic's logits of the classes (N, K) of its "real" or "fake" side.
@@ -188,14 +224,18 @@ class Match:
             TypeError: a critic without a classifier.
         """
         said = self.real_answer if side == "real" else self.fake_answer
-        if not isinstance(said, Told):
-            raise TypeError("this critic tells no classes: its answer is no `Told`")
+        if not isinstance(said, CriticOutput):
+            raise TypeError("this critic names no classes: its answer is no `CriticOutput`")
         return said.classes
 
     def seen(self) -> dict[str, Tensor]:
         """The logits made so far, by name, for the log."""
         made = {name: self.__dict__.get(f"{name}_logits") for name in ("real", "fake")}
         return {f"{name}{self.suffix}": logits.detach() for name, logits in made.items() if logits is not None}
+
+
+def _float(part: Tensor | None) -> Tensor | None:
+    return part.float() if part is not None and part.is_floating_point() else part
 
 
 def per_sample(values: Tensor) -> Tensor:

@@ -176,9 +176,10 @@ def fetch(content: dict[str, Any]) -> None:
     files = (dataset.get("provides") or {}).get("files") or []
     root = Path(str(dataset.get("root"))).expanduser()
     if files and not all((root / name).exists() for name in files):
+        from gan_cli.base.run_config import RunConfig
         from gan_cli.game.build import build_data
 
-        build_data(content, content["trust"])
+        build_data(RunConfig.of(content).data, content["trust"])
     if content.get("perceptual"):
         from gan_cli.game.build import instantiate
 

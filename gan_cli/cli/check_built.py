@@ -15,7 +15,9 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.progress import loading_torch
 
 if TYPE_CHECKING:
-    from gan_cli.game.gan import GAN
+    from gan_cli.base.run_config import RunConfig
+    from gan_cli.game.game import Game
+    from gan_cli.game.phase import Phase
 
 PARTS = ("model", "loss", "penalty", "augment", "optimizer", "dataset", "trainer")  # all that networks depend on
 BYTES = 2 * 4  # of a parameter and its gradient, in float32: the least that training holds
@@ -40,15 +42,16 @@ def _check(text: str) -> None:
     with loading_torch():
         import torch
 
-        from gan_cli.game.build import build_game, optimizer_factory, parameter_counts
+        from gan_cli.base.run_config import RunConfig
+        from gan_cli.game.build import build_game, build_medium, optimizer_factory, parameter_counts
 
-    config = json.loads(text)
+    config = RunConfig.of(json.loads(text))
     try:
         with torch.device("meta"):
-            gan = build_game(config)
-            check_memory(parameter_counts(gan))
-            gan.phases(optimizer_factory(config))
-            ask(gan, config)
+            game = build_game(config.game)
+            check_memory(parameter_counts(game))
+            phases = game.phases(optimizer_factory(config.optimizer))
+            ask(game, phases, config, build_medium(config.data).field)
     except (UserError, NotImplementedError) as error:
         if isinstance(error, UserError):
             raise
@@ -61,14 +64,15 @@ def _check(text: str) -> None:
             ) from error
 
 
-def ask(gan: GAN, config: dict[str, Any]) -> None:
+def ask(game: Game, phases: list[Phase], config: RunConfig, field: str) -> None:
     """Make fakes and have them and reals judged, as many as an update takes at a time."""
     import torch
 
-    from gan_cli.base.types import Batch
+    from gan_cli.base.types import Batch, Noise
+    from gan_cli.game.game import Turn
 
-    trainer, dataset = config["trainer"], config["dataset"]
-    count = trainer["batch_size"] // trainer["accumulate"] // trainer["processes"]
+    trainer, dataset = config.trainer, config.data.node
+    count = trainer.batch_size // trainer.accumulate // trainer.processes
     if "resolution" in dataset:
         side, scale = dataset["resolution"], (dataset.get("provides") or {}).get("scale") or 1
         target = torch.zeros(count, dataset["channels"], side, side)
@@ -76,30 +80,14 @@ def ask(gan: GAN, config: dict[str, Any]) -> None:
         fields = {"image": target, "target": target, "b": target, "source": source, "a": source}
         fields["mask"] = torch.zeros(count, 1, side, side)
     else:
-        fields = {"point": torch.zeros(count, 2)}
-    label = torch.zeros(count, dtype=torch.long) if gan.num_classes is not None else None
-    turn = Question(gan, Batch({**fields, **({} if label is None else {"label": label})}, 0, count))
-    if gan.latent is None:
-        turn.fakes = gan.draw(turn)  # type: ignore[arg-type]
-    else:
-        turn.fakes = {"fake": gan.generator(torch.zeros(count, gan.latent.size), label)}
-    for match in gan.matches(turn):  # type: ignore[arg-type]
-        _ = match.real_logits, match.fake_logits
-
-
-class Question:
-    """As much of a generator's turn as games look at to draw and to match."""
-
-    player, noise = "generator", None
-
-    def __init__(self, gan: GAN, batch: Any) -> None:
-        self.gan, self.batch = gan, batch
-        self.fakes: dict[str, Any] = {}
-
-    def match(self, critic: Any, real: Any, fake: Any, suffix: str = "", label: Any = None) -> Any:
-        from gan_cli.base.types import Match
-
-        return Match(critic, real, fake, suffix=suffix, label=label)
+        fields = {field: torch.zeros(count, 2)}
+    if game.num_classes is not None:
+        fields["label"] = torch.zeros(count, dtype=torch.long)
+    batch = Batch(fields, 0, count, field=field)
+    for phase in {phase.player.name: phase for phase in phases if phase.adversarial}.values():
+        turn = Turn(game, phase, batch, Noise(torch.device("meta"), batch, 0), {}, keep=False)
+        for match in game.matches(turn):
+            _ = match.real_logits, match.fake_logits
 
 
 def check_memory(parameters: dict[str, int]) -> None:

@@ -11,9 +11,10 @@ def dry_run(content: dict[str, Any]) -> None:
     Raises:
         UserError: a part can't be built.
     """
+    from gan_cli.base.run_config import RunConfig
     from gan_cli.run.estimate import estimate
 
-    found = estimate(content, content["trust"])
+    found = estimate(RunConfig.of(content, content["trust"]))
     total, dataset = content["trainer"]["total_images"], content["dataset"]
     size = (
         f", {dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}" if dataset.get("resolution") else ""

@@ -13,6 +13,7 @@ from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import write_json
 from gan_cli.base.printable import tell
+from gan_cli.base.run_config import DataConfig
 from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.base.stored import foreign, read_record
 from gan_cli.cli import outcome
@@ -89,16 +90,16 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
 
     load_torch(wanted["threads"])
     from gan_cli.run.log import show_evaluated
-    from gan_cli.use.sample import load_trained
+    from gan_cli.use.load import load_trained
 
     standing = wanted["standing_statistics"]
     trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
     run = run_of(trained.path)
     with foreign(str(trained.path)):
         typed = wanted["dataset"]["root"]
-        trained.config = located(trained.config, run, typed, trained.fingerprint, wanted["trust"])
-        check_metrics(trained.config, wanted["metric"], wanted.get("features"))
-        evaluator = evaluator_for(trained.config, wanted, evaluators)
+        trained.config = located(trained.config, run, typed, trained.fingerprint)
+        check_metrics(trained.config.plain, wanted["metric"], wanted.get("features"))
+        evaluator = evaluator_for(trained.config.data, wanted, evaluators)
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
     append_scores(run, scores)
     show_evaluated(run)
@@ -108,20 +109,20 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     return scores
 
 
-def evaluator_for(config: dict[str, Any], wanted: dict[str, Any], known: dict[str, Evaluator]) -> Evaluator:
+def evaluator_for(data: DataConfig, wanted: dict[str, Any], known: dict[str, Evaluator]) -> Evaluator:
     """One for all cells of a data set: its real side is then made once."""
     from gan_cli.base.machine import pick_device
     from gan_cli.data.folder import cache_folder
     from gan_cli.evaluation.evaluator import Evaluator
     from gan_cli.evaluation.setting import Plan
 
-    key = json.dumps(config["dataset"], sort_keys=True)
+    key = json.dumps(data.node, sort_keys=True)
     if key not in known:
         keys = ("count", "split", "seed", "batch_size", "ema", "standing_statistics")
         how = Plan(**{key: wanted[key] for key in keys})
         device = pick_device(wanted["device"])
         known[key] = Evaluator(
-            config, wanted["metric"], wanted.get("features"), how, device, cache_folder(), wanted["trust"]
+            data, wanted["metric"], wanted.get("features"), how, device, cache_folder(), wanted["trust"]
         )
     return known[key]
 

@@ -35,7 +35,7 @@ def export(wanted: dict[str, Any]) -> None:
 
     load_torch(wanted["threads"])
     from gan_cli.use import export as exporter
-    from gan_cli.use.sample import load_trained
+    from gan_cli.use.load import load_trained
 
     exporter.check_installed(wanted["format"])
     ending = exporter.ENDINGS[wanted["format"]]

@@ -14,10 +14,10 @@ from typing import Any
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.checkpoint import config_of, newest_summary
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import DataConfig
 from gan_cli.cli.config import options_of
 from gan_cli.cli.quoting import as_text
 from gan_cli.cli.typed import Typed, value_of
-from gan_cli.data.node import without_download
 
 OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
 NORM = "${critic_norm:"  # what a loss or a penalty may demand
@@ -47,7 +47,9 @@ def with_base(typed: Typed) -> Typed:
     if "model" not in keys and "model" not in chosen:
         brought += model_of(base, options, keys, demanded(overrides, chosen, options), source)
     if "dataset" not in keys and "dataset" not in chosen:
-        brought += chosen_again("dataset", {**base, "dataset": without_download(base["dataset"])}, options, keys)
+        brought += chosen_again(
+            "dataset", {**base, "dataset": DataConfig("", base["dataset"]).without_download().node}, options, keys
+        )
     else:
         name = (value_of(overrides, "dataset") or str(chosen.get("dataset"))).partition(",")[0]
         model = value_of(overrides, "model") or str(chosen.get("model") or option_of("model", base, options) or "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import read_yaml
+from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.config_folder import config_folder
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
@@ -79,9 +80,7 @@ def whereabouts(dataset: Mapping[str, Any], run: Path, typed: Any = None) -> str
     )
 
 
-def located(
-    config: dict[str, Any], run: Path, typed: Any, fingerprint: str, trust: Sequence[str] = ()
-) -> dict[str, Any]:
+def located(config: RunConfig, run: Path, typed: Any, fingerprint: str) -> RunConfig:
     """A trained run's config with the folder in which its data lies now.
 
     Args:
@@ -89,20 +88,19 @@ def located(
         run: its folder.
         typed: `dataset.root=` of this command, or None.
         fingerprint: of the data that it was trained on.
-        trust: packages whose classes the config may use.
 
     Raises:
         UserError: the data is in no folder that is known, or is other data.
     """
-    dataset = config["dataset"]
+    dataset = config.data.node
     if dataset.get("root") is None:
         if typed is not None:
             raise UserError(f"dataset.root={str(typed)!r} has no use: the data of {str(run)!r} lies in no folder")
         return config
     place = whereabouts(dataset, run, typed)
-    moved = {**config, "dataset": {**dataset, "root": place}}
+    moved = config.data.changed(root=place)
     if place != absolute(dataset["root"]):
-        from gan_cli.use.preview import check_same_data
+        from gan_cli.use.same_data import check_same_data
 
-        check_same_data(moved, fingerprint, trust)
-    return moved
+        check_same_data(moved, fingerprint, config.trust)
+    return config.on_data(moved)

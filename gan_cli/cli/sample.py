@@ -48,28 +48,29 @@ def sample(wanted: dict[str, Any]) -> None:
 
     load_torch(wanted["threads"])
     from gan_cli.use import sample as sampler
+    from gan_cli.use.load import load_trained
 
-    trained = sampler.load_trained(
+    trained = load_trained(
         *(where, wanted["ema"], wanted["device"], wanted["trust"]),
         standing_statistics=wanted["standing_statistics"],
         truncation_psi=wanted["truncation_psi"],
     )
-    if trained.gan.translates:
+    if trained.game.translations:
         return show(wanted, trained, target)
     if wanted["dataset"]["root"] is not None:
         raise UserError(NO_DATA)
     count = wanted["count"] or 64
     labels = sampler.class_numbers(wanted["labels"], trained)
-    latent, label = sampler.plan(trained, count, wanted["seed"], labels)
+    given = trained.given(count, wanted["seed"], labels)
     target = target or default_output(trained.path, trained.images, wanted)
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
     about |= {key: wanted[key] for key in ("truncation_psi", "standing_statistics")}
     if wanted["format"] == "grid":
-        sampler.write_grid(trained, target, latent, label, wanted["columns"], wanted["batch_size"])
+        sampler.write_grid(trained, target, given, wanted["columns"], wanted["batch_size"])
     elif wanted["format"] == "png":
-        sampler.write_files(trained, target, latent, label, wanted["batch_size"], about)
+        sampler.write_files(trained, target, given, wanted["batch_size"], about)
     else:
-        sampler.write_array(trained, target, latent, label, wanted["batch_size"], about)
+        sampler.write_array(trained, target, given, wanted["batch_size"], about)
     tell(f"{count:,} samples of {trained.path} in {target}")
 
 
@@ -88,15 +89,15 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
         target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
 
     load_torch(wanted["threads"])
-    from gan_cli.use import sample as sampler
     from gan_cli.use import translate as translation
+    from gan_cli.use.load import load_trained
 
     inputs = translation.find_inputs(given)
     masks, files = None, [given]
     if wanted["mask"] is not None:
         files.append(Path(wanted["mask"]).expanduser())
         masks = translation.find_masks(files[1], list(inputs))
-    trained = sampler.load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
+    trained = load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
     for remark in translation.remarks(trained, *files):
         tell(remark)
     target = target or default_output(trained.path, trained.images, {**wanted, "format": "png"}, given.stem)
@@ -108,21 +109,22 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
 def show(wanted: dict[str, Any], trained: Any, target: Path | None) -> None:
     """A model that is given pictures, and none given: a grid of its run's held-out ones."""
     from gan_cli.media.image import write_png
+    from gan_cli.media.medium import arranged
     from gan_cli.use import translate as translation
 
     if wanted["format"] != "grid" or wanted["labels"] is not None:
         raise UserError("this model is given pictures: say input=FOLDER_OR_IMAGE, or leave out format= and labels=")
     try:
         root, run = wanted["dataset"]["root"], run_of(trained.path)
-        trained.config = located(trained.config, run, root, trained.fingerprint, wanted["trust"])
+        trained.config = located(trained.config, run, root, trained.fingerprint)
     except UserError as error:
         raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
-    count = wanted["count"] or trained.config["trainer"]["preview_samples"]
-    seed = trained.config["seed"] + wanted["seed"]
-    rows, columns = translation.held_out_rows(trained, count, seed, wanted["trust"])
+    count = wanted["count"] or trained.config.trainer.preview_samples
+    rows = translation.held_out_rows(trained, count, trained.config.seed + wanted["seed"])
+    columns, cells = arranged(rows)
     target = target or default_output(trained.path, trained.images, wanted)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_png(trained.medium.rows(rows, wanted["columns"] or columns), target)
+    write_png(trained.medium.rows(rows, wanted["columns"] or columns, cells), target)
     tell(f"rows {', '.join(rows)} of held-out pictures by {trained.path} in {target}")
 
 

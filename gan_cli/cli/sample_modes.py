@@ -63,16 +63,17 @@ def run(wanted: dict[str, Any], where: Path) -> None:
     given = picture_file(wanted["input"]) if mode == "project" else None
 
     load_torch(wanted["threads"])
-    from gan_cli.use import sample as sampler
-    from gan_cli.use.modes.space import Space
+    from gan_cli.use.load import load_trained
+    from gan_cli.use.modes.space import TrainedSpace
+    from gan_cli.use.sample import class_numbers
 
-    trained = sampler.load_trained(
+    trained = load_trained(
         *(where, wanted["ema"], wanted["device"], wanted["trust"]),
         standing_statistics=wanted["standing_statistics"],
         truncation_psi=wanted["truncation_psi"],
     )
-    space = Space(trained, wanted["space"], wanted["truncation_psi"])
-    wanted = {**wanted, "labels": sampler.class_numbers(wanted["labels"], trained)}
+    space = TrainedSpace(trained, wanted["space"], wanted["truncation_psi"])
+    wanted = {**wanted, "labels": class_numbers(wanted["labels"], trained)}
     form = {"interpolation": "walk", "project": "folder"}.get(mode, "grid")
     target = target or default_output(trained.path, trained.images, {**wanted, "format": form}, kind=mode)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,9 +100,8 @@ def picture_file(text: Any) -> Path:
 
 
 def plan(wanted: dict[str, Any], space: Any, count: int, purpose: str = "sample") -> tuple[Any, Any]:
-    from gan_cli.use import sample as sampler
-
-    return sampler.plan(space.trained, count, wanted["seed"], wanted["labels"], purpose)
+    given = space.trained.given(count, wanted["seed"], wanted["labels"], purpose)
+    return given["latent"], given.get("label")
 
 
 def interpolation(wanted: dict[str, Any], space: Any, target: Path, given: Any) -> None:

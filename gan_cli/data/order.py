@@ -78,9 +78,16 @@ class Batches:
     """Draws this process's part of each global batch and counts the real images."""
 
     def __init__(
-        self, data: Data, batch_size: int, seed: int, device: torch.device, rank: int = 0, processes: int = 1
+        self,
+        data: Data,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        processes: int = 1,
+        field: str = "image",
     ) -> None:
-        self.data, self.batch_size, self.seed, self.device = data, batch_size, seed, device
+        self.data, self.batch_size, self.seed, self.device, self.field = data, batch_size, seed, device, field
         self.rank, self.processes = rank, processes
         self.order = data.order(seed)
 
@@ -125,7 +132,7 @@ class Batches:
         mine = self._mine(first, total)
         span = Span(first, total, self.rank * len(mine), len(mine))
         fields = self.data.fetch(mine, self.device, Noise(self.device, span, self.seed, "jitter"))
-        return Batch(fields, first, total, span.start)
+        return Batch(fields, first, total, span.start, self.field)
 
     def _mine(self, first: int, total: int) -> Tensor:
         part = total // self.processes

@@ -13,12 +13,11 @@ from torch.nn.functional import normalize
 from gan_cli.base.errors import UserError
 from gan_cli.base.progress import Progress, counted
 from gan_cli.base.randomness import AT_ONCE, generator_for, in_blocks, joined
-from gan_cli.evaluation.reference import whole
 from gan_cli.evaluation.setting import Setting
-from gan_cli.media.image import to_pixels
+from gan_cli.game.space import Space
 from gan_cli.metrics.evidence import Evidence
-from gan_cli.parts.latent import latents
-from gan_cli.use.sample import Trained, draw, plan
+from gan_cli.use.load import Trained
+from gan_cli.use.sample import draw
 
 
 def drawn(setting: Setting, trained: Trained) -> Evidence:
@@ -27,21 +26,21 @@ def drawn(setting: Setting, trained: Trained) -> Evidence:
     Raises:
         UserError: samples that are NaN or infinite.
     """
-    evidence, how = setting.evidence(), setting.how
-    latent, label = plan(trained, how.count, how.seed, None)
+    evidence, how, medium = setting.evidence(), setting.how, setting.reference.medium
+    given = trained.given(how.count, how.seed)
     parts = []
     with Progress("making samples to judge", how.count, "samples") as step:
-        for samples in draw(trained, latent, label, how.batch_size):
+        for samples in draw(trained, given, how.batch_size):
             if not samples.isfinite().all():
                 raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
-            pixels = to_pixels(samples) if samples.dim() == 4 else samples
+            judged = medium.judged(samples)
             if setting.extractor is not None:
-                evidence.fake.add(*setting.extractor(pixels.to(setting.device)))
+                evidence.fake.add(*setting.extractor(judged.to(setting.device)))
             if "images" in setting.needs:
-                parts.append(pixels)
+                parts.append(judged)
             step(len(samples))
     evidence.fakes = torch.cat(parts) if parts else None
-    evidence.asked, evidence.num_classes = label, trained.gan.num_classes or 0
+    evidence.asked, evidence.num_classes = given.get("label"), trained.game.num_classes or 0
     if "path" in setting.needs:
         evidence.path = path_of(setting, trained)
     return evidence
@@ -50,12 +49,13 @@ def drawn(setting: Setting, trained: Trained) -> Evidence:
 def protocol(setting: Setting) -> dict[str, Any]:
     """What all scores of such a model depend on."""
     reference = setting.reference
+    first = reference.data(setting.split).fetch(torch.tensor([0]), setting.device)
     real = {
         "dataset": reference.name,
         "split": setting.split if reference.has_splits else "all",
         "count": len(reference.rows(setting.split, setting.how.count)),
         "digest": setting.real_digest,
-        **reference.as_read([whole(reference.data(setting.split).fetch(torch.tensor([0]), setting.device))[0]]),
+        **reference.as_read([reference.whole(first)[0]]),
     }
     fake: dict[str, Any] = {"count": setting.how.count, "ema": setting.how.ema}
     if setting.how.standing_statistics:
@@ -65,21 +65,20 @@ def protocol(setting: Setting) -> dict[str, Any]:
 
 def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], Tensor]:
     """Squared distances in features over a small step, by the squared step; see `metrics.ppl`."""
-    gan, generator, how = trained.gan, trained.generators["generator"], setting.how
-    latent, extractor, size = gan.latent, setting.extractor, how.batch_size
-    assert latent is not None
+    how, extractor = setting.how, setting.extractor
+    spaces, size = trained.game.spaces(trained.networks), how.batch_size
     assert extractor is not None
 
-    def lengths(paths: int, step: float, space: str) -> Tensor:
-        if space == "w" and not (hasattr(generator, "mapping") and hasattr(generator, "synthesis")):
-            raise UserError("metric.ppl.space=w needs a model with a mapping network; say metric.ppl.space=z")
-        ends = [latents(latent, paths, how.seed, "path", end).double() for end in ("from", "to")]
+    def lengths(paths: int, step: float, name: str) -> Tensor:
+        if name not in spaces:
+            raise UserError(f"metric.ppl.space={name} needs a model with a mapping network; say metric.ppl.space=z")
+        ends = [trained.given(paths, how.seed, None, f"path\x1f{end}") for end in ("from", "to")]
         draws = generator_for("cpu", how.seed, "path", "place")
         place = torch.rand(paths, 1, generator=draws, dtype=torch.float64) * (1 - step)
-        label = None if gan.num_classes is None else torch.arange(paths) % gan.num_classes
-        make = partial(on_path, setting, trained, space)
+        latents, label = [end["latent"].double() for end in ends], ends[0].get("label")
+        make = partial(on_path, setting, spaces[name])
         here, there = (
-            joined(in_blocks(make, *ends, at, label, size=min(size, AT_ONCE), key=(how.seed, "path")), size)
+            joined(in_blocks(make, *latents, at, label, size=min(size, AT_ONCE), key=(how.seed, "path")), size)
             for at in (place, place + step)
         )  # what a network draws by itself is the same at both places
         found = []
@@ -93,17 +92,9 @@ def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], T
 
 
 @torch.no_grad()
-def on_path(
-    setting: Setting, trained: Trained, space: str, a: Tensor, b: Tensor, where: Tensor, label: Tensor | None
-) -> Tensor:
+def on_path(setting: Setting, space: Space, a: Tensor, b: Tensor, where: Tensor, label: Tensor | None) -> Tensor:
     """Pictures (N, C, R, R), 0 to 255 and not rounded, at places (N, 1) of the paths from `a` to `b` (N, Z)."""
-    assert trained.gan.latent is not None
     label = None if label is None else label.to(setting.device)
-    if space == "w":
-        generator: Any = trained.generators["generator"]
-        w = [generator.mapping(end.float().to(setting.device), label) for end in (a, b)]
-        samples = generator.synthesis(torch.lerp(w[0], w[1], where.float().to(setting.device)))
-    else:
-        latent = trained.gan.latent.between(a, b, where).float().to(setting.device)
-        samples = trained.gan.sample(trained.generators, latent, label)
-    return (samples.float().clamp(-1, 1) + 1) * 127.5
+    here, there = (space.codes(end, label) for end in (a, b))
+    codes = space.between(here, there, where.to(here)).float().to(setting.device)
+    return (space.samples(codes, label).float().clamp(-1, 1) + 1) * 127.5

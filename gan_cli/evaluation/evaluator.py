@@ -7,7 +7,7 @@ copy of the averaged weights, so that both give the same numbers and training is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,24 @@ import torch
 from gan_cli.base.errors import UserError
 from gan_cli.base.machine import versions
 from gan_cli.base.progress import Progress
+from gan_cli.base.run_config import DataConfig, Node
 from gan_cli.base.scoring import Score, full_name
 from gan_cli.evaluation.drawn import drawn, protocol
 from gan_cli.evaluation.setting import FEATURES, Plan, Setting
 from gan_cli.evaluation.translated import chosen_rows, translated
 from gan_cli.game.build import instantiate
-from gan_cli.game.gan import GAN
-from gan_cli.game.translator import Translator
+from gan_cli.game.game import Game
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.lpips import LPIPS
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 
 
 class Evaluator:
     """Scores models of one data set; the real side is made once, on first use.
 
     Args:
-        config: a run's composed config: its data set is the reference.
+        config: the data set that is the reference.
         metrics: YAML nodes by name, with their `requires` and `provides`.
         features: YAML node of the extractor, or None.
         how: counts, split, seed.
@@ -45,8 +45,8 @@ class Evaluator:
 
     def __init__(
         self,
-        config: dict[str, Any],
-        metrics: dict[str, dict[str, Any]],
+        config: DataConfig,
+        metrics: Mapping[str, Node],
         features: dict[str, Any] | None = None,
         how: Plan | None = None,
         device: torch.device | None = None,
@@ -90,14 +90,14 @@ class Evaluator:
                 ]
         return made
 
-    def ready(self, gan: GAN) -> None:
+    def ready(self, game: Game) -> None:
         """Make the real side and the features now: what is missing or too little must stop a run before it begins.
 
         Raises:
             UserError: weights or data that are not there; fewer pictures than a metric needs.
         """
         setting = self.setting
-        if isinstance(gan, Translator):
+        if game.compared:
             setting.extractor  # noqa: B018  (made on first use)
             real = fake = len(chosen_rows(setting.reference.data(setting.how.split or "test"), setting.how.count))
         else:
@@ -108,14 +108,14 @@ class Evaluator:
 
     def sides(self, trained: Trained) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
         """What is compared: one pair of sides, or for a model that goes both ways one each way."""
-        if isinstance(trained.gan, Translator):
-            evidence, about = translated(self.setting, trained, trained.gan)
+        if trained.game.compared:
+            evidence, about = translated(self.setting, trained)
             yield from ((suffix, one, about) for suffix, one in evidence.items())
         else:
             yield "", drawn(self.setting, trained), protocol(self.setting)
 
 
-def made_metrics(nodes: dict[str, dict[str, Any]], trust: Sequence[str]) -> dict[str, Metric]:
+def made_metrics(nodes: Mapping[str, Node], trust: Sequence[str]) -> dict[str, Metric]:
     """From their YAML, by name."""
     return {name: instantiate(node, trust, f"metric.{name}") for name, node in nodes.items()}
 

@@ -17,10 +17,9 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import write_atomically
 from gan_cli.base.progress import Progress
 from gan_cli.base.randomness import permutation
-from gan_cli.data.node import without_download
+from gan_cli.base.run_config import DataConfig
 from gan_cli.data.order import Data
-from gan_cli.game.build import build_data, locate
-from gan_cli.media.image import to_pixels
+from gan_cli.game.build import build_data, build_medium, locate
 from gan_cli.metrics.features import Extractor, Labelled
 from gan_cli.metrics.statistics import FeatureStatistics
 
@@ -28,24 +27,24 @@ FORMAT = 1  # of the kept statistics
 
 
 class Reference:
-    """Real pictures of one data set.
+    """Real samples of one data set.
 
     Args:
-        config: a run's composed config.
-        batch_size: pictures at a time.
+        config: the data set.
+        batch_size: samples at a time.
         device: where they go.
         trust: packages whose classes the config may use.
     """
 
-    def __init__(self, config: dict[str, Any], batch_size: int, device: torch.device, trust: Sequence[str]) -> None:
+    def __init__(self, config: DataConfig, batch_size: int, device: torch.device, trust: Sequence[str]) -> None:
         self.config, self.batch_size, self.device, self.trust = config, batch_size, device, trust
+        self.name, self.medium = config.name, build_medium(config, trust)
         self._data: dict[str, Data] = {}
-        self.name = str((config.get("choices") or {}).get("dataset") or config["dataset"]["_target_"])
 
     @property
     def has_splits(self) -> bool:
         """Whether part of the data set is held out from training."""
-        made = locate(self.config["dataset"]["_target_"], self.trust)
+        made = locate(self.config.node["_target_"], self.trust)
         return "split" in inspect.signature(made).parameters
 
     def data(self, split: str) -> Data:
@@ -55,10 +54,8 @@ class Reference:
             UserError: the data set is not there any more.
         """
         if split not in self._data:
-            dataset = without_download(self.config["dataset"])
-            if self.has_splits:
-                dataset["split"] = split
-            self._data[split] = build_data({**self.config, "dataset": dataset}, self.trust)
+            config = self.config.without_download()
+            self._data[split] = build_data(config.of_split(split) if self.has_splits else config, self.trust)
         return self._data[split]
 
     def rows(self, split: str, count: int) -> Tensor:
@@ -74,10 +71,13 @@ class Reference:
                 yield data.fetch(rows, self.device)
                 step(len(rows))
 
-    def pixels(self, split: str, count: int) -> Tensor:
-        """(N, C, R, R) uint8, or points (N, D), all at once."""
-        parts = [whole(fields) for fields in self.batches(split, count)]
-        return torch.cat([to_pixels(part) if part.dim() == 4 else part.cpu() for part in parts])
+    def whole(self, fields: dict[str, Tensor]) -> Tensor:
+        """What a model of plain samples makes."""
+        return fields[self.medium.field]
+
+    def samples(self, split: str, count: int) -> Tensor:
+        """As scores look at them (`Medium.judged`), all at once."""
+        return torch.cat([self.medium.judged(self.whole(fields)) for fields in self.batches(split, count)])
 
     def labels(self, split: str, count: int) -> Tensor:
         return torch.cat([fields["label"].cpu() for fields in self.batches(split, count)])
@@ -87,26 +87,21 @@ class Reference:
         data = self.data(split)
         if not data.class_names:
             return None
-        return Labelled(self.pixels(split, len(data)), self.labels(split, len(data)), len(data.class_names))
+        return Labelled(self.samples(split, len(data)), self.labels(split, len(data)), len(data.class_names))
 
     def as_read(self, samples: Sequence[Tensor]) -> dict[str, Any]:
-        """For a protocol: sizes of real samples (C, R, R), and what is white in 16-bit files where that was said."""
-        white = self.config["dataset"].get("white_level")
-        sizes = dict.fromkeys("x".join(map(str, one.permute(1, 2, 0).shape)) for one in samples if one.dim() == 3)
+        """For a protocol: sizes of real samples, and what is white in 16-bit files where that was said."""
+        white = self.config.node.get("white_level")
+        sizes = [size for size in dict.fromkeys(map(self.medium.described, samples)) if size is not None]
         told = {"pixels": ", ".join(sizes)} if sizes else {}
         return told if white is None else {**told, "white_level": white}
 
     def digest(self, split: str, count: int) -> str:
-        """Of every pixel that stands for the data set: a changed data set never meets kept statistics."""
+        """Of every sample that stands for the data set: a changed data set never meets kept statistics."""
         state = hashlib.sha256()
         for fields in self.batches(split, count):
-            state.update(to_pixels(whole(fields)).contiguous().numpy().tobytes())
+            state.update(self.medium.judged(self.whole(fields)).contiguous().numpy().tobytes())
         return state.hexdigest()[:16]
-
-
-def whole(fields: dict[str, Tensor]) -> Tensor:
-    """What a model of plain samples makes: the images, or the points."""
-    return fields["image"] if "image" in fields else fields["point"]
 
 
 def statistics_of(batches: Iterator[Tensor], extractor: Extractor, keep: bool) -> FeatureStatistics:

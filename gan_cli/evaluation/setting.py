@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
-from gan_cli.evaluation.reference import Reference, kept_statistics, need_splits, statistics_of, whole
+from gan_cli.base.run_config import DataConfig
+from gan_cli.evaluation.reference import Reference, kept_statistics, need_splits, statistics_of
 from gan_cli.game.build import instantiate
-from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.features import Extractor
 from gan_cli.metrics.statistics import FeatureStatistics
@@ -50,7 +50,7 @@ class Setting:
     """The real side and the features, each made once, on first use.
 
     Args:
-        config: a run's composed config: its data set is the reference.
+        config: the data set that is the reference.
         needs: parts of the evidence that the metrics ask for.
         features: YAML node of the extractor, or None.
         how: counts, split, seed.
@@ -62,7 +62,7 @@ class Setting:
 
     def __init__(
         self,
-        config: dict[str, Any],
+        config: DataConfig,
         needs: frozenset[str],
         features: dict[str, Any] | None,
         how: Plan,
@@ -112,7 +112,7 @@ class Setting:
             evidence.reals = self.reals
         if "test_images" in self.needs:
             need_splits(self.reference, "classification_accuracy")
-            evidence.test_images = self.reference.pixels("test", self.how.count)
+            evidence.test_images = self.reference.samples("test", self.how.count)
             evidence.test_labels = self.reference.labels("test", self.how.count)
         evidence.modes = getattr(self.reference.data(self.split), "modes", None)
         return evidence
@@ -130,7 +130,7 @@ class Setting:
 
     @cached_property
     def reals(self) -> Tensor:
-        return self.reference.pixels(self.split, min(self.how.count, MOST_REALS))
+        return self.reference.samples(self.split, min(self.how.count, MOST_REALS))
 
     def statistics(self, split: str, digest: str) -> FeatureStatistics:
         """What a split is in features; from the cache where it is known."""
@@ -139,8 +139,10 @@ class Setting:
         key = {"data": digest, "split": split, "count": self.how.count, "features": extractor.protocol()}
 
         def make() -> FeatureStatistics:
-            batches = map(whole, self.reference.batches(split, self.how.count, "features of real pictures"))
-            return statistics_of((to_pixels(some).to(self.device) for some in batches), extractor, self.keeps)
+            reference = self.reference
+            batches = reference.batches(split, self.how.count, "features of real pictures")
+            judged = (reference.medium.judged(reference.whole(fields)).to(self.device) for fields in batches)
+            return statistics_of(judged, extractor, self.keeps)
 
         return kept_statistics(key, self.cache, make, self.keeps)
 

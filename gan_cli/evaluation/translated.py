@@ -12,16 +12,16 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.progress import counted
 from gan_cli.base.randomness import seed_everything
 from gan_cli.evaluation.setting import Setting
-from gan_cli.game.translator import Translator
+from gan_cli.game.game import Game, joined
 from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.statistics import FeatureStatistics
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 
 OF_SAMPLES = {"test": "nearest_neighbours", "test_images": "classification_accuracy", "path": "ppl"}
 
 
-def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[dict[str, Evidence], dict[str, Any]]:
+def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence], dict[str, Any]]:
     """What a translator makes of held-out pictures, beside what they should look like.
 
     Returns:
@@ -33,7 +33,7 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
     for need, name in OF_SAMPLES.items():
         if need in setting.needs:
             raise UserError(f"metric={name} is for models that draw from noise; this one is given pictures")
-    how, split = setting.how, setting.how.split or "test"
+    game, how, split = trained.game, setting.how, setting.how.split or "test"
     data = setting.reference.data(split)
     rows = chosen_rows(data, how.count)
     sides = {suffix: Side(setting) for suffix in game.compared}
@@ -45,7 +45,7 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
         fields = data.fetch(some, trained.device)
         for name in sorted(fields):
             state.update(to_pixels(fields[name]).contiguous().numpy().tobytes())
-        shown = game.preview(trained.generators, fields)
+        shown = joined(game.sample(trained.networks, fields))
         for name, value in pair_scores(setting, game, shown).items():
             pairs.setdefault(name, []).append(value.cpu())
         for suffix, (made, wanted) in game.compared.items():
@@ -67,7 +67,7 @@ def translated(setting: Setting, trained: Trained, game: Translator) -> tuple[di
     return {suffix: side.whole() for suffix, side in sides.items()}, about
 
 
-def pair_scores(setting: Setting, game: Translator, shown: dict[str, Tensor]) -> dict[str, Tensor]:
+def pair_scores(setting: Setting, game: Game, shown: dict[str, Tensor]) -> dict[str, Tensor]:
     """Scores of each picture against its target, (N,) each; none where the game has no targets."""
     scores = dict(game.scores(shown))
     if "target" in shown:

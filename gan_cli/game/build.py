@@ -9,7 +9,7 @@ in a part of this package, in `torch.optim` or `torch.nn`, or in a package the u
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -18,8 +18,9 @@ from torch.optim import Optimizer
 from gan_cli.base.allow_list import META_KEYS, check_allowed, check_place, is_allowed
 from gan_cli.base.errors import UserError
 from gan_cli.base.randomness import seed_everything
+from gan_cli.base.run_config import DataConfig, GameConfig, Node
 from gan_cli.data.order import Data
-from gan_cli.game.gan import GAN
+from gan_cli.game.game import Game, Optimizers
 from gan_cli.media.medium import Medium
 from gan_cli.parts.schedule import Course, Schedule
 
@@ -89,39 +90,39 @@ def instantiate(node: Any, trust: Sequence[str] = (), place: str | None = None, 
         raise UserError(f"{node['_target_']} can't be built: {error}") from error
 
 
-def build_game(config: dict[str, Any], trust: Sequence[str] = ()) -> GAN:
-    """Networks, loss and penalties of a composed config, freshly initialised by its seed."""
-    seed_everything(config["seed"], "weights")
-    loss = instantiate(config["loss"], trust, "loss")
-    penalties = {
-        name: instantiate(node, trust, f"penalty.{name}") for name, node in (config.get("penalty") or {}).items()
-    }
-    augment = instantiate(config["augment"], trust, "augment") if config.get("augment") else None
-    made = instantiate(config["model"], trust, "model", loss=loss, penalties=penalties, augment=augment)
-    if not isinstance(made, GAN):
-        raise UserError(f"model is a game, and {config['model']['_target_']} is none")
+def build_game(config: GameConfig, trust: Sequence[str] = ()) -> Game:
+    """Networks, loss and penalties, freshly initialised by the seed.
+
+    Raises:
+        UserError: a part can't be built, or is none of its kind.
+    """
+    seed_everything(config.seed, "weights")
+    loss = instantiate(config.loss, trust, "loss")
+    penalties = {name: instantiate(node, trust, f"penalty.{name}") for name, node in config.penalties.items()}
+    augment = None if config.augment is None else instantiate(config.augment, trust, "augment")
+    made = instantiate(config.model, trust, "model", loss=loss, penalties=penalties, augment=augment)
+    if not isinstance(made, Game):
+        raise UserError(f"model is a game, and {config.model['_target_']} is none")
     for name, network in made.networks.items():
         if not isinstance(network, nn.Module):
             raise UserError(f"model.{name}={network!r} is no network: a section with a _target_ belongs there")
-    if made.latent is not None and not callable(getattr(made.latent, "draw", None)):
-        raise UserError(f"model.latent={made.latent!r} is no distribution: a section with a _target_ belongs there")
+    latent = getattr(made, "latent", None)
+    if latent is not None and not callable(getattr(latent, "draw", None)):
+        raise UserError(f"model.latent={latent!r} is no distribution: a section with a _target_ belongs there")
     return made
 
 
-def build_data(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
-    return instantiate(config["dataset"], trust, "dataset")
+def build_data(config: DataConfig, trust: Sequence[str] = ()) -> Data:
+    return instantiate(config.node, trust, "dataset")
 
 
-def build_medium(config: dict[str, Any], trust: Sequence[str] = ()) -> Medium:
+def build_medium(config: DataConfig, trust: Sequence[str] = ()) -> Medium:
     """What the samples are; known from the data set's YAML, so that sampling needs no data."""
-    return instantiate(config["dataset"]["provides"]["medium"], trust, "dataset.provides.medium")
+    return instantiate(config.medium, trust, "dataset.provides.medium")
 
 
-def optimizer_factory(
-    config: dict[str, Any], trust: Sequence[str] = ()
-) -> Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]:
-    """What `GAN.phases` asks for: an optimizer for a player's networks, and its options by images seen."""
-    node = config["optimizer"]
+def optimizer_factory(node: Node, trust: Sequence[str] = ()) -> Optimizers:
+    """What `Game.phases` asks for: an optimizer for a player's networks, and its options by images seen."""
     made = locate(node["_target_"], trust, "optimizer")
     schedule = Schedule(**(node.get("schedule") or {}))
     options = {key: value for key, value in node.items() if key not in OPTIMIZER_KEYS}
@@ -130,7 +131,7 @@ def optimizer_factory(
     def make(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
         rate = (node.get("rates") or {}).get(player)
         base = float(node["learning_rate"] if rate is None else rate)
-        parameters = [parameter for network in networks for parameter in network.parameters()]
+        parameters = list(dict.fromkeys(parameter for network in networks for parameter in network.parameters()))
         betas = (node.get("player_betas") or {}).get(player)
         own = options if betas is None else {**options, "betas": betas}
         try:
@@ -142,6 +143,6 @@ def optimizer_factory(
     return make
 
 
-def parameter_counts(gan: GAN) -> dict[str, int]:
+def parameter_counts(game: Game) -> dict[str, int]:
     """Trainable parameters of each network, by name."""
-    return {name: sum(p.numel() for p in network.parameters()) for name, network in gan.networks.items()}
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in game.networks.items()}

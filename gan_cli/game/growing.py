@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.optim import Optimizer
+from typing_extensions import Unpack
 
-from gan_cli.base.limits import Count, Weight, Width
-from gan_cli.game.gan import GAN, Turn
+from gan_cli.base.limits import Weight, Width
+from gan_cli.game.game import Optimizers, Turn
+from gan_cli.game.gan import GAN, Conditions
 from gan_cli.game.phase import Phase
 from gan_cli.layers.growth import Growth, Stage, shrunk
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.parts.latent import Gaussian
 from gan_cli.parts.schedule import Course
-from gan_cli.penalties.gradient import Penalty
 
 
 class GrowingGame(GAN):
@@ -37,28 +38,17 @@ class GrowingGame(GAN):
         latent: Gaussian,
         loss: AdversarialLoss,
         growth: Growth,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
-        num_classes: Count | None = None,
         batch_sizes: Mapping[int, Width] | None = None,
         rates: Mapping[int, Weight] | None = None,
-        conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: Weight = 1.0,
+        **conditions: Unpack[Conditions],
     ) -> None:
-        super().__init__(
-            *(generator, discriminator, latent, loss, penalties, augment, num_classes),
-            conditional=conditional,
-            auxiliary_weight=auxiliary_weight,
-        )
-        self.grow(growth, batch_sizes, rates)
-
-    def grow(self, growth: Growth, batch_sizes: Mapping[int, int] | None, rates: Mapping[int, float] | None) -> None:
+        super().__init__(generator, discriminator, latent, loss, **conditions)
         self.growth = growth
         self.batch_sizes = {int(side): size for side, size in (batch_sizes or {}).items()}
         self.rates = {int(side): factor for side, factor in (rates or {}).items()}
         self.set_progress(0)
 
-    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
+    def phases(self, optimizers: Optimizers) -> list[Phase]:
         """Those of the default game, once for each level's fade and once for the time after it.
 
         Each starts with fresh optimizers: the authors' code (of ProGAN and of StyleGAN) forgets their state where a
@@ -66,9 +56,7 @@ class GrowingGame(GAN):
         """
         return [phase for stage in self.growth.stages for phase in self.phases_at(stage, optimizers)]
 
-    def phases_at(
-        self, stage: Stage, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
-    ) -> list[Phase]:
+    def phases_at(self, stage: Stage, optimizers: Optimizers) -> list[Phase]:
         level, side = stage.level, 4 << stage.level
 
         def optimizer_of(player: str, networks: list[nn.Module]) -> tuple[Optimizer, Course]:
@@ -89,8 +77,8 @@ class GrowingGame(GAN):
     def real(self, turn: Turn) -> Tensor:
         return shrunk(turn.batch.real, self.level, self.faded)
 
-    def finished(self, made: Tensor) -> Tensor:
-        return interpolate(made, size=self.growth.resolution, mode="nearest")
+    def postprocess(self, samples: Tensor) -> Tensor:
+        return interpolate(samples, size=self.growth.resolution, mode="nearest")
 
 
 def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:

@@ -1,8 +1,8 @@
-"""One optimizer step of one player, kept as data: what the loop and `update` carry out."""
+"""Who plays, and one optimizer step of one player, kept as data: what the loop and `update` carry out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,28 +14,49 @@ from gan_cli.parts.schedule import Course
 from gan_cli.penalties.gradient import Penalty
 
 
+@dataclass(frozen=True)
+class Player:
+    """One side of a game: networks that move together.
+
+    Attributes:
+        name: any; the key of `optimizer.rates`, and the curves' group in the log.
+        networks: attributes of the game; one may belong to several players.
+        judges: whether it is a critic: frozen in the others' turns, shown augmented samples.
+        averaged: whether its networks have moving averages, which samples are made by.
+        repeat: updates in a row, each on a fresh batch (n_critic).
+    """
+
+    name: str
+    networks: tuple[str, ...]
+    judges: bool = False
+    averaged: bool = False
+    repeat: int = 1
+
+
 @dataclass
 class Phase:
     """One optimizer step of one player, as data.
 
     Attributes:
         name: unique; the optimizer's state and the count of updates are kept under it.
-        player: "generator", "discriminator", ...; groups curves in the log.
-        networks: what this phase moves.
+        player: who moves.
+        networks: what this phase moves of it.
         optimizer: over the parameters of `networks`.
         course: the optimizer's options by images seen.
         penalties: by name, due or not.
-        repeat: updates in a row, each repetition on a fresh batch (n_critic).
+        repeat: updates in a row, each repetition on a fresh batch.
         every: the phase is due on every k-th step.
         starts_at, stops_at: its span, in images seen.
         constraint: called after each update with the moved parameters.
         batch_size: where it differs from the run's.
+        adversarial: whether a critic is asked; else its player minimises terms of its own alone (a pre-training).
         regularizes: it minimises its penalties alone, all of them (a lazy regularizer's step of its own).
+        standing: networks that are in evaluation mode meanwhile.
         curve: the name of its loss and gradient norm in the log; phases that follow each other may share one.
     """
 
     name: str
-    player: str
+    player: Player
     networks: list[nn.Module]
     optimizer: Optimizer
     course: Course
@@ -46,7 +67,9 @@ class Phase:
     stops_at: int | None = None
     constraint: Callable[[list[nn.Parameter]], None] | None = None
     batch_size: int | None = None
+    adversarial: bool = True
     regularizes: bool = False
+    standing: list[nn.Module] = field(default_factory=list)
     curve: str = ""
 
     def __post_init__(self) -> None:
@@ -54,18 +77,15 @@ class Phase:
 
     @cached_property
     def parameters(self) -> list[nn.Parameter]:
-        return [parameter for network in self.networks for parameter in network.parameters()]
-
-    def moves(self, networks: Mapping[str, nn.Module]) -> bool:
-        """Whether it moves anything of them."""
-        theirs = {id(parameter) for network in networks.values() for parameter in network.parameters()}
-        return any(id(parameter) in theirs for parameter in self.parameters)
+        return list(dict.fromkeys(parameter for network in self.networks for parameter in network.parameters()))
 
     def due(self, state: State) -> bool:
         return self.on(state.images) and state.step % self.every == 0
 
     def on(self, images: int) -> bool:
-        """Whether `images` seen lie in its span. Past its end it lets go of the optimizer's state."""
-        if self.stops_at is not None and images >= self.stops_at:
-            self.optimizer.state.clear()
-        return images >= self.starts_at and (self.stops_at is None or images < self.stops_at)
+        """Whether `images` seen lie in its span."""
+        return images >= self.starts_at and not self.over(images)
+
+    def over(self, images: int) -> bool:
+        """Whether its span lies behind."""
+        return self.stops_at is not None and images >= self.stops_at

@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from typing_extensions import Unpack
 
-from gan_cli.base.limits import Count, Share, Weight
-from gan_cli.game.gan import GAN, Turn
+from gan_cli.base.limits import Share
+from gan_cli.game.game import Optimizers, Turn
+from gan_cli.game.gan import GAN, Conditions
 from gan_cli.game.lazy import lazy_phases
 from gan_cli.game.phase import Phase
+from gan_cli.game.space import LatentSpace, Space, StyleSpace
 from gan_cli.layers.modulation import mixed, spread
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.parts.latent import Gaussian
-from gan_cli.parts.schedule import Course
-from gan_cli.penalties.gradient import Penalty
 
 
-class StyleGame(GAN):
-    """A generator in two parts, `mapping` (z to w) and `synthesis` (w to pictures).
+class StyleBased(GAN):
+    """What games of style-based generators share, whether they grow or not.
 
-    Args:
+    A generator has two parts, `mapping` (z to w) and `synthesis` (w to pictures).
+
+    Attributes:
         mixing: share of the samples whose finer layers get the style of a second latent.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        latent: Gaussian,
-        loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
-        num_classes: Count | None = None,
-        mixing: Share = 0.9,
-        conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: Weight = 1.0,
-    ) -> None:
-        super().__init__(
-            *(generator, discriminator, latent, loss, penalties, augment, num_classes),
-            conditional=conditional,
-            auxiliary_weight=auxiliary_weight,
-        )
-        self.mixing = mixing
+    mixing: float
 
-    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
+    def phases(self, optimizers: Optimizers) -> list[Phase]:
         return lazy_phases(super().phases(optimizers))
 
     def draw(self, turn: Turn) -> dict[str, Tensor]:
+        return {"fake": self.synthesize(self.styles(turn))}
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Pictures of styles for each layer, (N, L, W)."""
         generator: Any = self.generator
-        return {"fake": generator.synthesis(self.styles(turn))}
+        return generator.synthesis(styles)
 
     def styles(self, turn: Turn, name: str = "") -> Tensor:
         """Styles of a turn for each layer, (N, L, W); a `name` gives others than those of its fakes."""
@@ -63,3 +51,32 @@ class StyleGame(GAN):
             return spread(w, layers)
         other = mapping(self.latents(turn.batch, [*key, "mixing"]), label)
         return mixed(w, other, layers, self.mixing, turn.noise, name)
+
+    def made_by(self, generator: nn.Module, psi: float, latent: Tensor, label: Tensor | None) -> Tensor:
+        return self.postprocess(generator(latent, label, psi))
+
+    def spaces(self, networks: Mapping[str, nn.Module], truncation_psi: float = 1.0) -> dict[str, Space]:
+        generator: Any = networks["generator"]
+        w = StyleSpace(generator.mapping, generator.synthesis, self.postprocess, truncation_psi)
+        make = lambda latent, label: self.made_by(generator, truncation_psi, latent, label)  # noqa: E731
+        return {"w": w, "z": LatentSpace(self.latent, generator, make)}
+
+
+class StyleGame(StyleBased):
+    """The game of networks of one size.
+
+    Args:
+        mixing: share of the samples whose finer layers get the style of a second latent.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent: Gaussian,
+        loss: AdversarialLoss,
+        mixing: Share = 0.9,
+        **conditions: Unpack[Conditions],
+    ) -> None:
+        super().__init__(generator, discriminator, latent, loss, **conditions)
+        self.mixing = mixing

@@ -8,30 +8,44 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gan_cli.base.types import Match, Told
+from gan_cli.base.types import CriticOutput, Match
+from gan_cli.game.phase import Phase
+from gan_cli.losses.adversarial import AdversarialLoss
 
 TINY = 1e-12  # a gradient of exactly 0 would make the derivative of Adam's square root infinite
 NOISE = 1e-8  # below Adam's eps: what rounding makes of a gradient that is 0, amplified by 1 / eps at each step
 
 
+class Unrollable(Protocol):
+    """What a look ahead needs of a game: a module with a loss (`game.Game`)."""
+
+    loss: AdversarialLoss
+
+    def named_parameters(self) -> Any: ...
+
+    def named_buffers(self) -> Any: ...
+
+    def class_terms(self, match: Match, judges: bool) -> dict[str, Tensor]: ...
+
+
 class Question(nn.Module):
     """A match's critic as a module that has the game's tensors, so that copies can stand in for them."""
 
-    def __init__(self, gan: Any, match: Match) -> None:
+    def __init__(self, game: Unrollable, match: Match) -> None:
         super().__init__()
-        self.gan, self.match = gan, match
+        self.game, self.match = game, match
 
-    def forward(self, samples: Tensor) -> Tensor | Told:
-        return self.match.critic(samples)
+    def forward(self, *shown: Tensor | None) -> Tensor | CriticOutput:
+        return self.match.critic(*shown)
 
 
-def unrolled(gan: Any, phase: Any, matches: list[Match], steps: int) -> list[Match]:
+def unrolled(game: Unrollable, phase: Phase, matches: list[Match], steps: int) -> list[Match]:
     """The same matches against critics `steps` updates later, on the same reals and fakes.
 
     Args:
@@ -44,17 +58,17 @@ def unrolled(gan: Any, phase: Any, matches: list[Match], steps: int) -> list[Mat
     mine = {id(parameter) for parameter in phase.parameters}
     weights = {
         name: parameter.detach().clone().requires_grad_()
-        for name, parameter in gan.named_parameters()
+        for name, parameter in game.named_parameters()
         if id(parameter) in mine
     }
-    order = {id(parameter): name for name, parameter in gan.named_parameters()}
+    order = {id(parameter): name for name, parameter in game.named_parameters()}
     names = [order[id(parameter)] for parameter in phase.parameters]
     state = copy.deepcopy(phase.optimizer.state_dict())
     states = [state["state"].get(number, {}) for number in range(len(names))]
-    buffers = {name: buffer.clone() for name, buffer in gan.named_buffers()}
+    buffers = {name: buffer.clone() for name, buffer in game.named_buffers()}
     for _ in range(steps):
-        now = against(gan, matches, {**buffers, **weights})
-        total = sum_of(gan, phase, now)
+        now = against(game, matches, {**buffers, **weights})
+        total = sum_of(game, phase, now)
         found = torch.autograd.grad(total, [weights[name] for name in names], create_graph=True, allow_unused=True)
         moved = {name: weights[name].clone() for name in names}
         optimizer = stand_in(phase, [moved[name] for name in names], states)
@@ -63,7 +77,7 @@ def unrolled(gan: Any, phase: Any, matches: list[Match], steps: int) -> list[Mat
         optimizer.step()
         states = [dict(optimizer.state[moved[name]]) for name in names]
         weights = moved
-    return against(gan, matches, {**buffers, **weights})
+    return against(game, matches, {**buffers, **weights})
 
 
 def guarded(gradient: Tensor) -> Tensor:
@@ -72,13 +86,13 @@ def guarded(gradient: Tensor) -> Tensor:
     return torch.where(gradient.abs() < NOISE, fixed, gradient)
 
 
-def against(gan: Any, matches: list[Match], tensors: dict[str, Tensor]) -> list[Match]:
+def against(game: Unrollable, matches: list[Match], tensors: dict[str, Tensor]) -> list[Match]:
     """Matches whose critics use `tensors` in place of the game's own."""
-    given = {f"gan.{name}": value for name, value in tensors.items()}
+    given = {f"game.{name}": value for name, value in tensors.items()}
 
     def critic(match: Match) -> Any:
-        question = Question(gan, match)
-        return lambda samples: functional_call(question, given, (samples,))
+        question = Question(game, match)
+        return lambda *shown: functional_call(question, given, shown)
 
     return [
         Match(
@@ -88,21 +102,21 @@ def against(gan: Any, matches: list[Match], tensors: dict[str, Tensor]) -> list[
     ]
 
 
-def sum_of(gan: Any, phase: Any, matches: list[Match]) -> Tensor:
+def sum_of(game: Unrollable, phase: Phase, matches: list[Match]) -> Tensor:
     """What the critics minimise: their loss and their penalties."""
-    terms = [gan.loss.discriminator(match).mean() for match in matches]
-    terms += [term.mean() for match in matches for term in gan.class_terms(match, "discriminator").values()]
+    terms = [game.loss.discriminator(match).mean() for match in matches]
+    terms += [term.mean() for match in matches for term in game.class_terms(match, judges=True).values()]
     for penalty in phase.penalties.values():
         for match in matches:
             own = Match(match.critic, match.real, match.fake, match.noise, match.suffix, frozenset(), True)
             if "real" in penalty.differentiates:
-                own.real = match.real.detach().requires_grad_()
+                own.real = own.leaf(match.real)
             # the fakes stay attached: how they move the penalty is part of the generator's gradient
             terms.append(penalty.of(own).mean())
     return torch.stack(terms).sum()
 
 
-def stand_in(phase: Any, parameters: list[Tensor], states: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def stand_in(phase: Phase, parameters: list[Tensor], states: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """An optimizer of the phase's kind and state for tensors that have a history."""
     (group,) = phase.optimizer.param_groups
     made: Any = type(phase.optimizer)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_cli.base import distributed
 from gan_cli.base.types import Batch, Noise, State
-from gan_cli.game.gan import GAN, Turn
+from gan_cli.game.game import Game, Turn
 from gan_cli.game.meter import Meter
 from gan_cli.game.phase import Phase
 
@@ -21,7 +21,7 @@ class Updater:
     """Carries out phases.
 
     Args:
-        gan: the game.
+        game: whose phases they are.
         device: where it is trained.
         accumulate: equal parts into which a batch is cut, gradients added up.
         precision: "float32", "bfloat16", or "float16" (with a loss scaler). Penalties that take
@@ -29,8 +29,8 @@ class Updater:
         meter: where each update's scalars go.
     """
 
-    def __init__(self, gan: GAN, device: torch.device, accumulate: int, precision: str, meter: Meter) -> None:
-        self.gan, self.device, self.accumulate, self.meter = gan, device, accumulate, meter
+    def __init__(self, game: Game, device: torch.device, accumulate: int, precision: str, meter: Meter) -> None:
+        self.game, self.device, self.accumulate, self.meter = game, device, accumulate, meter
         self.dtype = DTYPES[precision]
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
 
@@ -41,10 +41,10 @@ class Updater:
         phase.course.set(phase.optimizer, state.images)
         phase.optimizer.zero_grad(set_to_none=True)
         seen: list[dict[str, Tensor]] = []
-        with frozen_but(self.gan, phase):
+        with frozen_but(self.game, phase):
             for part in batch.split(self.accumulate):
                 noise = Noise(self.device, part, state.seed)
-                turn = Turn(self.gan, phase, part, noise, due, keep and self.accumulate == 1)
+                turn = Turn(self.game, phase, part, noise, due, keep and self.accumulate == 1)
                 turn.seed()
                 with self._autocast():
                     terms = terms_of(turn)
@@ -61,7 +61,7 @@ class Updater:
         gradients = [parameter.grad for parameter in phase.parameters if parameter.grad is not None]
         # buffers of the whole game: a phase may write those of networks it does not move (batch norm in a critic);
         # but a kept graph forbids to write into those of a generator that moves later, which averages them then
-        owners = phase.networks if kept else [self.gan]
+        owners = phase.networks if kept else [self.game]
         distributed.average([*gradients, *(buffer for owner in owners for buffer in shared_buffers(owner))])
         self.scaler.unscale_(phase.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -82,10 +82,10 @@ class Updater:
         return torch.autocast(self.device.type, self.dtype)
 
     def _scalars(self, turn: Turn, terms: dict[str, Tensor], total: Tensor) -> dict[str, Tensor]:
-        scalars = {f"{turn.player}/{name}": term.detach().float().mean() for name, term in terms.items()}
+        scalars = {f"{turn.player.name}/{name}": term.detach().float().mean() for name, term in terms.items()}
         scalars[f"loss/{turn.phase.curve}"] = total.detach()
-        if turn.player == "discriminator":
-            if isinstance(p := getattr(turn.gan.augment, "p", None), Tensor):
+        if turn.player.judges:
+            if isinstance(p := getattr(turn.game.augment, "p", None), Tensor):
                 scalars["augment/p"] = p.detach().clone()
             for match in turn.matches:
                 scalars.update({f"logits/{name}": logits.mean() for name, logits in match.seen().items()})
@@ -98,11 +98,11 @@ def terms_of(turn: Turn) -> dict[str, Tensor]:
     Raises:
         ValueError: two terms of one name; one would silently replace the other.
     """
-    terms = {} if turn.phase.regularizes else dict(turn.gan.losses(turn))
+    terms = {} if turn.phase.regularizes else dict(turn.game.losses(turn))
     for name, penalty in turn.penalties.items():
         for label, term in penalty.terms(name, turn).items():
             if label in terms:
-                raise ValueError(f"two terms of the {turn.player} are called {label!r}")
+                raise ValueError(f"two terms of the {turn.player.name} are called {label!r}")
             terms[label] = term * penalty.every
     return terms
 
@@ -115,27 +115,35 @@ def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
 
 
 @contextmanager
-def frozen_but(gan: GAN, phase: Phase) -> Iterator[None]:
-    """Critics that this phase does not move ask for no weight gradients: memory and time saved.
+def frozen_but(game: Game, phase: Phase) -> Iterator[None]:
+    """Critics that this phase does not move ask for no weight gradients: memory and time saved. Networks that are to
+    stand still meanwhile are in evaluation mode.
 
-    Generators keep theirs: a discriminator's turn may draw fakes with their graph.
+    Generators keep theirs: a critic's turn may draw fakes with their graph.
     """
     moved = set(map(id, phase.parameters))
-    kept = {id(p) for network in gan.generators.values() for p in network.parameters()}
-    others = [p for p in gan.parameters() if id(p) not in moved and id(p) not in kept and p.requires_grad]
+    judged = game.networks_of(*(player for player in game.players if not player.judges))
+    kept = {id(p) for network in judged.values() for p in network.parameters()}
+    others = [p for p in game.parameters() if id(p) not in moved and id(p) not in kept and p.requires_grad]
+    standing = [module for network in phase.standing for module in network.modules() if module.training]
     for parameter in others:
         parameter.requires_grad_(False)
+    for module in standing:
+        module.training = False
     try:
         yield
     finally:
         for parameter in others:
             parameter.requires_grad_(True)
+        for module in standing:
+            module.training = True
 
 
-def keeps_graph(gan: GAN, due: Sequence[Phase], now: int) -> bool:
-    """Whether phase `due[now]` should keep its fakes' graph: the next phase that moves a generator can use it.
+def keeps_graph(due: Sequence[Phase], now: int) -> bool:
+    """Whether phase `due[now]` should keep its fakes' graph: the next phase of those that make them can use it.
 
     True if such a phase comes later in this step and draws no batch of its own.
     """
-    later = next((phase for phase in due[now + 1 :] if phase.moves(gan.generators)), None)
-    return not due[now].moves(gan.generators) and later is not None and later.repeat == 1
+    later = next((phase for phase in due[now + 1 :] if not phase.player.judges), None)
+    critic = due[now]  # one that sees a generator standing still has no use for its graph
+    return critic.player.judges and not critic.standing and later is not None and later.repeat == 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gan_cli.base.limits import Count, Pixels
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Blur, double, halve
@@ -113,7 +113,7 @@ class GrowingCritic(Grown):
 
     From the image by a 1x1 convolution; for each level two 3x3 convolutions and a halving; at 4x4 the minibatch
     deviation, a 3x3 convolution and two dense layers. With labels, a projection on the class (Miyato and Koyama 2018),
-    or classes told (`Told`).
+    or classes told (`CriticOutput`).
 
     Args:
         widths: channels by level, coarsest first.
@@ -164,7 +164,7 @@ class GrowingCritic(Grown):
         whole: list[nn.Module] = [self.last, self.answer, *(part for part in (self.embed, self.classes) if part)]
         return [*self.from_image[max(level - 1, 0) : level + 1], *self.blocks[:level], *whole]
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = leaky_relu(self.from_image[self.level](image), 0.2)
         for level in range(self.level, 0, -1):
             x = self.blocks[level - 1](x)
@@ -173,7 +173,7 @@ class GrowingCritic(Grown):
         x = self.last(x)
         answer = self.answer(x).squeeze(1)
         if self.classes is not None:
-            return Told(answer, self.classes(x))
+            return CriticOutput(answer, self.classes(x))
         if self.embed is None:
             return answer
         return answer + (self.embed(label) * x).sum(1) / math.sqrt(x.shape[1])

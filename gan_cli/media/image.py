@@ -17,6 +17,8 @@ MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a
 class ImageMedium:
     """Images (N, C, R, R) in [-1, 1]."""
 
+    field = "image"
+    bounded = True
     ending = ".png"
 
     def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
@@ -48,6 +50,12 @@ class ImageMedium:
 
     def save(self, sample: Tensor, path: Path) -> None:
         write_png(to_pixels(sample), path)
+
+    def judged(self, samples: Tensor) -> Tensor:
+        return to_pixels(samples)
+
+    def described(self, sample: Tensor) -> str | None:
+        return "x".join(map(str, sample.permute(1, 2, 0).shape))
 
     def array(self, samples: Tensor) -> Tensor:
         return to_pixels(samples).permute(0, 2, 3, 1).contiguous()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,17 @@ from torch import Tensor
 
 
 class Medium(Protocol):
+    """What a sample is.
+
+    Attributes:
+        field: the name of a sample among the fields of a batch.
+        ending: of the file that one sample is saved as.
+        bounded: whether samples lie in [-1, 1].
+    """
+
+    field: str
     ending: str
+    bounded: bool
 
     def preview(self, samples: Tensor, columns: int, cells: Sequence[int] | None = None) -> Tensor:
         """Many samples as one picture, (3, H, W) uint8, on the CPU.
@@ -27,8 +37,23 @@ class Medium(Protocol):
     def save(self, sample: Tensor, path: Path) -> None:
         """One sample as a file."""
 
+    def judged(self, samples: Tensor) -> Tensor:
+        """Samples as scores look at them, on the CPU: what files would hold."""
+
+    def described(self, sample: Tensor) -> str | None:
+        """How large a sample is, in a word for the protocol of a score; None where all have one size."""
+
     def array(self, samples: Tensor) -> Tensor:
         """Many samples as the array a user expects: images (N, H, W, C) uint8, points (N, D) float32."""
+
+
+MOST_COLUMNS = 8  # of a grid that shows several rows for each example
+
+
+def arranged(rows: Mapping[str, Tensor], label: Tensor | None = None) -> tuple[int, list[int] | None]:
+    """Columns and cells of a grid: of samples by class (`placed`), or of several rows for each example."""
+    count = len(next(iter(rows.values())))
+    return placed(count, label) if len(rows) == 1 else (min(count, MOST_COLUMNS), None)
 
 
 def placed(count: int, label: Tensor | None = None, columns: int | None = None) -> tuple[int, list[int] | None]:

@@ -15,6 +15,8 @@ from gan_cli.base.limits import Positive
 class PointMedium:
     """Points (N, 2), shown in the square of side 2 * `extent` around the origin."""
 
+    field = "point"
+    bounded = False
     ending = ".csv"
     side = 256  # pixels of the preview
 
@@ -35,6 +37,12 @@ class PointMedium:
     def save(self, sample: Tensor, path: Path) -> None:
         line = ",".join(f"{value:.6g}" for value in sample.tolist()) + "\n"
         write_atomically(path, line.encode(), durable=False)
+
+    def judged(self, samples: Tensor) -> Tensor:
+        return samples.detach().float().cpu()
+
+    def described(self, sample: Tensor) -> str | None:
+        return None
 
     def array(self, samples: Tensor) -> Tensor:
         return samples.float().cpu()

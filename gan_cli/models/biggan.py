@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
 
 MULTIPLES = {  # of the width, from 4x4 to the finest level
@@ -103,7 +103,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, projected or `Told`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), sums over places; labels projected, or `CriticOutput`."""
 
     def __init__(
         self,
@@ -127,11 +127,11 @@ class Discriminator(nn.Module):
         self.embed = wrapped(nn.Embedding(num_classes, outs[-1])) if num_classes and told else None
         self.classes = wrapped(nn.Linear(outs[-1], num_classes)) if num_classes and asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
         if self.classes is not None:
-            return Told(answer, self.classes(x))
+            return CriticOutput(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(label) * x).sum(1)

@@ -10,21 +10,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, ClassVar
 
-import torch
 from annotated_types import Interval
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Weight
-from gan_cli.base.types import Match
-from gan_cli.game.gan import Turn
-from gan_cli.game.translator import Translator, one_by_one
+from gan_cli.base.types import Match, Side
+from gan_cli.game.game import Given, Rows, Rules, Translation, Turn
+from gan_cli.game.translator import TranslationGame
 from gan_cli.layers.pool import ImagePool
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
-from gan_cli.penalties.gradient import Penalty
 
 
-class CycleGAN(Translator):
+class CycleGAN(TranslationGame):
     """Two generators and two critics: G makes B of A, F makes A of B (eq. 3, cycle = 10).
 
     The critics are shown fakes out of a pool of older ones. The identity term (section 5.2) asks G to leave
@@ -39,7 +38,6 @@ class CycleGAN(Translator):
         adversarial_weight: the published weights stand beside (D - 1)^2, which is twice our least-squares loss.
     """
 
-    directions = ("a_to_b", "b_to_a")
     compared: ClassVar[dict[str, tuple[str, str]]] = {"_a_to_b": ("fake_b", "b"), "_b_to_a": ("fake_a", "a")}
 
     def __init__(
@@ -49,76 +47,61 @@ class CycleGAN(Translator):
         discriminator_a: nn.Module,
         discriminator_b: nn.Module,
         loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
         cycle: Weight = 10.0,
         identity: Weight = 0.5,
         pool_size: Annotated[int, Interval(ge=0, le=1_000_000)] = 50,
         adversarial_weight: Weight = 1.0,
+        **rules: Unpack[Rules],
     ) -> None:
-        super().__init__(a_to_b, discriminator_b, loss, penalties, augment, adversarial_weight)
-        self.backward_generator, self.backward_discriminator = b_to_a, discriminator_a
+        super().__init__(loss, adversarial_weight, **rules)
+        self.a_to_b, self.b_to_a = a_to_b, b_to_a
+        self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
+        self.play(("a_to_b", "b_to_a"), ("discriminator_a", "discriminator_b"))
         self.cycle, self.identity = cycle, identity
         self.pool_a, self.pool_b = ImagePool(pool_size), ImagePool(pool_size)
 
-    @property
-    def generators(self) -> dict[str, nn.Module]:
-        return {"a_to_b": self.generator, "b_to_a": self.backward_generator}
-
-    @property
-    def networks(self) -> dict[str, nn.Module]:
-        critics = {"discriminator_a": self.backward_discriminator, "discriminator_b": self.discriminator}
-        return {**self.generators, **critics}
-
-    @property
-    def critics(self) -> list[nn.Module]:
-        return [self.backward_discriminator, self.discriminator]
-
     def draw(self, turn: Turn) -> dict[str, Tensor]:
         a, b = turn.batch.fields["a"], turn.batch.fields["b"]
-        return {"fake_b": self.generator(a), "fake_a": self.backward_generator(b)}
+        return {"fake_b": self.a_to_b(a), "fake_a": self.b_to_a(b)}
 
     def matches(self, turn: Turn) -> list[Match]:
         fields, fakes = turn.batch.fields, dict(turn.fakes)
-        if turn.player == "discriminator":
+        if turn.player.judges:
             fakes["fake_a"] = self.pool_a.exchange(fakes["fake_a"], turn.noise, "pool_a")
             fakes["fake_b"] = self.pool_b.exchange(fakes["fake_b"], turn.noise, "pool_b")
         return [
-            turn.match(partial(self.seen_as, "a"), fields["a"], fakes["fake_a"], "_a"),
-            turn.match(partial(self.seen_as, "b"), fields["b"], fakes["fake_b"], "_b"),
+            turn.match(partial(self.judged_by, self.discriminator_a), Side(fields["a"]), Side(fakes["fake_a"]), "_a"),
+            turn.match(partial(self.judged_by, self.discriminator_b), Side(fields["b"]), Side(fakes["fake_b"]), "_b"),
         ]
 
-    def seen_as(self, domain: str, picture: Tensor) -> Tensor:
-        critic = self.backward_discriminator if domain == "a" else self.discriminator
+    def judged_by(self, critic: nn.Module, picture: Tensor) -> Tensor:
         return critic(self.augment(picture), None)
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
         a, b = turn.batch.fields["a"], turn.batch.fields["b"]
         terms = {
-            "cycle_a": self.cycle * l1(self.backward_generator(turn.fakes["fake_b"]), a),
-            "cycle_b": self.cycle * l1(self.generator(turn.fakes["fake_a"]), b),
+            "cycle_a": self.cycle * l1(self.b_to_a(turn.fakes["fake_b"]), a),
+            "cycle_b": self.cycle * l1(self.a_to_b(turn.fakes["fake_a"]), b),
         }
         if self.identity > 0:
             weight = self.cycle * self.identity
-            terms["identity_a"] = weight * l1(self.backward_generator(a), a)
-            terms["identity_b"] = weight * l1(self.generator(b), b)
+            terms["identity_a"] = weight * l1(self.b_to_a(a), a)
+            terms["identity_b"] = weight * l1(self.a_to_b(b), b)
         return terms
 
-    @torch.no_grad()
-    def translate(
-        self, generators: Mapping[str, nn.Module], fields: Mapping[str, Tensor], direction: str = "a_to_b"
-    ) -> Tensor:
-        return self.generate(generators[direction], fields).float().clamp(-1, 1)
+    @property
+    def translations(self) -> dict[str, Translation]:
+        return {
+            "a_to_b": Translation("a_to_b", "a", "fake_b"),
+            "b_to_a": Translation("b_to_a", "b", "fake_a"),
+        }
 
-    def preview(self, generators: Mapping[str, nn.Module], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rows for each direction: source, output, and the source again by way of both generators."""
-        rows = {}
+    def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
+        """Rows for each direction whose source is given: source, output, and the source again by way of both."""
+        rows: Rows = {}
         for here, there in [("a", "b"), ("b", "a")]:
-            made, again = [], []
-            for one in one_by_one({"source": given[here]}):
-                made.append(self.translate(generators, one, f"{here}_to_{there}"))
-                again.append(self.translate(generators, {"source": made[-1]}, f"{there}_to_{here}"))
-            rows[here] = given[here]
-            rows[f"fake_{there}"] = torch.cat(made)
-            rows[f"cycle_{here}"] = torch.cat(again)
+            if here in given:
+                output = self.translate(networks, given, f"{here}_to_{there}")
+                again = self.translate(networks, {there: output}, f"{there}_to_{here}")
+                rows |= {here: given[here], f"fake_{there}": output, f"cycle_{here}": again}
         return rows

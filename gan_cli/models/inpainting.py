@@ -8,23 +8,22 @@ generator is CycleGAN's residual one, with dilated blocks as Iizuka's; it is als
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
-from gan_cli.base.types import Match
+from gan_cli.base.types import Match, Side
 from gan_cli.data.degrade import filled_smoothly
-from gan_cli.game.gan import Turn
+from gan_cli.game.game import Rules, Turn
 from gan_cli.game.translator import Translator
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import masked_l1
-from gan_cli.penalties.gradient import Penalty
 
 
 class Inpainting(Translator):
@@ -38,7 +37,7 @@ class Inpainting(Translator):
         discriminator_hole: sees a window of half the picture's side around the hole.
     """
 
-    takes_mask = True
+    mask: ClassVar[str | None] = "mask"
 
     def __init__(
         self,
@@ -46,26 +45,18 @@ class Inpainting(Translator):
         discriminator: nn.Module,
         discriminator_hole: nn.Module,
         loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
         l1_weight: Weight = 1.0,
         adversarial_weight: Weight = 1e-3,
         pretrain_images: Images = 0,
+        **rules: Unpack[Rules],
     ) -> None:
-        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
+        super().__init__(generator, discriminator, loss, adversarial_weight, pretrain_images, **rules)
         self.discriminator_hole, self.l1_weight = discriminator_hole, l1_weight
+        self.play(("generator",), ("discriminator", "discriminator_hole"))
 
-    @property
-    def networks(self) -> dict[str, nn.Module]:
-        return {**super().networks, "discriminator_hole": self.discriminator_hole}
-
-    @property
-    def critics(self) -> list[nn.Module]:
-        return [self.discriminator, self.discriminator_hole]
-
-    def generate(self, generator: nn.Module, fields: Mapping[str, Tensor]) -> Tensor:
-        source, mask = fields["source"], fields["mask"]
-        known = source * (1 - mask)
+    def generate(self, generator: nn.Module, fields: Mapping[str, Tensor], source: str = "source") -> Tensor:
+        mask = fields["mask"]
+        known = fields[source] * (1 - mask)
         return known + mask * generator(torch.cat([known, mask], 1))
 
     def matches(self, turn: Turn) -> list[Match]:
@@ -73,8 +64,8 @@ class Inpainting(Translator):
         corner = hole_corner(mask)
         side = target.shape[-1] // 2
         return [
-            turn.match(partial(self.judge, label=None), target, fake, "_whole"),
-            turn.match(self.judge_hole, cut(target, corner, side), cut(fake, corner, side), "_hole"),
+            turn.match(self.judge, Side(target), Side(fake), "_whole"),
+            turn.match(self.judge_hole, Side(cut(target, corner, side)), Side(cut(fake, corner, side)), "_hole"),
         ]
 
     def judge_hole(self, samples: Tensor) -> Tensor:

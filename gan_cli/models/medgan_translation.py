@@ -6,16 +6,15 @@ Written from the paper; there is no official code. 326,446,854 parameters with t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Channels, Depth, Pixels, Share, Weight, Width
-from gan_cli.game.gan import Turn
+from gan_cli.game.game import Optimizers, Rules, Turn
 from gan_cli.game.phase import Phase
 from gan_cli.game.translator import Translator
 from gan_cli.layers.patchgan import PatchGAN
@@ -23,8 +22,6 @@ from gan_cli.layers.unet import UNet
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
-from gan_cli.parts.schedule import Course
-from gan_cli.penalties.gradient import Penalty
 
 
 class MedGAN(Translator):
@@ -46,21 +43,20 @@ class MedGAN(Translator):
         generator: nn.Module,
         discriminator: PatchGAN,
         loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
         perceptual_weight: Weight = 20.0,
         style_weight: Weight = 1e-4,
         content_weight: Weight = 1e-4,
         adversarial_weight: Weight = 1.0,
         generator_updates: Annotated[int, Interval(ge=1, le=1_000)] = 3,
         perceptual: Features | None = None,
+        **rules: Unpack[Rules],
     ) -> None:
-        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight)
+        super().__init__(generator, discriminator, loss, adversarial_weight, **rules)
         self.perceptual_weight, self.style_weight, self.content_weight = perceptual_weight, style_weight, content_weight
         self.generator_updates, self.perceptual = generator_updates, perceptual
         self.discriminator: PatchGAN
 
-    def phases(self, optimizers: Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]) -> list[Phase]:
+    def phases(self, optimizers: Optimizers) -> list[Phase]:
         critic, generator = super().phases(optimizers)
         generator.repeat = self.generator_updates
         return [critic, generator]

@@ -6,16 +6,14 @@ code; see `layers.unet` and `layers.patchgan`. The critic's loss is not halved: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Weight
-from gan_cli.game.gan import Turn
+from gan_cli.game.game import Rules, Turn
 from gan_cli.game.translator import Translator
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
-from gan_cli.penalties.gradient import Penalty
 
 
 class Pix2Pix(Translator):
@@ -31,12 +29,11 @@ class Pix2Pix(Translator):
         generator: nn.Module,
         discriminator: nn.Module,
         loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
         l1_weight: Weight = 100.0,
         adversarial_weight: Weight = 1.0,
+        **rules: Unpack[Rules],
     ) -> None:
-        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight)
+        super().__init__(generator, discriminator, loss, adversarial_weight, **rules)
         self.l1_weight = l1_weight
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, one_hot
 
 from gan_cli.base.limits import Channels, Count, Depth, Pixels, Width
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.resample import Downsample, Upsample
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
@@ -70,7 +70,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,), a mirrored generator; labels projected or `Told`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), mirrored; labels projected or `CriticOutput`."""
 
     def __init__(
         self,
@@ -105,11 +105,11 @@ class Discriminator(nn.Module):
         self.embed = plain_linear(num_classes or 0, size, 1 / math.sqrt(size)) if told else None
         self.classes = plain_linear(widths[0], num_classes or 0) if asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         seen = conv2d(self.stages(self.from_image(image)), self.basis, groups=len(self.basis))
         answer = self.end(seen.flatten(1))
         if self.classes is not None:
-            return Told(answer.squeeze(1), self.classes(seen.flatten(1)))
+            return CriticOutput(answer.squeeze(1), self.classes(seen.flatten(1)))
         if self.embed is None:
             return answer.squeeze(1)
         assert label is not None

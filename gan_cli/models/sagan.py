@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral, xavier_init
 
 
@@ -68,7 +68,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; with labels, projected or `Told`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), sums over places; labels projected, or `CriticOutput`."""
 
     def __init__(
         self,
@@ -93,11 +93,11 @@ class Discriminator(nn.Module):
         self.embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes and told else None
         self.classes = wrapped(nn.Linear(before, num_classes)) if num_classes and asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
         if self.classes is not None:
-            return Told(answer, self.classes(x))
+            return CriticOutput(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectral, xavier_init
 
 
@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
 
     Args:
         norm: "spectral" as published, or "none".
-        conditional: where there are classes: labels projected, or classes told (`Told`) by an auxiliary classifier.
+        conditional: where there are classes: labels projected, or named by an auxiliary classifier (`CriticOutput`).
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Discriminator(nn.Module):
                 if isinstance(layer, (nn.Conv2d, nn.Linear)):
                     spectral(layer)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = relu(self.blocks(image)).sum([2, 3])
         answer = self.answer(x).squeeze(1)
         if self.classes is not None:
-            return Told(answer, self.classes(x))
+            return CriticOutput(answer, self.classes(x))
         if self.embed is None or label is None:
             return answer
         return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)

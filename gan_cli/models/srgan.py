@@ -14,17 +14,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.data.degrade import enlarge
-from gan_cli.game.gan import Turn
+from gan_cli.game.game import Given, Rows, Rules, Turn
 from gan_cli.game.translator import Translator
 from gan_cli.layers.norm import norm_2d
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.perceptual import Features
 from gan_cli.losses.reconstruction import feature_mse, mse
 from gan_cli.metrics.similarity import psnr, ssim_if_any
-from gan_cli.penalties.gradient import Penalty
 
 
 class SRGAN(Translator):
@@ -45,25 +45,24 @@ class SRGAN(Translator):
         generator: nn.Module,
         discriminator: nn.Module,
         loss: AdversarialLoss,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
         scale: Literal[2, 4, 8] = 4,
         pretrain_images: Images = 0,
         adversarial_weight: Weight = 1e-3,
         perceptual: Features | None = None,
+        **rules: Unpack[Rules],
     ) -> None:
-        super().__init__(generator, discriminator, loss, penalties, augment, adversarial_weight, pretrain_images)
+        super().__init__(generator, discriminator, loss, adversarial_weight, pretrain_images, **rules)
         self.scale, self.perceptual = scale, perceptual
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
         fake, target = turn.fakes["fake"], turn.batch.fields["target"]
-        if turn.phase.name == "pretraining" or self.perceptual is None:
+        if not turn.phase.adversarial or self.perceptual is None:
             return {"mse": mse(fake, target)}
         return {"content": feature_mse(self.perceptual(fake), self.perceptual(target))}
 
-    def preview(self, generators: Mapping[str, nn.Module], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
         """Rows: source, the same enlarged by bicubic interpolation, output, target."""
-        rows = super().preview(generators, given)
+        rows = super().make(networks, given)
         return {"source": rows.pop("source"), "bicubic": enlarge(given["source"], self.scale), **rows}
 
     def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

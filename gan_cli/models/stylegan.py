@@ -14,24 +14,24 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, leaky_relu
+from typing_extensions import Unpack
 
 from gan_cli.base.limits import Channels, Count, Share, Weight, Width
-from gan_cli.game.gan import GAN
+from gan_cli.game.gan import Conditions
 from gan_cli.game.growing import GrowingGame
-from gan_cli.game.style import StyleGame
+from gan_cli.game.style import StyleBased
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.growth import GrowingCritic, Grown, Growth
 from gan_cli.layers.modulation import LayerNoise, MappingNetwork, spread
 from gan_cli.layers.resample import Blur, double
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.parts.latent import Gaussian
-from gan_cli.penalties.gradient import Penalty
 
 HE = math.sqrt(2)
 TAPS = (1, 2, 1)
 
 
-class StyleGAN(StyleGame, GrowingGame):
+class StyleGAN(StyleBased, GrowingGame):
     """The growing game with mixed styles.
 
     Args:
@@ -46,22 +46,13 @@ class StyleGAN(StyleGame, GrowingGame):
         latent: Gaussian,
         loss: AdversarialLoss,
         growth: Growth,
-        penalties: Mapping[str, Penalty] | None = None,
-        augment: nn.Module | None = None,
-        num_classes: Count | None = None,
         batch_sizes: Mapping[int, Width] | None = None,
         rates: Mapping[int, Weight] | None = None,
         mixing: Share = 0.9,
-        conditional: Literal["none", "projection", "auxiliary"] = "none",
-        auxiliary_weight: Weight = 1.0,
+        **conditions: Unpack[Conditions],
     ) -> None:
-        GAN.__init__(
-            *(self, generator, discriminator, latent, loss, penalties, augment, num_classes),
-            conditional=conditional,
-            auxiliary_weight=auxiliary_weight,
-        )
+        super().__init__(generator, discriminator, latent, loss, growth, batch_sizes, rates, **conditions)
         self.mixing = mixing
-        self.grow(growth, batch_sizes, rates)
 
 
 def widths(resolution: int, base: int, most: int) -> list[int]:

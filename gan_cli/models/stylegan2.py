@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
-from gan_cli.base.types import Told
+from gan_cli.base.types import CriticOutput
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.modulation import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
@@ -143,7 +143,7 @@ class DownBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,); with labels, a projection on a mapped class, or `Told`.
+    """Images (N, C, R, R), label (N,) or None -> logits (N,); labels projected when mapped, or `CriticOutput`.
 
     Args:
         kind: "resnet" as published, "plain" for CIFAR-10.
@@ -176,12 +176,12 @@ class Discriminator(nn.Module):
         self.label = MappingNetwork(0, wide[4], 8, num_classes) if told else None
         self.classes = EqualizedLinear(wide[4], num_classes or 0) if asked else None
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | Told:
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = self.deviation(self.blocks(activate(self.from_image(image))))
         x = activate(self.dense(activate(self.last(x)).flatten(1)))
         answer = self.answer(x)
         if self.classes is not None:
-            return Told(answer.squeeze(1), self.classes(x))
+            return CriticOutput(answer.squeeze(1), self.classes(x))
         if self.label is None:
             return answer.squeeze(1)
         return (answer * self.label(None, label)).sum(1) / math.sqrt(answer.shape[1])

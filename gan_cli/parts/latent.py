@@ -15,8 +15,22 @@ SIXTEEN = 16  # numbers that torch.randn makes together on the CPU
 
 
 class Latent(Protocol):
+    """A distribution of latents of Z = `size` numbers."""
+
+    @property
+    def size(self) -> int: ...
+
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """(count, Z) on the generator's device."""
+        ...
+
+    def truncated(self, latent: Tensor, psi: float) -> Tensor:
+        """(N, Z) nearer to the middle."""
+        ...
+
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        """(N, Z) on the way from `a` to `b`, at `place` (N, 1) in [0, 1]."""
+        ...
 
 
 def latents(latent: Latent, count: int, *key: object) -> Tensor:

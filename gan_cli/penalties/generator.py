@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from gan_cli.base.distributed import global_mean
 from gan_cli.base.limits import Count, Share, Weight
+from gan_cli.base.types import Side
 from gan_cli.penalties.gradient import Penalty
+from gan_cli.penalties.turn import LatentGame, StyledGame, Turn
 
 
 class PathLength(Penalty):
@@ -24,7 +26,7 @@ class PathLength(Penalty):
         shrink: it is taken on a share 1 / shrink of the batch: the term is (M,), M < N.
     """
 
-    player = "generator"
+    paid_by: ClassVar[Literal["critics", "generators"]] = "generators"
     mean: Tensor
 
     def __init__(self, weight: Weight = 2.0, every: Count = 4, decay: Share = 0.01, shrink: Count = 2) -> None:
@@ -32,12 +34,13 @@ class PathLength(Penalty):
         self.decay, self.shrink = decay, shrink
         self.register_buffer("mean", torch.zeros([]))
 
-    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
-        gan, batch = turn.gan, turn.batch
+    def terms(self, name: str, turn: Turn) -> dict[str, Tensor]:
+        game, batch = turn.game, turn.batch
+        assert isinstance(game, StyledGame)
         count = max(1, len(batch) // self.shrink)
         with torch.autocast(batch.real.device.type, enabled=False):
-            styles = gan.styles(turn, "path_length")[:count]
-            images = gan.generator.synthesis(styles)
+            styles = game.styles(turn, "path_length")[:count]
+            images = game.synthesize(styles)
             direction = turn.noise.normal("path_direction", *images.shape[1:])[:count] / math.sqrt(images[0, 0].numel())
             (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
             lengths = gradient.square().sum(2).mean(1).add(1e-12).sqrt()
@@ -53,18 +56,18 @@ class ModeSeeking(Penalty):
     same labels, are judged as the first are: the generator's adversarial loss counts both.
     """
 
-    player = "generator"
+    paid_by: ClassVar[Literal["critics", "generators"]] = "generators"
 
     def __init__(self, weight: Weight = 1.0, every: Count = 1) -> None:
         super().__init__(weight, every)
 
-    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
-        gan, batch = turn.gan, turn.batch
-        label = gan.condition(batch.label)
-        first = gan.latents(batch, turn.noise.key)
-        second = gan.latents(batch, [*turn.noise.key, name])
-        other = gan.generator(second, label).float()
+    def terms(self, name: str, turn: Turn) -> dict[str, Tensor]:
+        game, batch = turn.game, turn.batch
+        assert isinstance(game, LatentGame)
+        first = game.latents(batch, turn.noise.key)
+        second = game.latents(batch, [*turn.noise.key, name])
+        other = game.generate(second, game.condition(batch.label)).float()
         (match,) = turn.matches
-        moved = global_mean((match.fake - other).abs()) / global_mean((first - second).abs())
-        told = gan.loss.generator(turn.match(match.critic, match.real, other, match.suffix))
-        return {name: self.weight / (moved + 1e-5).expand(len(batch)), f"{name}_adversarial": told / self.every}
+        moved = global_mean((match.fake.sample - other).abs()) / global_mean((first - second).abs())
+        judged = game.judged(turn.again(match, Side(other, match.fake.beside)))
+        return {name: self.weight / (moved + 1e-5).expand(len(batch)), f"{name}_adversarial": judged / self.every}

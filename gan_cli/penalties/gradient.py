@@ -7,7 +7,8 @@ critic would couple the samples, so every one of these asks for a critic without
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,17 @@ from gan_cli.base.distributed import global_mean
 from gan_cli.base.limits import Count, Weight
 from gan_cli.base.types import Match
 from gan_cli.parts.schedule import Schedule
+from gan_cli.penalties.turn import Turn
 
 TINY = 1e-12  # under the square root: its derivative at exactly 0 is infinite
 
 
 class Penalty(nn.Module):
     """The contract of a penalty.
+
+    Attributes:
+        paid_by: the players that pay it: those that judge, or the first of those that don't.
+        differentiates: sides of the match that it takes input gradients of.
 
     Args:
         weight: factor on the term (or gamma, where the paper's term is gamma/2 of something).
@@ -30,8 +36,8 @@ class Penalty(nn.Module):
         final_weight: what the weight becomes by `ramp_images`, falling (or rising) as a cosine; None: it stays.
     """
 
-    player: str = "discriminator"
-    differentiates: ClassVar[frozenset[str]] = frozenset()  # sides of the match that it takes input gradients of
+    paid_by: ClassVar[Literal["critics", "generators"]] = "critics"
+    differentiates: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, weight: Weight, every: Count = 1, final_weight: Weight | None = None, ramp_images: Count | None = None
@@ -45,8 +51,8 @@ class Penalty(nn.Module):
         first, last = self.span
         self.weight = first + (last - first) * self.ramp.done(images)
 
-    def terms(self, name: str, turn: Any) -> dict[str, Tensor]:
-        """What is added to a `Turn` of the player: a term for each match, unless it is no question to a critic."""
+    def terms(self, name: str, turn: Turn) -> dict[str, Tensor]:
+        """What is added to a turn of the player: a term for each match, unless it is no question to a critic."""
         return {name + match.suffix: self.of(match) for match in turn.matches}
 
     def of(self, match: Match) -> Tensor:
@@ -60,7 +66,7 @@ class R1(Penalty):
     differentiates = frozenset({"real"})
 
     def of(self, match: Match) -> Tensor:
-        return self.weight / 2 * squared_norm(input_gradient(match.real_logits, match.real))
+        return self.weight / 2 * squared_gradient(match.real_logits, match.parts(match.real))
 
 
 class R2(Penalty):
@@ -69,7 +75,7 @@ class R2(Penalty):
     differentiates = frozenset({"fake"})
 
     def of(self, match: Match) -> Tensor:
-        return self.weight / 2 * squared_norm(input_gradient(match.fake_logits, match.fake))
+        return self.weight / 2 * squared_gradient(match.fake_logits, match.parts(match.fake))
 
 
 class GradientPenalty(Penalty):
@@ -85,14 +91,22 @@ class GradientPenalty(Penalty):
         self.target = target
 
     def of(self, match: Match) -> Tensor:
-        real, fake = match.real.detach(), match.fake.detach() if match.fake.is_leaf else match.fake
         assert match.noise is not None
-        position = match.noise.uniform("gradient_penalty" + match.suffix, *[1] * (real.dim() - 1))
-        between = torch.lerp(real, fake, position)
-        if not between.requires_grad:  # fakes that have a history are those of an unrolled critic
-            between.requires_grad_()
-        norm = squared_norm(input_gradient(match.judge(between), between)).add(TINY).sqrt()
-        return self.weight * (norm - self.target).square()
+        position = match.noise.uniform("gradient_penalty" + match.suffix)
+        between = [
+            on_line(real, fake, position)
+            for real, fake in zip(match.parts(match.real), match.parts(match.fake), strict=True)
+        ]
+        logits = match.judge(match.changed(match.real, between))
+        return self.weight * (squared_gradient(logits, between).add(TINY).sqrt() - self.target).square()
+
+
+def on_line(real: Tensor, fake: Tensor, position: Tensor) -> Tensor:
+    """Between two tensors (N, ...) at `position` (N,), asking for gradients; the fakes of an unrolled critic keep
+    their history."""
+    fake = fake.detach() if fake.is_leaf else fake
+    between = torch.lerp(real.detach(), fake, position.view(-1, *[1] * (real.dim() - 1)))
+    return between if between.requires_grad else between.requires_grad_()
 
 
 class DRAGAN(Penalty):
@@ -109,27 +123,23 @@ class DRAGAN(Penalty):
         self.spread = spread
 
     def of(self, match: Match) -> Tensor:
-        real, noise = match.real.detach(), match.noise
+        real, noise = match.real.sample.detach(), match.noise
         assert noise is not None
         mean = global_mean(real)
         deviation = global_mean((real - mean).square()).sqrt()
         moved = self.spread * deviation * noise.uniform("dragan" + match.suffix, *real.shape[1:])
         position = noise.uniform("dragan_position" + match.suffix, *[1] * (real.dim() - 1))
         around = (real + position * moved).requires_grad_()
-        norm = squared_norm(input_gradient(match.judge(around), around)).add(TINY).sqrt()
-        return self.weight * (norm - 1).square()
+        logits = match.judge(match.real._replace(sample=around))
+        return self.weight * (squared_gradient(logits, [around]).add(TINY).sqrt() - 1).square()
 
 
-def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:
-    """d logits / d samples, sample by sample, itself differentiable; the shape of `samples`.
+def squared_gradient(logits: Tensor, inputs: Sequence[Tensor]) -> Tensor:
+    """|d logits / d inputs|^2, sample by sample, (N,); itself differentiable.
 
     A patch critic's logits are averaged to one per sample first.
     """
     total = logits.flatten(1).mean(1).sum() if logits.dim() > 1 else logits.sum()
-    with torch.autocast(samples.device.type, enabled=False):  # a backward pass here is part of the term
-        return torch.autograd.grad(total, samples, create_graph=True)[0]
-
-
-def squared_norm(gradient: Tensor) -> Tensor:
-    """(N, ...) -> (N,)"""
-    return gradient.square().flatten(1).sum(1)
+    with torch.autocast(logits.device.type, enabled=False):  # a backward pass here is part of the term
+        gradients = torch.autograd.grad(total, list(inputs), create_graph=True)
+    return torch.stack([gradient.square().flatten(1).sum(1) for gradient in gradients]).sum(0)

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan_cli.base.printable import shown
-from gan_cli.game.phase import Phase
+from gan_cli.run.session import Session
 
 
-def closing(folder: Path, phases: Sequence[Phase], images: int, early: bool) -> Iterator[str]:
+def closing(folder: Path, session: Session, early: bool) -> Iterator[str]:
     """The last lines of a run that has seen all its images, or that patience ended `early`."""
-    run, newest = shown(folder), max((folder / "samples").glob("images-*"), default=folder)
+    run, images = shown(folder), session.state.images
+    newest = max((folder / "samples").glob("images-*"), default=folder)
     why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
     yield f"done       {images:,} images{why}; samples in {shown(newest)}"
     yield f"next       gan-sample checkpoint={shlex.quote(run)}"
-    if not early and learns(phases, images):
+    if not early and session.learns(images):
         yield f"           gan-train resume={shlex.quote(run)} trainer.total_images={rounded(2 * images)}"
     yield f"           tensorboard --logdir {shlex.quote(log_folder(run))}"
 
 
-def standing_still(folder: Path, phases: Sequence[Phase], images: int, total: int) -> str | None:
+def standing_still(folder: Path, session: Session) -> str | None:
     """A sentence where a run goes on for images in which nothing is learned: its schedule has ended at a rate of 0."""
-    if images >= total or learns(phases, images) or learns(phases, total):
+    images, total = session.state.images, session.config.trainer.total_images
+    if images >= total or session.learns(images) or session.learns(total):
         return None
     return (
         f"warning: the learning rate fell to 0 before these {images:,} images (optimizer.schedule), so that to go on"
         " changes nothing; for a run that learns on from here: gan-train"
         f" init_from={shlex.quote(shown(folder))} optimizer.schedule.kind=constant trainer.total_images=N"
     )
-
-
-def learns(phases: Sequence[Phase], images: int) -> bool:
-    """Whether any network moves at some images seen."""
-    return any(phase.course(images) > 0 for phase in phases)
 
 
 def rounded(images: int) -> int:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import resource
+import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 
 from gan_cli.base.machine import device_name, pick_device, thread_count
 from gan_cli.base.progress import counted
-from gan_cli.base.settings import TrainerSettings, trainer_settings
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.threads import choose
-from gan_cli.base.types import Batch, State
-from gan_cli.data.order import Batches
-from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
-from gan_cli.game.gan import GAN
-from gan_cli.game.meter import Meter
+from gan_cli.game.build import parameter_counts
+from gan_cli.game.game import joined
 from gan_cli.game.phase import Phase
-from gan_cli.game.update import Updater, keeps_graph
-from gan_cli.parts.ema import EMA
-from gan_cli.use.preview import given
+from gan_cli.media.medium import arranged
+from gan_cli.run.session import Session
 
 LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # of measurement at each point, after two steps that are not counted
 
@@ -58,123 +55,108 @@ class Estimate:
         return sum((s.end - s.begin) / 1000 * s.seconds for s in self.stages) + self.jobs_seconds
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of step that a session takes at a point of its run: who moves, and which penalties are due.
+
+    Attributes:
+        step: a step of that kind.
+        updates: each phase's updates before it.
+        share: of all steps.
+    """
+
+    step: int
+    updates: dict[str, int]
+    share: float
+
+
 class Rehearsal:
-    """A run's parts, to take steps with that are forgotten."""
+    """A run's session, to take steps with that are forgotten."""
 
-    def __init__(self, config: dict[str, Any], settings: TrainerSettings, device: torch.device, trust: Sequence[str]):
-        self.settings, self.device = settings, device
-        data = build_data(config, trust)
-        data.to(device)
-        self.gan: GAN = build_game(config, trust).to(device).train()
-        if device.type != "mps":
-            self.gan.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.phases = self.gan.plan = self.gan.phases(optimizer_factory(config, trust))
-        self.ema = EMA.of(self.gan.generators, settings)
-        self.state = State(seed=config["seed"])
-        self.meter = Meter(device)
-        self.update = Updater(self.gan, device, settings.accumulate, settings.precision, self.meter)
-        self.batches = Batches(data, self.share(None), self.state.seed, device)
-        self.medium = build_medium(config, trust)
-        self.examples = given(self.gan, config, settings.preview_samples, self.state.seed, device, trust)
-
-    def share(self, batch_size: int | None) -> int:
-        """How much of a batch one process takes."""
-        return (batch_size or self.settings.batch_size) // self.settings.processes
-
-    def take(self, phases: list[Phase], due: bool) -> None:
-        """One step of the loop; penalties that come rarely are taken as due, or as not."""
-        self.state.updates = {phase.name: 0 if due else 1 for phase in phases}
-        at, batch = self.state.images, None
-        for number, phase in enumerate(phases):
-            for repetition in range(phase.repeat):
-                if batch is None or repetition:
-                    batch = self.batches.next(self.state, self.share(phase.batch_size))
-                self.state.updates[phase.name] = 0 if due else 1
-                last = repetition == phase.repeat - 1
-                self.update(phase, batch, self.state, keep=last and keeps_graph(self.gan, phases, number))
-        self.ema.update(self.state.images)
-        self.meter.read()
-        self.wait()
-        self.state.images = at
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.session = Session.build(config, device, 0, config.trainer.processes)
+        self.examples = self.session.examples(config.trainer.preview_samples)
 
     def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        if self.session.device.type == "cuda":
+            torch.cuda.synchronize(self.session.device)
 
-    def seconds(self, phases: list[Phase], due: bool) -> float:
-        """The median time of a step."""
-        for _ in range(2):
-            self.take(phases, due)
-        taken: list[float] = []
-        while sum(taken) < LEAST_SECONDS or len(taken) < LEAST_STEPS:
-            begun = time.perf_counter()
-            self.take(phases, due)
-            taken.append(time.perf_counter() - begun)
-        return sorted(taken)[len(taken) // 2]
+    def kinds(self, images: int) -> list[Kind]:
+        """Of the steps of one round of all intervals, each kind once."""
+        phases = [phase for phase in self.session.phases if phase.on(images)]
+        intervals = [phase.every for phase in phases]
+        intervals += [
+            penalty.every for phase in phases if not phase.regularizes for penalty in phase.penalties.values()
+        ]
+        period, found, counts = math.lcm(*intervals), {}, Counter[object]()
+        for step in range(period):
+            updates = {phase.name: -(-step // phase.every) * phase.repeat for phase in phases}
+            due = [
+                (phase.name, name)
+                for phase in phases
+                if step % phase.every == 0
+                for name, penalty in {"": None, **phase.penalties}.items()
+                if penalty is None or phase.regularizes or updates[phase.name] % penalty.every < phase.repeat
+            ]
+            counts[tuple(due)] += 1
+            found.setdefault(tuple(due), (step, updates))
+        return [Kind(step, updates, counts[due] / period) for due, (step, updates) in found.items()]
 
-    def lazy_seconds(self, phase: Phase) -> float:
-        """The time of a phase that comes on every k-th step, on a batch that is there."""
-        batch: Batch = self.batches.at(self.state.images, self.share(phase.batch_size))
+    def seconds(self, images: int, kind: Kind) -> float:
+        """The median time of steps of a kind."""
         taken: list[float] = []
-        for number in range(2 + LEAST_STEPS):
+        while sum(taken[2:]) < LEAST_SECONDS or len(taken) < 2 + LEAST_STEPS:
+            state = self.session.state
+            state.images, state.step, state.updates = images, kind.step, dict(kind.updates)
             begun = time.perf_counter()
-            self.update(phase, batch, self.state)
-            self.meter.read()
+            self.session.step()
+            self.session.meter.read()
             self.wait()
-            if number >= 2:
-                taken.append(time.perf_counter() - begun)
-        return sorted(taken)[len(taken) // 2]
+            taken.append(time.perf_counter() - begun)
+        return statistics.median(taken[2:])
 
     def at(self, images: int) -> tuple[float, tuple[str, ...], int]:
         """Seconds for 1,000 images at a point of the run; who plays there, and the batch."""
-        self.state.images = images
-        self.gan.set_progress(images)
-        self.ema.update(images)
-        here = [phase for phase in self.phases if phase.on(images)]
+        each = sum(kind.share * self.seconds(images, kind) for kind in self.kinds(images))
+        self.session.state.images = images
+        here = [phase for phase in self.session.phases if phase.on(images)]
         always = [phase for phase in here if phase.every == 1]
-        rare = [phase for phase in here if phase.every > 1]
-        plain = self.seconds(always, due=False)
-        intervals = [p.every for phase in always for p in phase.penalties.values() if p.every > 1]
-        if intervals:
-            plain += (self.seconds(always, due=True) - plain) / min(intervals)
-        each = plain + sum(self.lazy_seconds(phase) / phase.every for phase in rare)
         drawn = always[0].repeat + sum(phase.repeat - 1 for phase in always[1:])
-        batch = always[0].batch_size or self.settings.batch_size
+        batch = always[0].batch_size or self.session.config.trainer.batch_size
         return each / (drawn * batch) * 1000, tuple(phase.name for phase in here), batch
 
+    def grid_seconds(self) -> float:
+        """Of the grids of the whole run."""
+        session, every = self.session, self.session.config.trainer.sample_every_images
+        begun = time.perf_counter()
+        rows = joined(session.game.sample(session.ema.networks, self.examples))
+        session.medium.rows(rows, *arranged(rows))
+        self.wait()
+        return (time.perf_counter() - begun) * (1 + (session.config.trainer.total_images // every if every else 0))
 
-def stretches(phases: list[Phase], total: int) -> Iterator[tuple[int, int]]:
+
+def spans_of(phases: list[Phase], total: int) -> list[tuple[int, int]]:
     """Spans between the points at which phases begin or end."""
     points = {0, total} | {p.starts_at for p in phases} | {p.stops_at for p in phases if p.stops_at is not None}
-    inside = sorted(point for point in points if 0 <= point <= total)
-    yield from pairwise(inside)
+    return list(pairwise(sorted(point for point in points if 0 <= point <= total)))
 
 
-def estimate(config: dict[str, Any], trust: Sequence[str] = ()) -> Estimate:
+def estimate(config: RunConfig) -> Estimate:
     """Measure steps in the middle of each stage, and add up.
 
     Raises:
         UserError: a part can't be built.
     """
-    settings = trainer_settings(config)
+    settings = config.trainer
     device = pick_device(settings.device)
     with thread_count(choose(settings.threads, settings.processes)):
-        rehearsal = Rehearsal(config, settings, device, trust)
-        spans, stages = list(stretches(rehearsal.phases, settings.total_images)), []
+        rehearsal = Rehearsal(config, device)
+        spans, stages = spans_of(rehearsal.session.phases, settings.total_images), []
         for begin, end in counted(spans, "measuring the steps of each stage", len(spans), "stages"):
             seconds, phases, batch = rehearsal.at(begin if len(spans) == 1 else (begin + end) // 2)
             stages.append(Stage(begin, end, phases, batch, seconds))
-        jobs = jobs_seconds(rehearsal, settings)
-        return Estimate(parameter_counts(rehearsal.gan), stages, jobs, peak_mib(device), device_name(device))
-
-
-def jobs_seconds(rehearsal: Rehearsal, settings: TrainerSettings) -> float:
-    """Grids, as often as they come."""
-    every = settings.sample_every_images
-    begun = time.perf_counter()
-    rehearsal.medium.rows(rehearsal.gan.preview(rehearsal.ema.networks, rehearsal.examples), 8)
-    rehearsal.wait()
-    return (time.perf_counter() - begun) * (1 + (settings.total_images // every if every else 0))
+        counts = parameter_counts(rehearsal.session.game)
+        return Estimate(counts, stages, rehearsal.grid_seconds(), peak_mib(device), device_name(device))
 
 
 def peak_mib(device: torch.device) -> float:

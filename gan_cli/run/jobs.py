@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,18 @@ import torch
 from torch import Tensor
 
 from gan_cli.base import checkpoint, distributed
-from gan_cli.base.console import Console
 from gan_cli.base.errors import DivergedError
+from gan_cli.base.machine import versions
 from gan_cli.base.printable import printable
 from gan_cli.base.progress import duration
 from gan_cli.base.randomness import seed_everything
-from gan_cli.base.run_folder import Spent, update_run
-from gan_cli.base.settings import TrainerSettings
-from gan_cli.base.types import State
-from gan_cli.game.gan import GAN
-from gan_cli.game.meter import Meter
-from gan_cli.game.phase import Phase
+from gan_cli.base.run_folder import Spent, digest_of, update_run
+from gan_cli.game.build import parameter_counts
+from gan_cli.game.game import Given, joined
 from gan_cli.media.image import write_png
-from gan_cli.media.medium import Medium
-from gan_cli.parts.ema import EMA
-from gan_cli.run.log import Curves
-from gan_cli.use.preview import layout
+from gan_cli.media.medium import arranged
+from gan_cli.run.log import Logbook
+from gan_cli.run.session import Session
 
 
 class Job:
@@ -40,21 +35,23 @@ class Job:
     enough = False  # whether the run may end here, before it has seen all its images
     place = 1  # among the others at the end of a run: what must be safe comes first
 
-    def __init__(self, every: int, images: int) -> None:
-        self.every, self.last = every, images
+    def __init__(self, session: Session, logbook: Logbook, every: int) -> None:
+        self.session, self.logbook = session, logbook
+        self.every, self.last = every, session.state.images
 
-    def due(self, state: State) -> bool:
-        crossed = self.every > 0 and state.images // self.every > self.last // self.every
-        self.last = state.images
+    def due(self) -> bool:
+        images = self.session.state.images
+        crossed = self.every > 0 and images // self.every > self.last // self.every
+        self.last = images
         return crossed
 
-    def __call__(self, state: State) -> None:
+    def __call__(self) -> None:
         raise NotImplementedError
 
-    def begin(self, state: State) -> None:
+    def begin(self) -> None:
         """Once, before the first step."""
 
-    def finish(self, state: State) -> None:
+    def finish(self) -> None:
         """Once, after the last step."""
 
     def close(self) -> None:
@@ -66,75 +63,64 @@ class LogPoint(Job):
 
     place = 2  # a run that was killed at its end writes its last line again, after those that it keeps
 
-    def __init__(self, every: int, images: int, meter: Meter, curves: Curves | None, phases: list[Phase]) -> None:
-        super().__init__(every, images)
-        self.meter, self.curves, self.phases = meter, curves, phases
-        self.clock, self.counted = time.monotonic(), images
+    def __init__(self, session: Session, logbook: Logbook) -> None:
+        super().__init__(session, logbook, session.config.trainer.log_every_images)
+        self.clock, self.counted = time.monotonic(), session.state.images
         self.latest: dict[str, float] = {}
 
-    def __call__(self, state: State, last: bool = False) -> None:
-        self.meter.check()
-        values = self.meter.read()
-        for phase in self.phases:
-            if phase.on(state.images) and not phase.regularizes:
+    def __call__(self, last: bool = False) -> None:
+        meter, images = self.session.meter, self.session.state.images
+        meter.check()
+        values = meter.read()
+        for phase in self.session.phases:
+            if phase.on(images) and not phase.regularizes:
                 values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
         now = time.monotonic()
-        values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
-        self.clock, self.counted = now, state.images
+        values["images_per_second"] = (images - self.counted) / max(now - self.clock, 1e-9)
+        self.clock, self.counted = now, images
         self.latest = dict(sorted(values.items()))
-        if self.curves is not None:
-            self.curves.scalars(state.images, self.latest, last)
+        if self.logbook.curves is not None:
+            self.logbook.curves.scalars(images, self.latest, last)
 
-    def finish(self, state: State) -> None:
+    def finish(self) -> None:
         """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
-        if self.every and not self.meter.empty:
-            self(state, last=True)
+        if self.every and not self.session.meter.empty:
+            self(last=True)
 
 
 class SampleGrid(Job):
     """A grid from fixed latents or held-out data, by the averaged weights: a PNG in samples/ and in TensorBoard."""
 
-    def __init__(
-        self,
-        settings: TrainerSettings,
-        state: State,
-        gan: GAN,
-        ema: EMA,
-        medium: Medium,
-        curves: Curves | None,
-        folder: Path,
-        given: dict[str, Tensor],
-    ) -> None:
-        super().__init__(settings.sample_every_images, state.images)
-        self.gan, self.ema, self.medium, self.curves, self.folder = gan, ema, medium, curves, folder
-        self.given, self.seed = given, state.seed
-        self.layout = layout(given, gan.translates)
-        self.drawn_at = -1
-        if curves is not None and state.images:  # of a run that goes on: its picture is there, or is made anew
-            if self.file(state).exists() and curves.has("samples", state.images):
-                self.drawn_at = state.images
+    def __init__(self, session: Session, logbook: Logbook, examples: Given) -> None:
+        super().__init__(session, logbook, session.config.trainer.sample_every_images)
+        self.given, self.drawn_at = examples, -1
+        curves, images = logbook.curves, session.state.images
+        if curves is not None and images:  # of a run that goes on: its picture is there, or is made anew
+            if self.file(images).exists() and curves.has("samples", images):
+                self.drawn_at = images
             else:
                 curves.take_back("held_out/")
 
-    def file(self, state: State) -> Path:
-        return self.folder / f"images-{state.images:09d}.png"
+    def file(self, images: int) -> Path:
+        return self.logbook.folder / "samples" / f"images-{images:09d}.png"
 
-    def __call__(self, state: State) -> None:
-        if self.curves is None:
+    def __call__(self) -> None:
+        session, curves, images = self.session, self.logbook.curves, self.session.state.images
+        if curves is None:
             return
-        seed_everything(self.seed, "preview")  # networks with noise of their own: the same in every grid
-        rows = self.gan.preview(self.ema.networks, self.given)
-        pixels = self.medium.rows(rows, *self.layout)
-        self.curves.picture("samples", pixels, state.images)
-        scores = {f"held_out/{name}": value.mean().item() for name, value in self.gan.scores(rows).items()}
+        seed_everything(session.state.seed, "preview")  # networks with noise of their own: the same in every grid
+        rows = joined(session.game.sample(session.ema.networks, self.given))
+        pixels = session.medium.rows(rows, *arranged(rows, self.given.get("label")))
+        curves.picture("samples", pixels, images)
+        scores = {f"held_out/{name}": value.mean().item() for name, value in session.game.scores(rows).items()}
         if scores:
-            self.curves.scalars(state.images, scores)
-        write_png(pixels, self.file(state))  # last: where it is, its curves are too
-        self.drawn_at = state.images
+            curves.scalars(images, scores)
+        write_png(pixels, self.file(images))  # last: where it is, its curves are too
+        self.drawn_at = images
 
-    def finish(self, state: State) -> None:
-        if self.drawn_at != state.images:
-            self(state)
+    def finish(self) -> None:
+        if self.drawn_at != self.session.state.images:
+            self()
 
 
 class SaveCheckpoint(Job):
@@ -145,38 +131,29 @@ class SaveCheckpoint(Job):
 
     place = 0
 
-    def __init__(
-        self,
-        settings: TrainerSettings,
-        state: State,
-        run: Path,
-        meter: Meter,
-        content: Callable[[], dict[str, Any]],
-        summary: dict[str, Any],
-        restored: Path | None = None,
-    ) -> None:
-        super().__init__(settings.checkpoint_every_images, state.images)
-        self.run, self.keep, self.meter = run, settings.keep_checkpoints, meter
-        self.content, self.summary = content, summary
-        self.spent = Spent(run)
+    def __init__(self, session: Session, logbook: Logbook, restored: Path | None = None) -> None:
+        settings, state = session.config.trainer, session.state
+        super().__init__(session, logbook, settings.checkpoint_every_images)
+        self.keep, self.spent = settings.keep_checkpoints, Spent(logbook.folder)
         self.newest, self.saved_at = restored, -1 if restored is None else state.images
         if restored is not None and distributed.rank() == 0 and checkpoint.summary_of(restored) is None:
-            checkpoint.write_side(restored, {**summary, "progress": state.to_dict()})
+            checkpoint.write_side(restored, {**side_file(session), "progress": state.to_dict()})
 
-    def __call__(self, state: State) -> None:
-        if self.saved_at == state.images:
+    def __call__(self) -> None:
+        images = self.session.state.images
+        if self.saved_at == images:
             return
-        self.meter.check()
+        self.session.meter.check()
         if distributed.rank() == 0:
-            content = self.content()
-            self.check_weights(content["gan"])
-            summary = {**self.summary, "progress": content["progress"]}
-            self.newest = checkpoint.save(self.run, content, summary, self.keep)
-            update_run(self.run, images=state.images, seconds=self.spent.seconds())
-        self.saved_at = state.images
+            content = self.session.state_dict()
+            self.check_weights(content["game"])
+            summary = {**side_file(self.session), "progress": content["progress"]}
+            self.newest = checkpoint.save(self.logbook.folder, content, summary, self.keep)
+            update_run(self.logbook.folder, images=images, seconds=self.spent.seconds())
+        self.saved_at = images
 
-    def finish(self, state: State) -> None:
-        self(state)
+    def finish(self) -> None:
+        self()
         if distributed.rank() == 0:
             assert self.newest is not None
             checkpoint.prune(self.newest, self.keep)  # a run that was killed may not have come to it
@@ -194,14 +171,27 @@ class SaveCheckpoint(Job):
             raise DivergedError(f"the run diverged: the weights {broken[0]} became NaN or infinite")
 
 
+def side_file(session: Session) -> dict[str, Any]:
+    """What a checkpoint's JSON says besides digest and progress; readable without torch."""
+    config = session.config.plain
+    return {
+        "model": session.config.choices.get("model"),
+        "networks": checkpoint.model_facts(config),
+        "parameters": parameter_counts(session.game),
+        "versions": versions(),
+        "digest_of_config": digest_of(config),
+    }
+
+
 class Status(Job):
     """A bar on a terminal, a line every few seconds elsewhere; from the latest log point, so it waits for nothing."""
 
     place = 3
 
-    def __init__(self, every_s: float, images: int, total: int, log: LogPoint, console: Console) -> None:
-        super().__init__(0, images)
-        self.every_s, self.total, self.log, self.console = every_s, total, log, console
+    def __init__(self, session: Session, logbook: Logbook, log: LogPoint) -> None:
+        super().__init__(session, logbook, 0)
+        settings, images, console = session.config.trainer, session.state.images, logbook.console
+        self.every_s, self.total, self.log = settings.status_every_s, settings.total_images, log
         self.begun, self.begun_at, self.shown = time.monotonic(), images, time.monotonic()
         self.bar = None
         cell = console.cell
@@ -210,33 +200,32 @@ class Status(Job):
 
             label = None if cell is None else printable(cell.label)
             about: dict[str, Any] = {"desc": label, "leave": cell is None}  # what a cell leaves is its closing line
-            self.bar = tqdm(
-                total=total, initial=images, unit="image", unit_scale=True, dynamic_ncols=True, file=sys.stdout, **about
-            )
+            about |= {"total": self.total, "initial": images, "unit": "image"}
+            self.bar = tqdm(unit_scale=True, dynamic_ncols=True, file=sys.stdout, **about)
 
-    def due(self, state: State) -> bool:
+    def due(self) -> bool:
         return time.monotonic() - self.shown >= (0.2 if self.bar is not None else self.every_s)
 
-    def __call__(self, state: State) -> None:
-        self.shown = time.monotonic()
+    def __call__(self) -> None:
+        self.shown, images = time.monotonic(), self.session.state.images
         losses = {name.split("/")[1]: value for name, value in self.log.latest.items() if name.startswith("loss/")}
         if self.bar is not None:
-            self.bar.n = min(state.images, self.total)
+            self.bar.n = min(images, self.total)
             self.bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
             return
-        rate = (state.images - self.begun_at) / max(self.shown - self.begun, 1e-9)
-        left = max(self.total - state.images, 0) / max(rate, 1e-9)
+        rate = (images - self.begun_at) / max(self.shown - self.begun, 1e-9)
+        left = max(self.total - images, 0) / max(rate, 1e-9)
         parts = [
-            f"{min(state.images, self.total):,} of {self.total:,} images",
+            f"{min(images, self.total):,} of {self.total:,} images",
             speed(rate),
             f"{duration(left)} left",
         ]
         parts += [f"{name} {value:.3f}" for name, value in losses.items()]
-        self.console("  " + "   ".join(parts))
+        self.logbook.console("  " + "   ".join(parts))
 
-    def finish(self, state: State) -> None:
+    def finish(self) -> None:
         if self.bar is not None:
-            self(state)
+            self()
             self.close()  # before anything else is printed
 
     def close(self) -> None:

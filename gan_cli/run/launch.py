@@ -113,7 +113,7 @@ def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Thread
     """How many CPU threads each process of a run shall use. One that goes on takes as many as it had: in another
     number sums are rounded in another order, and its last bits would differ.
     """
-    settings, record = trainer_settings(config), read_record(folder) or {}
+    settings, record = trainer_settings(config["trainer"]), read_record(folder) or {}
     processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     before = record.get("threads") if (record.get("processes") or 1) == processes else None
     return choose(settings.threads, processes, workers, before)
@@ -126,7 +126,7 @@ def run_processes(
         from gan_cli.base import distributed
         from gan_cli.run.train import train
 
-    settings = trainer_settings(config)
+    settings = trainer_settings(config["trainer"])
     if distributed.world_described() > 1:
         return lead(config, folder, trust, threads, cell)
     if settings.processes == 1:
@@ -195,7 +195,7 @@ def _elastic(
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    settings = trainer_settings(config)
+    settings = trainer_settings(config["trainer"])
     for name in list(logging.root.manager.loggerDict):  # what it would say, we say in a sentence
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)

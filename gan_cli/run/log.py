@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from gan_cli.base.console import Console
 from gan_cli.base.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.base.printable import printable
@@ -21,6 +23,21 @@ CHARTS = {  # a tab of charts of several curves each; each is found by a pattern
     "critic": {"logits of reals and fakes": ["Multiline", ["logits/.*"]]},
 }
 COLUMNS = ("seed", "trainer.total_images", "trainer.batch_size", "optimizer.learning_rate")  # of every run, in HPARAMS
+
+
+@dataclass
+class Logbook:
+    """Where a run writes down what happens.
+
+    Attributes:
+        folder: the run's.
+        console: its lines, on the terminal and in run.log.
+        curves: None but in process 0.
+    """
+
+    folder: Path
+    console: Console
+    curves: Curves | None = None
 
 
 class Curves:

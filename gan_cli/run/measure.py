@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gan_cli.base import checkpoint, distributed
-from gan_cli.base.console import Console
 from gan_cli.base.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
-from gan_cli.base.settings import TrainerSettings
-from gan_cli.base.types import State
 from gan_cli.evaluation.evaluator import Evaluator
-from gan_cli.game.build import build_game, build_medium
-from gan_cli.game.gan import GAN
-from gan_cli.parts.ema import EMA
-from gan_cli.run.jobs import Job
-from gan_cli.run.log import Curves
-from gan_cli.use.sample import Trained
+from gan_cli.game.build import build_game
+from gan_cli.run.jobs import Job, side_file
+from gan_cli.run.log import Logbook
+from gan_cli.run.session import Session
+from gan_cli.use.load import Trained
 
 
 class Measure(Job):
@@ -27,45 +21,30 @@ class Measure(Job):
     Process 0 scores, the others wait: samples must not depend on how many there are.
 
     Args:
-        settings: how often, what decides, how long to wait.
-        state: where the run is.
-        folder: the run's.
-        config: the composed config, with `metric` and `features`.
+        session: the run.
+        logbook: told every score.
         evaluator: scores a model, and is ready to.
-        gan, ema: the run's own, of which a copy is scored.
-        content, summary: as for a checkpoint.
-        curves, console: told every score.
+
+    Attributes:
         end: the better end of the score that decides, "lower" or "higher"; None where none does.
     """
 
-    def __init__(
-        self,
-        settings: TrainerSettings,
-        state: State,
-        folder: Path,
-        config: dict[str, Any],
-        evaluator: Evaluator,
-        gan: GAN,
-        ema: EMA,
-        content: Callable[[], dict[str, Any]],
-        summary: dict[str, Any],
-        curves: Curves | None,
-        console: Console,
-    ) -> None:
-        super().__init__(settings.evaluate_every_images, state.images)
-        self.folder, self.config, self.evaluator, self.gan, self.ema = folder, config, evaluator, gan, ema
-        self.content, self.summary, self.curves, self.console = content, summary, curves, console
-        self.decides, self.patience = settings.keep_best, settings.patience_images
-        names = score_names(config["metric"], config.get("features"))
+    def __init__(self, session: Session, logbook: Logbook, evaluator: Evaluator) -> None:
+        config, images = session.config, session.state.images
+        super().__init__(session, logbook, config.trainer.evaluate_every_images)
+        self.folder, self.evaluator = logbook.folder, evaluator
+        self.curves, self.console = logbook.curves, logbook.console
+        self.decides, self.patience = config.trainer.keep_best, config.trainer.patience_images
+        names = score_names(dict(config.metrics), config.features)
         self.end = names.get(str(self.decides).removesuffix("_a_to_b").removesuffix("_b_to_a"))
         self.copy: Trained | None = None
         self.latest: dict[str, float] = {}
         self.best: float | None = None
         self.best_by = ""  # digest of its protocol
-        self.best_at, self.scored_at = state.images, -1
+        self.best_at, self.scored_at = images, -1
         if distributed.rank() == 0:
-            take_back(folder, state.images)
-            self.recall(state.images)
+            take_back(self.folder, images)
+            self.recall(images)
         self.scored_at = distributed.any_process(self.scored_at + 1) - 1  # what process 0 has read
         self.wait()
 
@@ -132,66 +111,67 @@ class Measure(Job):
         self.best, self.best_at, self.best_by = value, images, protocol
         return self.end is not None
 
-    def __call__(self, state: State) -> None:
-        if self.scored_at == state.images:
+    def __call__(self) -> None:
+        images = self.session.state.images
+        if self.scored_at == images:
             return
-        self.scored_at = state.images
+        self.scored_at = images
         begun = time.monotonic()
-        scores = distributed.all_or_none(lambda: self.made(state.images))
+        scores = distributed.all_or_none(lambda: self.made(images))
         if distributed.rank() == 0:
-            self.record(state, scores, time.monotonic() - begun)
+            self.record(images, scores, time.monotonic() - begun)
         self.wait()
 
-    def begin(self, state: State) -> None:
+    def begin(self) -> None:
         """What a run owes that ended over a scoring, with a checkpoint of the same moment."""
-        if self.every and state.images > 0 and max(self.scored_at, 0) // self.every < state.images // self.every:
-            self(state)
+        images = self.session.state.images
+        if self.every and images > 0 and max(self.scored_at, 0) // self.every < images // self.every:
+            self()
 
     def wait(self) -> None:
         """Whether the run may end, by the last scoring. Every process must call it."""
         waited = self.patience is not None and self.scored_at - self.best_at >= self.patience
         self.enough = bool(distributed.any_process(int(waited and distributed.rank() == 0)))
 
-    def finish(self, state: State) -> None:
-        self(state)
+    def finish(self) -> None:
+        self()
 
     def made(self, images: int) -> list[Score]:
         """On process 0, which scores for all."""
         return self.evaluator.scores(self.as_loaded(images)) if distributed.rank() == 0 else []
 
-    def record(self, state: State, scores: list[Score], seconds: float) -> None:
+    def record(self, images: int, scores: list[Score], seconds: float) -> None:
         self.latest = {score.name: score.value for score in scores}
-        told = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
+        values = "   ".join(f"{score.name} {score.value:.4g}" for score in scores)
         mark = ""
         for score in scores:
             before, known = self.best_by, self.best is not None
-            if score.name == self.decides and self.consider(score.value, state.images, score.protocol_digest):
-                self.keep(score, state)
+            if score.name == self.decides and self.consider(score.value, images, score.protocol_digest):
+                self.keep(score)
                 other = known and before != self.best_by
                 mark = "   kept: those before were made by another protocol" if other else "   best so far, kept"
         if self.curves is not None:
-            self.curves.scalars(state.images, {f"score/{score.name}": score.value for score in scores})
+            self.curves.scalars(images, {f"score/{score.name}": score.value for score in scores})
         append_scores(self.folder, scores)  # last: where they are, all that belongs to them is there
-        self.console(f"scores     {told}   ({seconds:.0f} s){mark}")
+        self.console(f"scores     {values}   ({seconds:.0f} s){mark}")
 
     def as_loaded(self, images: int) -> Trained:
         """The run's model as `gan-evaluate` would load it from a checkpoint of this moment."""
+        session, config, device = self.session, self.session.config, self.evaluator.setting.device
         if self.copy is None:
-            game = build_game(self.config, self.evaluator.trust).to(self.evaluator.setting.device).eval()
-            medium = build_medium(self.config, self.evaluator.trust)
+            game = build_game(config.game, config.trust).to(device).eval()
             path = self.folder / "checkpoints"
-            self.copy = Trained(
-                game, game.generators, medium, self.config, [], path, images, self.evaluator.setting.device
-            )
-        self.copy.gan.load_state_dict(self.gan.state_dict())
-        for name, weights in self.ema.state_dict().items():
-            self.copy.generators[name].load_state_dict(weights)
-        self.copy.gan.set_progress(images)
+            self.copy = Trained(game, game.averaged, session.medium, config, [], path, images, device)
+        self.copy.game.load_state_dict(session.game.state_dict())
+        for name, weights in session.ema.state_dict().items():
+            self.copy.networks[name].load_state_dict(weights)
+        self.copy.game.set_progress(images)
         self.copy.images = images
         return self.copy
 
-    def keep(self, score: Score, state: State) -> None:
+    def keep(self, score: Score) -> None:
         """The best checkpoint, beside the newest ones."""
         best = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
-        content = self.content()
-        checkpoint.save_best(self.folder, content, {**self.summary, "progress": content["progress"], "score": best})
+        content = self.session.state_dict()
+        summary = {**side_file(self.session), "progress": content["progress"], "score": best}
+        checkpoint.save_best(self.folder, content, summary)

@@ -1,4 +1,4 @@
-"""A run, from a plain config to its folder. Read this file first; `gan.py` second, `update.py` third.
+"""A run, from its config to its folder. Read this file first; `game/game.py` second, `game/update.py` third.
 
 Nothing here knows Hydra: `train` takes a plain dict (what `gan-train --cfg job` prints, resolved)
 and works from a notebook.
@@ -8,88 +8,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from gan_cli.base import checkpoint, distributed
 from gan_cli.base.console import Console
 from gan_cli.base.errors import Interrupted, PictureError, RunError
 from gan_cli.base.leftovers import clear_run
-from gan_cli.base.machine import StopSignals, determinism, pick_device, stop_signals, thread_count, versions
+from gan_cli.base.machine import StopSignals, determinism, pick_device, stop_signals, thread_count
 from gan_cli.base.printable import shown
-from gan_cli.base.run_folder import Cell, digest_of, update_run
-from gan_cli.base.settings import TrainerSettings, trainer_settings
+from gan_cli.base.run_config import RunConfig
+from gan_cli.base.run_folder import Cell, update_run
 from gan_cli.base.threads import Threads, choose
-from gan_cli.base.types import State
 from gan_cli.data.folder import cache_folder
-from gan_cli.data.order import Batches
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.setting import Plan
-from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
-from gan_cli.game.gan import GAN
-from gan_cli.game.meter import Meter
-from gan_cli.game.phase import Phase
-from gan_cli.game.update import Updater, keeps_graph
-from gan_cli.losses.perceptual import Features
-from gan_cli.parts.ema import EMA
 from gan_cli.run.closing import closing, standing_still
 from gan_cli.run.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
-from gan_cli.run.log import Curves
+from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.measure import Measure
-from gan_cli.run.snapshot import check_same_run, restore, snapshot, start_from
+from gan_cli.run.resumed import check_same_run, start_from
+from gan_cli.run.session import Session
 from gan_cli.run.start import announce, describe_start
-from gan_cli.use.preview import given
-
-
-@dataclass
-class Session:
-    """Everything that a run has in hand."""
-
-    gan: GAN
-    phases: list[Phase]
-    batches: Batches
-    ema: EMA
-    state: State
-    update: Updater
-    jobs: list[Job]
-    total_images: int
-
-
-def loop(session: Session, stop: StopSignals) -> None:
-    """Train until the images are seen or a signal asks to stop; in the order things happen."""
-    gan, state, batches = session.gan, session.state, session.batches
-    while state.images < session.total_images and not any(job.enough for job in session.jobs):
-        gan.set_progress(state.images)
-        due = [phase for phase in session.phases if phase.due(state)]
-        if not due:
-            raise RunError(
-                f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
-            )
-        drawn, batch = batches.of_step(state, draws(due)), None
-        for number, phase in enumerate(due):
-            for repetition in range(phase.repeat):
-                if batch is None or repetition:  # as `draws` says
-                    batch = drawn.pop(0)
-                    state.images += batch.total
-                last = repetition == phase.repeat - 1
-                session.update(phase, batch, state, keep=last and keeps_graph(gan, due, number))
-        state.step += 1
-        session.ema.update(state.images)
-        for job in session.jobs:
-            if job.due(state):
-                job(state)
-        if distributed.any_process(stop.signal):
-            return
-
-
-def draws(due: list[Phase]) -> list[int | None]:
-    """The sizes of a step's batches: the first due phase draws for each of its repetitions, the others share its last
-    batch and draw for further ones.
-    """
-    return [phase.batch_size for number, phase in enumerate(due) for _ in range(phase.repeat - (number > 0))]
 
 
 def train(
@@ -114,58 +54,108 @@ def train(
         RunError: a picture can't be read any more; a checkpoint was written.
         Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
-    settings = trainer_settings(config)
+    typed = RunConfig.of(config, trust)
+    settings = typed.trainer
     distributed.join()
     device = pick_device(settings.device)
     threads = threads or choose(settings.threads, settings.processes)
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         console.hold()
-        session = prepare(config, settings, folder, device, console, trust, threads)
+        session = Session.build(typed, device, distributed.rank(), distributed.world_size())
+        logbook, jobs = begin(session, folder, console, threads)
         try:
-            for job in session.jobs:
-                job.begin(session.state)
-            loop(session, stop)
-            return conclude(folder, session, stop, console)
+            for job in jobs:
+                job.begin()
+            loop(session, jobs, stop)
+            return conclude(session, logbook, jobs, stop)
         except PictureError as error:  # before a step or after it, never in its middle: what was learned is whole
-            raise cut_short(folder, session, error) from error
+            raise cut_short(session, logbook, jobs, error) from error
         finally:
-            for job in session.jobs:
+            for job in jobs:
                 job.close()
 
 
-def conclude(folder: Path, session: Session, stop: StopSignals, console: Console) -> dict[str, Any]:
-    """The end of a run that saw all its images, or that a signal asked to stop."""
+def loop(session: Session, jobs: Sequence[Job], stop: StopSignals) -> None:
+    """Train until the images are seen, a job has had enough, or a signal asks to stop."""
+    while session.state.images < session.config.trainer.total_images and not any(job.enough for job in jobs):
+        session.step()
+        for job in jobs:
+            if job.due():
+                job()
+        if distributed.any_process(stop.signal):
+            return
+
+
+def begin(session: Session, folder: Path, console: Console, threads: Threads) -> tuple[Logbook, list[Job]]:
+    """Put back what the folder has, and make the jobs. Refuses before it writes anything."""
+    restored = put_back(session, folder, console)
+    evaluator = evaluator_of(session, console) if session.config.metrics else None
+    examples = session.examples(session.config.trainer.preview_samples)
+    distributed.any_process(0)  # none has refused
     state = session.state
-    early = state.images < session.total_images and any(job.enough for job in session.jobs)
-    if state.images < session.total_images and not early:
-        for job in session.jobs:
+    logbook = Logbook(folder, console, opened(folder, console, state.images, unfinished=not session.meter.empty))
+    if logbook.curves is not None:
+        announce(session, logbook, threads)
+        if state.images == 0:
+            describe_start(session, logbook.curves, console.cell)
+    (folder / "samples").mkdir(exist_ok=True)
+    log = LogPoint(session, logbook)
+    measures: list[Job] = [] if evaluator is None else [Measure(session, logbook, evaluator)]
+    save = SaveCheckpoint(session, logbook, restored)
+    return logbook, [log, SampleGrid(session, logbook, examples), *measures, save, Status(session, logbook, log)]
+
+
+def put_back(session: Session, folder: Path, console: Console) -> Path | None:
+    """Go on from the folder's newest valid checkpoint, which is returned, or start from `init_from`'s weights."""
+    checkpoint.check_not_lost(folder)
+    data = session.batches.data
+    if checkpoint.listed(folder):
+        restored, content = checkpoint.load(folder, console)
+        check_same_run(restored, content, session.config.plain, data)
+        session.load_state_dict(content)
+        console(f"going on from {restored}, {session.state.images:,} images")
+        if still := standing_still(folder, session):
+            console(still)
+        return restored
+    if session.config.init_from:
+        source = start_from(session.config.init_from, session.game, session.ema, data.class_names, console)
+        console(f"weights from {source}", in_full=True)
+    return None
+
+
+def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: StopSignals) -> dict[str, Any]:
+    """The end of a run that saw all its images, or that a signal asked to stop."""
+    state, folder, total = session.state, logbook.folder, session.config.trainer.total_images
+    early = state.images < total and any(job.enough for job in jobs)
+    if state.images < total and not early:
+        for job in jobs:
             if isinstance(job, SaveCheckpoint):
-                job(state)
+                job()
         raise Interrupted(
-            f"stopped at {state.images:,} of {session.total_images:,} images, checkpoint written;"
+            f"stopped at {state.images:,} of {total:,} images, checkpoint written;"
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
-    for job in sorted(session.jobs, key=lambda job: job.place):
-        job.finish(state)
-    scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
+    for job in sorted(jobs, key=lambda job: job.place):
+        job.finish()
+    scores = {name: value for job in jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
-    if console.path is not None:
+    if logbook.console.path is not None:
         update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
-        for line in closing(folder, session.phases, state.images, early):
-            console(line, in_full=True)
+        for line in closing(folder, session, early):
+            logbook.console(line, in_full=True)
     return result
 
 
-def cut_short(folder: Path, session: Session, error: PictureError) -> RunError:
+def cut_short(session: Session, logbook: Logbook, jobs: Sequence[Job], error: PictureError) -> RunError:
     """The end of a run whose data can't be read any more; keeps what it has learned. Every process must call it."""
-    state, kept = session.state, "nothing was learned yet"
+    state, folder, kept = session.state, logbook.folder, "nothing was learned yet"
     if state.images:
         try:
-            for job in session.jobs:
+            for job in jobs:
                 if isinstance(job, SaveCheckpoint):
-                    job(state)
+                    job()
             kept = "checkpoint written"
         except (OSError, RunError) as fault:  # the same disk is gone, or the run had diverged
             kept = f"no checkpoint could be written of that ({fault})"
@@ -174,70 +164,9 @@ def cut_short(folder: Path, session: Session, error: PictureError) -> RunError:
     newest = f"the last checkpoint is {shown(files[0])}" if files else "there is no checkpoint"
     without = f"; without it, a new run can start from these weights with init_from={run}" if files else ""
     return RunError(
-        f"{error}; the run stopped at {state.images:,} of {session.total_images:,} images, {kept}, {newest}; put the"
-        f" file back as it was and go on with  gan-train resume={run}{without}"
+        f"{error}; the run stopped at {state.images:,} of {session.config.trainer.total_images:,} images, {kept},"
+        f" {newest}; put the file back as it was and go on with  gan-train resume={run}{without}"
     )
-
-
-def prepare(
-    config: dict[str, Any],
-    settings: TrainerSettings,
-    folder: Path,
-    device: torch.device,
-    console: Console,
-    trust: Sequence[str],
-    threads: Threads,
-) -> Session:
-    """Build all parts; restore them where the folder has a checkpoint. Refuses before it writes anything."""
-    data, medium = build_data(config, trust), build_medium(config, trust)
-    data.to(device)
-    gan = build_game(config, trust).to(device).train()
-    load_features(gan)
-    if device.type != "mps":
-        gan.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
-    phases = gan.plan = gan.phases(optimizer_factory(config, trust))
-    ema = EMA.of(gan.generators, settings)
-    state, meter = State(seed=config["seed"]), Meter(device)
-    update = Updater(gan, device, settings.accumulate, settings.precision, meter)
-    batches = Batches(data, settings.batch_size, state.seed, device, distributed.rank(), distributed.world_size())
-    checkpoint.check_not_lost(folder)
-    restored = None
-    if checkpoint.listed(folder):
-        restored, stored = checkpoint.load(folder, console)
-        check_same_run(restored, stored, config, data)
-        restore(stored, gan, phases, ema, update, state, meter)
-        console(f"going on from {restored}, {state.images:,} images")
-        if still := standing_still(folder, phases, state.images, settings.total_images):
-            console(still)
-    elif config.get("init_from"):
-        source = start_from(config["init_from"], gan, ema, data.class_names, console)
-        console(f"weights from {source}", in_full=True)
-
-    examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
-    evaluator = evaluator_of(config, settings, device, console, trust, gan) if config.get("metric") else None
-    distributed.any_process(0)  # none has refused
-    curves = opened(folder, console, state.images, unfinished=not meter.empty)
-    if curves is not None:
-        announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
-        if state.images == 0:
-            describe_start(curves, config, batches, medium, settings.preview_samples, console.cell)
-    (folder / "samples").mkdir(exist_ok=True)
-    log = LogPoint(settings.log_every_images, state.images, meter, curves, phases)
-    samples = SampleGrid(settings, state, gan, ema, medium, curves, folder / "samples", examples)
-
-    def content() -> dict[str, Any]:
-        return snapshot(config, gan, phases, ema, update, state, meter, data)
-
-    summary = side_file(config, gan)
-    measures: list[Job] = []
-    if evaluator is not None:
-        measures.append(
-            Measure(settings, state, folder, config, evaluator, gan, ema, content, summary, curves, console)
-        )
-    save = SaveCheckpoint(settings, state, folder, meter, content, summary, restored)
-    status = Status(settings.status_every_s, state.images, settings.total_images, log, console)
-    jobs = [log, samples, *measures, save, status]
-    return Session(gan, phases, batches, ema, state, update, jobs, settings.total_images)
 
 
 def opened(folder: Path, console: Console, images: int, unfinished: bool) -> Curves | None:
@@ -250,43 +179,17 @@ def opened(folder: Path, console: Console, images: int, unfinished: bool) -> Cur
     return Curves(folder, images, unfinished)
 
 
-def load_features(gan: GAN) -> None:
-    """Read the weights of trained networks in which the game compares, now and not at the stage that needs them.
-
-    Raises:
-        UserError: they are not there.
-    """
-    for module in gan.modules():
-        if isinstance(module, Features):
-            module.load()
-
-
-def evaluator_of(
-    config: dict[str, Any],
-    settings: TrainerSettings,
-    device: torch.device,
-    console: Console,
-    trust: Sequence[str],
-    gan: GAN,
-) -> Evaluator:
+def evaluator_of(session: Session, console: Console) -> Evaluator:
     """What scores the run's model: `metric` in `features`; ready to, in process 0, which does it alone.
 
     Raises:
         UserError: weights or data that are not there; fewer pictures than a metric needs.
     """
+    config, settings = session.config, session.config.trainer
     how = Plan(settings.evaluate_count, settings.evaluate_split)
-    made = Evaluator(config, config["metric"], config.get("features"), how, device, cache_folder(), trust, console)
+    made = Evaluator(
+        *(config.data, config.metrics, config.features, how, session.device, cache_folder(), config.trust, console)
+    )
     if distributed.rank() == 0:
-        made.ready(gan)
+        made.ready(session.game)
     return made
-
-
-def side_file(config: dict[str, Any], gan: GAN) -> dict[str, Any]:
-    """What a checkpoint's JSON says besides digest and progress; readable without torch."""
-    return {
-        "model": (config.get("choices") or {}).get("model"),
-        "networks": checkpoint.model_facts(config),
-        "parameters": parameter_counts(gan),
-        "versions": versions(),
-        "digest_of_config": digest_of(config),
-    }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import beside, write_atomically
 from gan_cli.game.build import build_game
-from gan_cli.use.sample import Trained, plan
+from gan_cli.use.load import Trained
 
 ENDINGS = {"onnx": ".onnx", "export": ".pt2", "safetensors": ".safetensors"}
 NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}
@@ -24,21 +24,25 @@ NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safete
 class Drawing(nn.Module):
     """latent (N, Z) [, label (N,) int64] -> samples (N, C, R, R) in [-1, 1], or (N, D): what is exported."""
 
-    def __init__(self, generator: nn.Module) -> None:
+    inputs = ("latent", "label")
+
+    def __init__(self, generator: nn.Module, bounded: bool) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.bounded = generator, bounded
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         made = self.generator(latent, label)
-        return made.clamp(-1, 1) if made.dim() == 4 else made
+        return made.clamp(-1, 1) if self.bounded else made
 
 
 class Translating(nn.Module):
     """source (N, C, H, W) in [-1, 1] -> picture in [-1, 1], for models that are given pictures."""
 
-    def __init__(self, generator: nn.Module) -> None:
+    inputs = ("source",)
+
+    def __init__(self, generator: nn.Module, bounded: bool = True) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.bounded = generator, bounded
 
     def forward(self, source: Tensor) -> Tensor:
         return self.generator(source).clamp(-1, 1)
@@ -80,19 +84,20 @@ def export(trained: Trained, form: str, path: Path, direction: str | None = None
 
 def drawing(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Tensor]]:
     """The module to export and an example of what it is given."""
-    if trained.gan.translates:
-        name = direction or next(iter(trained.generators))
-        if name not in trained.generators and len(trained.generators) > 1:
-            raise UserError(f"direction={name!r} is unknown; this model has {', '.join(trained.generators)}")
-        generator = trained.generators.get(name) or next(iter(trained.generators.values()))
-        dataset = trained.config["dataset"]
-        channels = dataset.get("source_channels") or dataset["channels"]
-        side = dataset["resolution"] // int(getattr(trained.gan, "scale", 1))
-        if getattr(trained.gan, "takes_mask", False):
+    ways = trained.game.translations
+    if ways:
+        name = direction or next(iter(ways))
+        if name not in ways:
+            raise UserError(f"direction={name!r} is unknown; this model has {', '.join(ways)}")
+        if getattr(trained.game, "mask", None) is not None:
             raise UserError("gan-export does not know models that fill holes; use gan-sample input=... mask=...")
-        return Translating(generator).eval(), [torch.rand(3, channels, side, side) * 2 - 1]
-    latent, label = plan(trained, 3, 0, None)
-    return Drawing(trained.generators["generator"]).eval(), [latent, *([] if label is None else [label])]
+        dataset = trained.config.data.node
+        channels = dataset.get("source_channels") or dataset["channels"]
+        side = dataset["resolution"] // int(getattr(trained.game, "scale", 1))
+        source = torch.rand(3, channels, side, side) * 2 - 1
+        return Translating(trained.networks[ways[name].network]).eval(), [source]
+    given = trained.given(3, 0)
+    return Drawing(trained.networks["generator"], trained.medium.bounded).eval(), list(given.values())
 
 
 def check_steady(module: nn.Module, given: list[Tensor]) -> None:
@@ -102,7 +107,7 @@ def check_steady(module: nn.Module, given: list[Tensor]) -> None:
 
 
 def names_of(given: list[Tensor], module: nn.Module) -> list[str]:
-    return ["source"] if isinstance(module, Translating) else ["latent", "label"][: len(given)]
+    return list(module.inputs)[: len(given)]  # type: ignore[arg-type]
 
 
 def to_program(
@@ -162,15 +167,15 @@ def to_safetensors(
     from safetensors.torch import load, save
 
     generator: nn.Module = module.generator  # type: ignore[assignment]
-    which = next(name for name, network in trained.generators.items() if network is generator)
+    which = next(name for name, network in trained.networks.items() if network is generator)
     weights = {name: value.contiguous().clone() for name, value in generator.state_dict().items()}
-    about = {"model": json.dumps(trained.config["model"]), "images": str(trained.images), "network": which}
+    about = {"model": json.dumps(trained.config.game.model), "images": str(trained.images), "network": which}
     path.write_bytes(save(weights, about))
-    fresh = build_game(trained.config, trained.trust)
+    fresh = build_game(trained.config.game, trained.config.trust)
     fresh.set_progress(trained.images)
-    network = fresh.generators[which].eval()
+    network = fresh.networks[which].eval()
     network.load_state_dict(load(path.read_bytes()))
-    same = type(module)(network).eval()
+    same = type(module)(network, module.bounded).eval()  # type: ignore[call-arg]
     return lambda some: same(*some)
 
 
@@ -181,7 +186,7 @@ def write_about(path: Path, trained: Trained, form: str, difference: float) -> N
         "images": trained.images,
         "format": form,
         "largest_difference": difference,
-        "class_names": trained.class_names if trained.gan.num_classes else [],
-        "config": trained.config["model"],
+        "class_names": trained.class_names if trained.game.num_classes else [],
+        "config": trained.config.game.model,
     }
     write_atomically(path.with_suffix(path.suffix + ".json"), json.dumps(about, indent=1).encode())

@@ -16,8 +16,9 @@ from torch.overrides import TorchFunctionMode
 
 from gan_cli.base.errors import RunError
 from gan_cli.base.printable import printable
+from gan_cli.base.run_config import GameConfig
 from gan_cli.game.build import build_game
-from gan_cli.game.gan import GAN
+from gan_cli.game.game import Game
 
 OF_A_SIZE = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
 FACTORIES: frozenset[Any] = frozenset(  # what makes a tensor of a size that it is told
@@ -31,13 +32,13 @@ BESIDE = 2**24  # elements of what is in no checkpoint: kernels, and what an ini
 MODULES = 64  # for each tensor of a checkpoint, and some thousands besides
 
 
-def fitting_game(config: dict[str, Any], weights: Mapping[str, Tensor], trust: Sequence[str], what: str) -> GAN:
+def fitting_game(config: GameConfig, weights: Mapping[str, Tensor], trust: Sequence[str], what: str) -> Game:
     """The game of a config, with given weights.
 
     The trained network that it may be compared in is left out: training alone needs it, and it is in no checkpoint.
 
     Args:
-        config: a composed config.
+        config: what the game is built of.
         weights: the state of its game.
         trust: packages whose classes it may use.
         what: the file that both are of, for errors.
@@ -46,19 +47,18 @@ def fitting_game(config: dict[str, Any], weights: Mapping[str, Tensor], trust: S
         UserError: a class that is not allowed, or can't be built.
         RunError: the config builds other networks than the weights are of, or larger ones.
     """
-    if config["model"].get("perceptual") is not None:
-        config = {**config, "model": {**config["model"], "perceptual": None}}
+    config = config.without("perceptual")
     elements = 2 * sum(value.numel() for value in weights.values()) + BESIDE
     with bounded(elements, 4096 + MODULES * len(weights), what):
-        gan = build_game(config, trust)
+        game = build_game(config, trust)
     try:
         if any(value.is_complex() for value in weights.values()):
             raise RuntimeError("complex numbers")
-        gan.load_state_dict(weights)
+        game.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = printable(str(error).strip().splitlines()[-1].strip())
         raise RunError(f"{what} does not hold the networks that its config builds ({reason})") from error
-    return gan
+    return game
 
 
 class Budget(TorchFunctionMode):

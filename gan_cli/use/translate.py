@@ -16,10 +16,9 @@ from gan_cli.base.stored import foreign
 from gan_cli.data.folder import remarks_on, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.picture import GREY_MODES, endings, look
-from gan_cli.game.translator import Translator
+from gan_cli.game.game import Rows, Translation, joined
 from gan_cli.media.image import to_pixels, write_png
-from gan_cli.use.preview import MOST_COLUMNS, held_out
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 
 
 def find_inputs(given: Path, what: str = "input") -> dict[str, Path]:
@@ -74,8 +73,10 @@ def translated(
         UserError: a mask can't be read, or has another size than its picture.
         PictureError: a picture can't be read any more.
     """
-    game = translator(trained, direction, masks is not None)
-    dataset = trained.config["dataset"]
+    way, game = translation(trained, direction, masks is not None), trained.game
+    network = trained.networks[way.network]
+    multiple, smallest = (int(getattr(network, name, 1)) for name in ("multiple", "smallest"))
+    scale, dataset = int(getattr(game, "scale", 1)), trained.config.data.node
     channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
     white = dataset.get("white_level")
     decoder = Decoder(None, channels, background=dataset.get("background", 255), white_level=white)
@@ -84,23 +85,22 @@ def translated(
     for name, mask_file in counted(masked, "comparing masks and pictures", len(masked), "masks"):
         check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
-        fields = {"source": to_float(decoder(file))[None].to(trained.device)}
+        fields = {way.source: to_float(decoder(file))[None]}
         if masks is not None:
-            mask = (grey(masks[name]) > 127)[None].float().to(trained.device)
-            fields["mask"] = mask
+            fields["mask"] = (grey(masks[name]) > 127)[None].float()
         seed_everything(seed, "translate", name)
-        height, width = fields["source"].shape[2:]
-        outwards = {key: reflected(value, game.multiple, game.smallest) for key, value in fields.items()}
+        height, width = fields[way.source].shape[2:]
+        outwards = {key: reflected(part, multiple, smallest).to(trained.device) for key, part in fields.items()}
         try:
             with foreign(str(trained.path)):
-                made = game.translate(trained.generators, outwards, direction)
+                made = game.translate(trained.networks, outwards, direction)
         except (RunError, MemoryError) as error:
             if isinstance(error, RunError) and "memory" not in str(error):
                 raise
             raise RunError(
                 f"{str(file)!r} ({width}x{height}) needs more memory than there is: make it smaller"
             ) from error
-        yield name, made[0, :, : height * game.scale, : width * game.scale].cpu()
+        yield name, made[0, :, : height * scale, : width * scale].cpu()
 
 
 def check_mask(mask: Path, picture: Path) -> None:
@@ -117,40 +117,35 @@ def check_mask(mask: Path, picture: Path) -> None:
         )
 
 
-def translator(trained: Trained, direction: str, masked: bool) -> Translator:
-    """The trained game, if it can do what is asked for.
+def translation(trained: Trained, direction: str, masked: bool) -> Translation:
+    """The way that is asked for, if the trained game knows it.
 
     Raises:
         UserError: it draws from noise, knows no such direction, or takes no mask, or needs one.
     """
-    game = trained.gan
-    if not isinstance(game, Translator):
+    ways, fills = trained.game.translations, getattr(trained.game, "mask", None) is not None
+    if not ways:
         raise UserError(
             "input= needs a model that is given pictures (pix2pix, cyclegan, srgan, ...); this one draws from noise"
         )
-    if direction not in game.directions:
-        raise UserError(f"direction={direction} is unknown to this model; it knows {' and '.join(game.directions)}")
-    if masked and not game.takes_mask:
+    if direction not in ways:
+        raise UserError(f"direction={direction} is unknown to this model; it knows {' and '.join(ways)}")
+    if masked and not fills:
         raise UserError("mask= is for models that fill holes (inpainting), and this one does not")
-    if game.takes_mask and not masked:
+    if fills and not masked:
         raise UserError("this model fills holes: say where they are with mask=IMAGE, white where pixels are missing")
-    return game
+    return ways[direction]
 
 
-def held_out_rows(trained: Trained, count: int, seed: int, trust: Sequence[str] = ()) -> tuple[dict[str, Tensor], int]:
-    """The rows of a grid from the run's held-out data, and its columns.
+def held_out_rows(trained: Trained, count: int, seed: int) -> Rows:
+    """The rows of a grid from the run's held-out data.
 
     Raises:
         UserError: the data set is not there any more.
     """
-    try:
-        data = held_out(trained.config, trust)
-    except UserError as error:
-        raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
-    count = min(count, len(data))
-    fields = data.fetch(data.order(seed).indices(0, count), trained.device)
+    given = trained.given(count, seed)
     seed_everything(seed, "preview")
-    return trained.gan.preview(trained.generators, fields), min(count, MOST_COLUMNS)
+    return joined(trained.game.sample(trained.networks, given))
 
 
 def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int:
@@ -178,7 +173,7 @@ def looked_at(file: Path) -> dict[str, Any]:
 
 def remarks(trained: Trained, *given: Path) -> list[str]:
     """What a user should know of the files that were given to a model: some left out, 16-bit values that are dark."""
-    white = trained.config["dataset"].get("white_level")
+    white = trained.config.data.node.get("white_level")
     return [remark for path in given for remark in remarks_on(path, white, None, "input")]
 
 
@@ -201,7 +196,7 @@ def picture_for(trained: Trained, file: Path) -> Tensor:
         UserError: it is none that is read.
     """
     looked_at(file)
-    dataset = trained.config["dataset"]
+    dataset = trained.config.data.node
     background, white = dataset.get("background", 255), dataset.get("white_level")
     decoder = Decoder(dataset["resolution"], dataset["channels"], background=background, white_level=white)
     return to_float(decoder(file))[None]

@@ -13,12 +13,12 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import beside
 from gan_cli.media.image import write_png
 from gan_cli.media.medium import Medium
-from gan_cli.use.modes.space import Space
+from gan_cli.use.modes.space import TrainedSpace
 
 ENDINGS = (".mp4", ".gif", "")  # "": a folder of PNG files
 
 
-def walk(space: Space, latent: Tensor, label: Tensor | None, frames: int, batch_size: int) -> Iterator[Tensor]:
+def walk(space: TrainedSpace, latent: Tensor, label: Tensor | None, frames: int, batch_size: int) -> Iterator[Tensor]:
     """The frames of a closed walk past all latents, (C, R, R) each; a pause of none, equal parts for every stretch.
 
     A conditional model keeps its first label: classes have no in-between.
@@ -28,7 +28,7 @@ def walk(space: Space, latent: Tensor, label: Tensor | None, frames: int, batch_
     places = torch.arange(frames, dtype=torch.float64) * count / frames
     first = places.long()
     share = (places - first).float()[:, None].to(codes.device)
-    path = space.between(codes[first % count], codes[(first + 1) % count], share)
+    path = space.space.between(codes[first % count], codes[(first + 1) % count], share)
     same = None if label is None else label[:1].expand(frames)
     for batch in space.draw(path, same, batch_size):
         yield from batch

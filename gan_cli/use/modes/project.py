@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gan_cli.base.randomness import generator_for, seed_everything
-from gan_cli.parts.latent import latents
-from gan_cli.use.modes.space import Space
+from gan_cli.use.modes.space import TrainedSpace
 
 
 @dataclass
@@ -34,7 +33,7 @@ def distance(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def project(
-    space: Space,
+    space: TrainedSpace,
     wanted: Tensor,
     label: Tensor | None,
     steps: int,
@@ -50,7 +49,7 @@ def project(
     paper has LPIPS; the networks' own noise is fixed, not sought.
     """
     wanted = wanted.to(space.trained.device)
-    for parameter in space.generator.parameters():
+    for parameter in space.trained.game.parameters():
         parameter.requires_grad_(False)
     code, spread = start(space, wanted, label, seed)
     code.requires_grad_()
@@ -82,15 +81,14 @@ def ramp_down(done: float) -> float:
 
 
 @torch.no_grad()
-def start(space: Space, wanted: Tensor, label: Tensor | None, seed: int) -> tuple[Tensor, float]:
+def start(space: TrainedSpace, wanted: Tensor, label: Tensor | None, seed: int) -> tuple[Tensor, float]:
     """Where the search begins, and how far codes lie from each other."""
-    assert space.trained.gan.latent is not None
-    latent = latents(space.trained.gan.latent, 256, seed, "project_start")
+    latent = space.trained.given(256, seed, purpose="project_start")["latent"]
     labels = None if label is None else label.expand(256)
     codes = space.codes(latent, labels)
     spread = (codes - codes.mean(0)).square().sum(1).mean().sqrt().item() / math.sqrt(codes.shape[1])
-    if space.name == "w":
-        return codes.mean(0)[None, None].repeat(1, space.generator.synthesis.layers, 1), spread
+    if space.space.has_middle:
+        return codes.mean(0)[None, None].repeat(1, space.space.layers, 1), spread
     made = torch.cat(list(space.draw(codes, labels, 64))).to(wanted.device)
     near = min(range(256), key=lambda row: distance(made[row : row + 1], wanted).item())
     return codes[near : near + 1].clone(), spread

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
-from gan_cli.use.modes.space import Space
+from gan_cli.use.modes.space import TrainedSpace
 
 
 def mixed_grid(
-    space: Space, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None
+    space: TrainedSpace, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None
 ) -> Tensor:
     """Pictures of a grid, (1 + rows) x (1 + columns), row by row; the corner is white.
 
@@ -23,9 +23,9 @@ def mixed_grid(
     Raises:
         UserError: a model without styles, or a layer that it does not have.
     """
-    if space.name != "w":
+    if space.space.layers < 2:
         raise UserError("mode=style_mixing needs a model with a mapping network, as stylegan and stylegan2")
-    count = space.generator.synthesis.layers
+    count = space.space.layers
     chosen = list(range(count // 2)) if layers is None else layers
     if not chosen or any(layer not in range(count) for layer in chosen):
         raise UserError(f"layers={layers} must be some of this model's layers, 0 to {count - 1}, coarse to fine")

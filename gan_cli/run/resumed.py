@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and putting it back."""
+"""Whether a checkpoint is one that a run may go on from, or start from."""
 
 from __future__ import annotations
 
@@ -13,37 +13,10 @@ from gan_cli.base.checkpoint import model_facts
 from gan_cli.base.console import Console
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_folder import PLACES, flat, not_learned
-from gan_cli.base.stored import check_content, foreign
-from gan_cli.base.types import State
+from gan_cli.base.stored import check_content
 from gan_cli.data.order import Data
-from gan_cli.game.gan import GAN
-from gan_cli.game.meter import Meter
-from gan_cli.game.phase import Phase
-from gan_cli.game.update import Updater
+from gan_cli.game.game import Game
 from gan_cli.parts.ema import EMA
-
-
-def snapshot(
-    config: dict[str, Any],
-    gan: GAN,
-    phases: list[Phase],
-    ema: EMA,
-    update: Updater,
-    state: State,
-    meter: Meter,
-    data: Data,
-) -> dict[str, Any]:
-    """Tensors and plain values: all that the run needs to go on exactly. No generator state: see `randomness`."""
-    return {
-        "config": config,
-        "progress": state.to_dict(),
-        "gan": gan.state_dict(),
-        "ema": ema.state_dict(),
-        "optimizers": {phase.name: phase.optimizer.state_dict() for phase in phases if not phase.regularizes},
-        "scaler": update.scaler.state_dict(),
-        "meter": meter.state_dict(),
-        "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
-    }
 
 
 def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], data: Data) -> None:
@@ -94,47 +67,6 @@ def told(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
     return f"{keys[0]} is {flat(before).get(keys[0])} there and {flat(now).get(keys[0])} here"
 
 
-def restore(
-    content: dict[str, Any],
-    gan: GAN,
-    phases: list[Phase],
-    ema: EMA,
-    update: Updater,
-    state: State,
-    meter: Meter,
-) -> None:
-    """The inverse of `snapshot`.
-
-    Raises:
-        RunError: the content is not what `snapshot` makes of such parts.
-    """
-    with foreign("the checkpoint"):
-        put_back(content, gan, phases, ema, update, state, meter)
-
-
-def put_back(
-    content: dict[str, Any], gan: GAN, phases: list[Phase], ema: EMA, update: Updater, state: State, meter: Meter
-) -> None:
-    lacking = [p.name for p in phases if not p.regularizes and p.name not in content["optimizers"]]
-    if lacking:
-        raise UserError(
-            f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other phases;"
-            " start a new run from its weights with init_from= instead of resume="
-        )
-    progress = content["progress"]
-    state.seed, state.images, state.step = progress["seed"], progress["images"], progress["step"]
-    state.updates = dict(progress["updates"])
-    gan.load_state_dict(content["gan"])
-    ema.load_state_dict(content["ema"], state.images)
-    for phase in phases:
-        if phase.regularizes:  # by another phase's optimizer
-            continue
-        load_optimizer(phase.optimizer, content["optimizers"][phase.name])
-    if update.scaler.is_enabled():
-        update.scaler.load_state_dict(content["scaler"])
-    meter.load_state_dict(content["meter"])
-
-
 def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
 
@@ -173,8 +105,8 @@ def kind_of(value: Any) -> Any:
     return "number" if isinstance(value, (int, float)) else type(value)
 
 
-def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: Console) -> Path:
-    """Fine-tuning: another run's averaged generators and trained critics as first weights.
+def start_from(where: str, game: Game, ema: EMA, class_names: list[str], console: Console) -> Path:
+    """Fine-tuning: another run's averaged networks and trained critics as first weights.
 
     Nothing else of its game: what its penalties and augmentations have measured, or its pool of pictures, was of
     other data.
@@ -187,32 +119,21 @@ def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: 
     """
     path, content = checkpoint.load(Path(where).expanduser(), console)
     check_content(content, str(path))
+    weights, averages = content["game"], content["ema"]
     try:
-        load_networks(gan, content["gan"])
-        for name, network in gan.generators.items():
-            network.load_state_dict(content["ema"][name])
+        for name, network in game.networks.items():
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            network.load_state_dict(averages[name] if name in ema.networks else own)
     except (RuntimeError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
     for name, network in ema.networks.items():
-        network.load_state_dict(gan.generators[name].state_dict())
+        network.load_state_dict(game.networks[name].state_dict())
     before = list(content["data"]["class_names"])
     other = [pair for pair in zip(before, class_names, strict=False) if pair[0] != pair[1]]
-    if gan.num_classes is not None and other:
+    if game.num_classes is not None and other:
         console(
             f"warning: the classes of {path} have other names, and weights go by their numbers: {len(other)} differ, as"
             f' "{other[0][0]}" there and "{other[0][1]}" here'
         )
     return path
-
-
-def load_networks(gan: GAN, weights: dict[str, Tensor]) -> None:
-    """Put weights of networks in their places; others of a game's are left.
-
-    Raises:
-        RuntimeError: they are of other networks.
-    """
-    for name, module in gan.named_children():
-        if any(module is network for network in gan.networks.values()):
-            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-            module.load_state_dict(own)

@@ -1,0 +1,129 @@
+"""A composed config, typed where it arrives in the run: below `run/` nothing takes the whole of it.
+
+A part of it that becomes an object is a `Node`: a dict with a `_target_` and arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gan_cli.base.settings import TrainerSettings, trainer_settings
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GameConfig:
+    """What a game is built of.
+
+    Attributes:
+        seed: of its first weights.
+        model, loss, augment: nodes; no augmentation is None.
+        penalties: nodes by name.
+    """
+
+    seed: int
+    model: Node
+    loss: Node
+    penalties: Mapping[str, Node] = field(default_factory=dict)
+    augment: Node | None = None
+
+    def without(self, part: str) -> GameConfig:
+        """The same with None for a part of the model."""
+        return replace(self, model={**self.model, part: None}) if self.model.get(part) is not None else self
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data set, as it was chosen.
+
+    Attributes:
+        name: of the choice, for people.
+        node: with what the data set `provides`.
+    """
+
+    name: str
+    node: Node
+
+    @property
+    def medium(self) -> Node:
+        return self.node["provides"]["medium"]
+
+    def changed(self, **options: Any) -> DataConfig:
+        """With other values for those of the options that it has."""
+        own = {key: value for key, value in options.items() if key in self.node}
+        return replace(self, node={**self.node, **own})
+
+    def without_download(self) -> DataConfig:
+        """Taken from where it lies: nothing is fetched to a folder that another run names, which may be a
+        stranger's."""
+        return self.changed(download=False)
+
+    def undecoded(self) -> DataConfig:
+        """Its pictures decoded when they are asked for: to tell of them takes no wait."""
+        return self.changed(memory_limit_mb=0)
+
+    def held_out(self) -> DataConfig:
+        """The part that training never sees, decoded when it is needed, and never fetched."""
+        return self.without_download().undecoded().of_split("test")
+
+    def of_split(self, split: str) -> DataConfig:
+        return replace(self, node={**self.node, "split": split})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All of a run's config.
+
+    Attributes:
+        plain: the composed config itself, resolved to plain values: what a checkpoint keeps.
+        trust: packages whose classes it may use besides the allow-list; said on the command line.
+    """
+
+    plain: dict[str, Any]
+    seed: int
+    trainer: TrainerSettings
+    game: GameConfig
+    data: DataConfig
+    optimizer: Node
+    metrics: Mapping[str, Node] = field(default_factory=dict)
+    features: Node | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    notes: str | None = None
+    init_from: str | None = None
+    trust: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], trust: Sequence[str] = ()) -> RunConfig:
+        """From what `gan-train --cfg job` prints, resolved."""
+        config, choices = dict(plain), plain.get("choices") or {}
+        return cls(
+            plain=config,
+            seed=config["seed"],
+            trainer=trainer_settings(config["trainer"]),
+            game=GameConfig(
+                *(config["seed"], config["model"], config["loss"]),
+                penalties=config.get("penalty") or {},
+                augment=config.get("augment") or None,
+            ),
+            data=DataConfig(str(choices.get("dataset") or config["dataset"]["_target_"]), config["dataset"]),
+            optimizer=config["optimizer"],
+            metrics=config.get("metric") or {},
+            features=config.get("features"),
+            choices=choices,
+            name=config.get("name"),
+            notes=config.get("notes"),
+            init_from=config.get("init_from"),
+            trust=tuple(trust),
+        )
+
+    def on_data(self, data: DataConfig) -> RunConfig:
+        """The same run, its data set found elsewhere."""
+        return replace(self, data=data, plain={**self.plain, "dataset": data.node})
+
+    def chosen(self, group: str, node: Node) -> str:
+        """What was chosen of a group, in a word: the option's name, else its class."""
+        return str(self.choices.get(group) or node["_target_"])

@@ -1,0 +1,128 @@
+"""Spaces in which a trained generator's samples can be moved and searched: z, and w behind a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_cli.base.errors import UserError
+from gan_cli.layers.equalized import EqualizedLinear
+from gan_cli.parts.latent import Latent
+
+LABELS = ("embed", "shared")  # layers that read a class, as generators call them
+
+
+class Space:
+    """Codes (N, S) and the samples that they stand for.
+
+    Attributes:
+        layers: how many codes of its own a sample may have, coarse to fine; 1: one for all.
+        has_middle: whether the mean of many codes stands for a sample, so that a search can start there.
+    """
+
+    layers = 1
+    has_middle = False
+
+    def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
+        """(N, Z) -> (N, S), with labels (N,) where the game has classes."""
+        raise NotImplementedError
+
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        """Codes (N, S) at places (N, 1) in [0, 1] on the way from `a` to `b`."""
+        raise NotImplementedError
+
+    def samples(self, codes: Tensor, label: Tensor | None) -> Tensor:
+        """Samples with their graph, of codes (N, S) or, with several layers, of one for each layer (N, L, S)."""
+        raise NotImplementedError
+
+    def readers(self) -> Tensor:
+        """Weights (units, S) of the layers that read the codes.
+
+        Raises:
+            UserError: no layer reads them as they are.
+        """
+        raise NotImplementedError
+
+
+class LatentSpace(Space):
+    """z, in which latents are their own codes.
+
+    Args:
+        latent: their distribution.
+        generator: the network, whose first layer is looked at.
+        make: (codes, labels) -> samples.
+        near: what truncation does to latents.
+    """
+
+    def __init__(
+        self,
+        latent: Latent,
+        generator: nn.Module,
+        make: Callable[[Tensor, Tensor | None], Tensor],
+        near: Callable[[Tensor], Tensor] = lambda latent: latent,
+    ) -> None:
+        self.latent, self.generator, self.make, self.near = latent, generator, make, near
+
+    def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
+        return self.near(latent)
+
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        return self.latent.between(a, b, place)
+
+    def samples(self, codes: Tensor, label: Tensor | None) -> Tensor:
+        return self.make(codes, label)
+
+    def readers(self) -> Tensor:
+        for name, module in self.generator.named_modules():
+            if name.rpartition(".")[2] in LABELS:
+                continue
+            if isinstance(module, nn.ConvTranspose2d):
+                units = module.weight.flatten(2).permute(1, 2, 0).flatten(0, 1)
+            elif isinstance(module, (nn.Linear, EqualizedLinear)):
+                units = module.weight
+            else:
+                continue
+            if units.shape[1] >= self.latent.size:  # a conditional model's class stands behind the latent
+                return units[:, : self.latent.size]
+            break
+        raise UserError("mode=directions finds no layer of this model that reads the latent as it is")
+
+
+class StyleSpace(Space):
+    """w, behind a mapping network: a sample may have a style of its own for each layer.
+
+    Args:
+        mapping: (latent, label) -> w, with its running `mean`.
+        synthesis: styles -> pictures; has `layers`.
+        finish: what is done to pictures that come out.
+        psi: of the truncation.
+    """
+
+    has_middle = True
+
+    def __init__(
+        self, mapping: nn.Module, synthesis: nn.Module, finish: Callable[[Tensor], Tensor], psi: float = 1.0
+    ) -> None:
+        self.mapping, self.synthesis, self.finish, self.psi = mapping, synthesis, finish, psi
+
+    @property
+    def layers(self) -> int:  # type: ignore[override]
+        """L, of a growing network at the level that it has."""
+        return int(self.synthesis.layers)  # type: ignore[arg-type]
+
+    def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
+        mapping: Any = self.mapping
+        return mapping.truncated(mapping(latent.to(mapping.mean), label), self.psi)
+
+    def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
+        return torch.lerp(a, b, place)
+
+    def samples(self, codes: Tensor, label: Tensor | None) -> Tensor:
+        return self.finish(self.synthesis(codes))
+
+    def readers(self) -> Tensor:
+        layers = self.synthesis.named_modules()
+        return torch.cat([m.weight for name, m in layers if isinstance(m, EqualizedLinear) and "affine" in name])
