@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain, register_resolvers
 from gan_cli.cli.config_folder import config_folder
+from gan_cli.data.order import Data
+from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory
+from gan_cli.game.game import Optimizers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,6 +89,29 @@ def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, 
     with initialize_config_dir(str(config_dir or config_folder()), version_base="1.3"):
         config = compose("train", overrides=list(overrides), return_hydra_config=True)
     return plain(config, config.hydra.runtime.choices)
+
+
+def game_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Any:
+    """The game of a plain config; `Any`, since a test knows which one it is."""
+    return build_game(RunConfig.of(with_all(config)).game, trust)
+
+
+def data_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
+    return build_data(RunConfig.of(with_all(config)).data, trust)
+
+
+def medium_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Any:
+    return build_medium(RunConfig.of(with_all(config)).data, trust)
+
+
+def optimizers_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Optimizers:
+    return optimizer_factory(config["optimizer"], trust)
+
+
+def with_all(config: dict[str, Any]) -> dict[str, Any]:
+    """A config that may hold a few parts only, with all that a run's has."""
+    nothing: dict[str, Any] = {"_target_": "nothing"}
+    return {"seed": 0, "trainer": {}, **dict.fromkeys(("model", "loss", "dataset", "optimizer"), nothing), **config}
 
 
 def compose_checked(*overrides: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from gan_cli.base.files import open_regular, read_json, write_atomically, write_
 from gan_cli.base.run_folder import check_entries, flat, runs_in
 from gan_cli.base.stored import SIDE_FILE, check_content, misfit
 
-FORMAT = 1
+FORMAT = 2  # 1: before the first release; its networks have other names
 UNREADABLE = (AssertionError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)  # by torch
 BEST = "best.pt"
 BEFORE = "before"  # in a side file: the words on the file that is being replaced
@@ -242,7 +242,10 @@ def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
     if isinstance(before, dict) and digest == before.get("digest"):
         side = before
     if side.get("format") != FORMAT:
-        return side, f"has format {side.get('format')}, and this version reads format {FORMAT}"
+        return side, (
+            f"has format {side.get('format')} and this version reads format {FORMAT}: use it with the version that"
+            " wrote it (git_commit in the run's run.json), or train again"
+        )
     fits = digest == side.get("digest")
     return side, None if fits else "is damaged (its content does not fit the digest beside it)"
 

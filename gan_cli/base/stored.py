@@ -119,7 +119,7 @@ CONTENT = {
     "progress.images": "a whole number from 0 up",
     "progress.step": "a whole number from 0 up",
     "progress.updates": "a section of counts",
-    "gan": "tensors by name",
+    "game": "tensors by name",
     "ema": "a section of sections",
     "optimizers": "a section of sections?",
     "scaler": "a section?",

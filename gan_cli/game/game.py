@@ -218,7 +218,7 @@ class Game(nn.Module):
     ) -> Iterator[Rows]:
         """Yield the rows of a few examples at a time: each comes of its own part of `given`, in the same bits at any
         count (see `randomness.in_blocks`)."""
-        device = next(next(iter(networks.values())).parameters()).device
+        device = next(self.parameters()).device
         for here, block in blocks(list(given.values()), at_once):
             there = {name: part.to(device) for name, part in zip(given, block, strict=True) if part is not None}
             made = self.make(networks, there, truncation_psi)

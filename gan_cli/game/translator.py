@@ -102,7 +102,7 @@ class TranslationGame(Game):
         self, networks: Mapping[str, nn.Module], given: Given, at_once: int = 1, truncation_psi: float = 1.0
     ) -> Iterator[Rows]:
         """Yield the rows one by one: a generator with batch statistics must not mix the pictures of a grid."""
-        device = next(next(iter(networks.values())).parameters()).device
+        device = next(self.parameters()).device
         for row in range(len(next(iter(given.values())))):
             yield self.make(networks, {name: value[row : row + 1].to(device) for name, value in given.items()})
 

@@ -150,7 +150,7 @@ def age_format(path: Path) -> None:
 def flip_a_weight(path: Path) -> None:
     """In the first tensor: padding between the parts of the file is no content, and only the digest covers it."""
     data = bytearray(path.read_bytes())
-    data[data.index(content(128)["gan"]["weight"].numpy().tobytes())] ^= 0x01
+    data[data.index(content(128)["game"]["weight"].numpy().tobytes())] ^= 0x01
     path.write_bytes(data)
 
 

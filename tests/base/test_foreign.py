@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked, compose_plain
+from conftest import QUICK, TINY, compose_checked, compose_plain, game_of
 from PIL import Image
 
 from gan_cli.base import checkpoint, machine
@@ -35,7 +35,7 @@ from gan_cli.cli.typed import read
 from gan_cli.data import picture as pictures
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
-from gan_cli.game.build import build_game, instantiate
+from gan_cli.game.build import instantiate
 from gan_cli.media.image import write_png
 from gan_cli.report.listing import Listing
 from gan_cli.report.parameters import typed_keys
@@ -43,7 +43,7 @@ from gan_cli.report.runs import read_run, runs_below
 from gan_cli.report.text import comma_separated
 from gan_cli.run.launch import launch
 from gan_cli.use.fitting import fitting_game
-from gan_cli.use.sample import load_trained
+from gan_cli.use.load import load_trained
 
 
 @pytest.fixture(scope="module")
@@ -369,7 +369,7 @@ def test_sizes_are_held_against_the_file_before_anything_is_made(key: str, value
 
 def test_a_count_of_layers_is_held_against_the_file_too() -> None:
     config = compose_plain("model=r3gan", "dataset=digits", *TINY["r3gan"])
-    weights = build_game(config).state_dict()
+    weights = game_of(config).state_dict()
     assert fitting_game(config, weights, (), "x").state_dict().keys() == weights.keys()
     config["model"]["generator"]["blocks"] = 60_000
     begun = time.monotonic()

@@ -18,6 +18,7 @@ from PIL import Image
 
 from gan_cli.base import progress
 from gan_cli.base.progress import Progress, counted, duration
+from gan_cli.base.run_config import RunConfig
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.sets import store_of
@@ -215,7 +216,7 @@ def test_scores_are_made_in_the_open(said: Said, tmp_path: Path) -> None:
     train(dcgan, tmp_path / "run")
     trained = sample.load_trained(tmp_path / "run", device="cpu")
     said.clear()
-    Evaluator(dcgan, metric, None, Plan(20, batch_size=8)).scores(trained)
+    Evaluator(RunConfig.of(dcgan).data, metric, None, Plan(20, batch_size=8)).scores(trained)
     assert said["making samples to judge"] == (20, 20)
     assert said["reading real pictures"] == (20, 20)
     assert "computing ms_ssim" in said

@@ -276,7 +276,7 @@ def test_a_resume_takes_the_number_that_the_run_had_and_ends_in_its_bits(
     assert "cpu, 2 threads (as before; 4 of 4 cores free: threads=4 is faster)" in capsys.readouterr().out
     assert set(at_work) == {2}
     assert torch.get_num_threads() == 1, "what a run takes is given back"
-    one, other = (checkpoint.load(tmp_path / name, print)[1]["gan"] for name in ("whole", "cut"))
+    one, other = (checkpoint.load(tmp_path / name, print)[1]["game"] for name in ("whole", "cut"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 

@@ -157,11 +157,11 @@ def test_init_from_starts_a_new_run_with_the_weights_of_another(run_command: Run
     old, new = checkpoint.load(copied, print)[1], checkpoint.load(tmp_path / "new", print)[1]
     assert new["progress"]["images"] == 16
     for name, value in old["ema"]["generator"].items():
-        assert torch.equal(value, new["gan"][f"generator.{name}"]), "the averaged generator"
-    critic = [name for name in old["gan"] if name.startswith("discriminator.")]
+        assert torch.equal(value, new["game"][f"generator.{name}"]), "the averaged generator"
+    critic = [name for name in old["game"] if name.startswith("discriminator.")]
     assert critic
     for name in critic:
-        assert torch.equal(old["gan"][name], new["gan"][name])
+        assert torch.equal(old["game"][name], new["game"][name])
 
 
 # ---- gan-sample ----
@@ -585,7 +585,7 @@ def test_a_sweep_records_a_failing_cell_goes_on_and_started_again_does_only_what
     assert {name for name in changed if not name.startswith(".hydra")} == set()
     again = checkpoint.load(cut, print)[1]
     assert again["progress"] == whole["progress"]
-    assert all(torch.equal(whole["gan"][name], again["gan"][name]) for name in whole["gan"])
+    assert all(torch.equal(whole["game"][name], again["game"][name]) for name in whole["game"])
 
 
 def test_a_sweep_cut_by_a_signal_says_how_to_go_on(tmp_path: Path) -> None:
@@ -658,7 +658,7 @@ def test_a_diverged_run_names_step_and_term_and_keeps_the_last_good_checkpoint(
     assert step > 3, "some steps were good"
     assert content["progress"]["step"] == step, "of steps 0 to step - 1, which were good"
     assert all(math.isfinite(value) for line in scalars(tmp_path / "run") for value in line.values())
-    assert all(value.isfinite().all() for value in content["gan"].values())
+    assert all(value.isfinite().all() for value in content["game"].values())
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:

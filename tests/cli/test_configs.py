@@ -21,7 +21,7 @@ import numpy
 import pytest
 import torch
 import yaml
-from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain
+from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, game_of, optimizers_of
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -35,7 +35,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.cli.check import check
 from gan_cli.cli.config import config_folder, plain, register_resolvers
 from gan_cli.cli.signatures import check_arguments, signature_of
-from gan_cli.game.build import OPTIMIZER_KEYS, build_game, locate, optimizer_factory
+from gan_cli.game.build import OPTIMIZER_KEYS, locate
 from gan_cli.run import start, train
 
 CONF = ROOT / "conf"
@@ -332,7 +332,7 @@ def moved_share(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor],
 
 
 def initial_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in build_game(config).named_parameters()}
+    return {name: value.detach().clone() for name, value in game_of(config).named_parameters()}
 
 
 def assert_two_steps_and_a_third(config: dict[str, Any], folder: Path) -> None:
@@ -476,10 +476,10 @@ def test_recipe_at_its_published_size_has_the_right_shapes(
     monkeypatch.setenv("GAN_DATA", str(data_root))
     config = compose_checked(f"experiment={experiment}", *root_of(experiment, pictures))
     with torch.device("meta"):
-        gan = build_game(config)
+        gan = game_of(config)
         assert gan.latent is not None
         gan.set_progress(config["trainer"]["total_images"])
-        gan.phases(optimizer_factory(config))
+        gan.phases(optimizers_of(config))
         latent = torch.randn(4, gan.latent.size)
         label = torch.zeros(4, dtype=torch.long) if gan.num_classes else None
         images = gan.generator(latent, label)

@@ -29,7 +29,7 @@ from gan_cli.cli.sample import sample
 from gan_cli.cli.train import cell
 from gan_cli.cli.typed import read
 from gan_cli.run.launch import launch
-from gan_cli.use.sample import load_trained
+from gan_cli.use.load import load_trained
 
 SHORT, LONG = 16, 32
 TRAINED = ["model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu", f"trainer.total_images={SHORT}"]
@@ -120,7 +120,7 @@ def test_a_run_whose_data_moved_says_what_to_type_and_goes_on_to_the_same_bits(
     assert f"changed: dataset.root: {data} -> {tmp_path / 'new place'}" in capsys.readouterr().out
     assert root_of(run) == str(tmp_path / "new place")
     one, other = checkpoint.load(whole, print)[1], checkpoint.load(run, print)[1]
-    for key in ("gan", "ema", "optimizers", "progress", "data"):
+    for key in ("game", "ema", "optimizers", "progress", "data"):
         same(one[key], other[key], key)
     assert resume(run, read([f"resume={run}", "trainer.total_images=40"])) == 0, "now it is remembered"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, data_of
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -31,7 +31,6 @@ from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
 from gan_cli.cli.config import STAMP
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.train import command, headline
-from gan_cli.game.build import build_data
 from gan_cli.run.start import common_block
 
 SMALL = ["model=gan", *TINY["gan"], *QUICK, "trainer.total_images=16", "trainer.device=cpu"]
@@ -137,7 +136,7 @@ def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep)
     sweep("seed=0,1", "sweep=a", "trainer.checkpoint_every_images=8")
     home = Path("outputs/sweeps/a")
     cut = (home / "seed-0").rename(home / "mine")
-    whole = checkpoint.load(cut, print)[1]["gan"]
+    whole = checkpoint.load(cut, print)[1]["game"]
     for path in (cut / "checkpoints").glob("images-000000016.*"):
         path.unlink()
     record = json.loads((cut / "run.json").read_text())
@@ -146,7 +145,7 @@ def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep)
     assert re.search(r"^\[3 of 4\] loss=nonsaturating seed=0   going on from \S.*000000008.pt, 8 images$", said, re.M)
     assert "sweep: 3 finished, 1 skipped" in said
     assert cells_of("a") == ["loss-hinge--seed-0", "loss-hinge--seed-1", "mine", "seed-1"]
-    again = checkpoint.load(cut, print)[1]["gan"]
+    again = checkpoint.load(cut, print)[1]["game"]
     assert all(torch.equal(again[name], whole[name]) for name in whole), "as if it had not been cut"
 
 
@@ -238,7 +237,7 @@ def test_the_common_block_decodes_no_picture(tiny_pictures: Path, monkeypatch: p
     monkeypatch.setattr("gan_cli.data.sets.all_decoded", decoded)
     assert common_block(configs)["data"].startswith("image_folder   10 samples, 64x64x3")
     with pytest.raises(UserError, match="a picture was decoded"):
-        build_data(configs[0])
+        data_of(configs[0])
 
 
 def test_the_start_block_stands_once_then_a_line_a_cell_and_what_next_once(sweep: Sweep) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked, compose_plain
+from conftest import QUICK, TINY, compose_checked, compose_plain, game_of
 from PIL import Image, features
 
 from gan_cli.base.errors import PictureError, UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.stored import check_config
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
@@ -21,10 +22,9 @@ from gan_cli.data.layout import find_pairs
 from gan_cli.data.picture import LARGEST, endings, formats, look, opened
 from gan_cli.data.sets import ImageFolder
 from gan_cli.data.two_sided import Degraded, Pairs, Unpaired
-from gan_cli.game.build import build_game
 from gan_cli.media.image import ImageMedium
 from gan_cli.run.train import train
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 from gan_cli.use.translate import find_inputs, find_masks, picture_for, remarks, translated
 
 CPU = torch.device("cpu")
@@ -168,8 +168,8 @@ def unread(path: Path, values: str) -> Path:
 
 def translator(tmp_path: Path, model: str = "pix2pix", *options: str) -> Trained:
     config = compose_plain(f"model={model}", *TINY[model], *options)
-    game = build_game(config).eval()
-    return Trained(game, game.generators, ImageMedium(), config, [], tmp_path, 0, CPU)
+    game = game_of(config).eval()
+    return Trained(game, game.averaged, ImageMedium(), RunConfig.of(config), [], tmp_path, 0, CPU)
 
 
 @pytest.mark.parametrize("values", ["float", "whole"])
@@ -285,7 +285,7 @@ def test_translation_and_its_masks_go_by_the_white_level_of_the_run(tmp_path: Pa
         seen.update(fields)
         return fields["source"]
 
-    trained.gan.translate = translate  # type: ignore[method-assign, assignment]
+    trained.game.translate = translate  # type: ignore[method-assign, assignment]
     trained.config["dataset"]["white_level"] = 4095
     list(translated(trained, {"a.png": picture}, "a_to_b", {"a.png": mask}, 0))
     assert seen["source"].max() == 1

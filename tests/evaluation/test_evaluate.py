@@ -17,12 +17,13 @@ from PIL import Image
 
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.scoring import Score, read_scores
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.reference import Reference
 from gan_cli.evaluation.setting import Plan
 from gan_cli.run.train import train
-from gan_cli.use.sample import Trained, load_trained
+from gan_cli.use.load import Trained, load_trained
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ def values(folder: Path, images: int) -> dict[str, float]:
 
 
 def again(config: dict[str, Any], count: int = 40) -> Evaluator:
-    return Evaluator(config, config["metric"], config["features"], Plan(count))
+    return Evaluator(RunConfig.of(config).data, config["metric"], config["features"], Plan(count))
 
 
 def test_scores_in_training_are_those_of_the_checkpoint_to_the_last_digit(scored: tuple[dict[str, Any], Path]) -> None:
@@ -113,7 +114,10 @@ def test_only_seed_and_versions_may_differ_between_scores_that_compare(
     config, folder = scored
     trained = load_trained(folder)
     plans = [Plan(40), Plan(**{"count": 40, **change})]
-    scores = [Evaluator(config, config["metric"], config["features"], plan).scores(trained)[0] for plan in plans]
+    scores = [
+        Evaluator(RunConfig.of(config).data, config["metric"], config["features"], plan).scores(trained)[0]
+        for plan in plans
+    ]
     assert scores[0].name == scores[1].name == "fid_module"
     assert (scores[0].protocol_digest == scores[1].protocol_digest) is alike
 
@@ -210,7 +214,7 @@ def test_nan_samples_are_refused(scored: tuple[dict[str, Any], Path]) -> None:
     config, folder = scored
     trained = load_trained(folder)
     with torch.no_grad():
-        next(trained.generators["generator"].parameters()).fill_(float("nan"))
+        next(trained.networks["generator"].parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match=r"NaN or infinite"):
         again(config).scores(trained)
 
@@ -236,7 +240,7 @@ def test_a_changed_data_set_never_meets_kept_statistics(features: list[str], tmp
 
     def real() -> tuple[torch.Tensor, str]:
         node = {**config["features"]}
-        made = Evaluator(config, config["metric"], node, Plan(12), cache=tmp_path / "kept").setting
+        made = Evaluator(RunConfig.of(config).data, config["metric"], node, Plan(12), cache=tmp_path / "kept").setting
         return made.real_statistics.mean, made.real_digest
 
     before, kept = real(), real()

@@ -9,23 +9,23 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked, compose_plain
+from conftest import QUICK, TINY, compose_checked, compose_plain, game_of
 from PIL import Image
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.scoring import Score
 from gan_cli.cli.evaluate import check
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.folders import folder_scores
 from gan_cli.evaluation.setting import Plan
-from gan_cli.game.build import build_game
 from gan_cli.media.image import ImageMedium
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.ms_ssim import MultiScaleSSIM
 from gan_cli.metrics.nearest_neighbours import NearestNeighbours
 from gan_cli.metrics.statistics import FeatureStatistics
 from gan_cli.run.train import train
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 
 CPU = torch.device("cpu")
 MS_SSIM = {"ms_ssim": {"_target_": "gan_cli.metrics.ms_ssim.MultiScaleSSIM", "provides": {"scores": {}}}}
@@ -169,9 +169,9 @@ def test_held_out_pictures_that_are_read_otherwise_have_another_digest(tmp_path:
             *("model=pix2pix", *TINY["pix2pix"], f"dataset.root={tmp_path}", "dataset.resolution=32", "metric=[psnr]"),
             *options,
         )
-        game = build_game(config).eval()
-        trained = Trained(game, game.generators, ImageMedium(), config, [], tmp_path, 0, CPU)
-        (score,) = Evaluator(config, config["metric"], None, Plan(4)).scores(trained)
+        game = game_of(config).eval()
+        trained = Trained(game, game.averaged, ImageMedium(), RunConfig.of(config), [], tmp_path, 0, CPU)
+        (score,) = Evaluator(RunConfig.of(config).data, config["metric"], None, Plan(4)).scores(trained)
         digests.append(score.protocol_digest)
         sizes.append(score.protocol["real"]["pixels"])
     assert digests[0] == digests[3]
@@ -181,9 +181,9 @@ def test_held_out_pictures_that_are_read_otherwise_have_another_digest(tmp_path:
 
 def test_scores_of_samples_say_the_size_and_the_white_level() -> None:
     config = compose_checked("model=dcgan", *TINY["dcgan"], "metric=[ms_ssim]")
-    game = build_game(config).eval()
-    trained = Trained(game, game.generators, ImageMedium(), config, [], Path("nowhere"), 0, CPU)
-    score, *_ = Evaluator(config, config["metric"], None, Plan(4)).scores(trained)
+    game = game_of(config).eval()
+    trained = Trained(game, game.averaged, ImageMedium(), RunConfig.of(config), [], Path("nowhere"), 0, CPU)
+    score, *_ = Evaluator(RunConfig.of(config).data, config["metric"], None, Plan(4)).scores(trained)
     assert score.protocol["real"]["pixels"] == "{0}x{0}x1".format(config["dataset"]["resolution"])
     assert "white_level" not in score.protocol["real"]
 

@@ -8,21 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import data_of, game_of, medium_of, optimizers_of
 from torch import nn
 
 from gan_cli.base.allow_list import check_allowed, is_allowed, make_importable, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.data.sets import Digits
 from gan_cli.game import build
-from gan_cli.game.build import (
-    build_data,
-    build_game,
-    build_medium,
-    instantiate,
-    locate,
-    optimizer_factory,
-    parameter_counts,
-)
+from gan_cli.game.build import instantiate, locate, parameter_counts
 from gan_cli.game.gan import GAN
 from gan_cli.losses.adversarial import Hinge, Wasserstein
 from gan_cli.media.image import ImageMedium
@@ -97,7 +90,9 @@ GAN_CONFIG: dict[str, Any] = {
         "gan_cli.base.errors.UserError",
         "gan_cli.base.files.Path",
         "gan_cli.base.console.Console",
-        "gan_cli.game.update.Updater",
+        "gan_cli.run.session.Session",
+        "gan_cli.use.load.Trained",
+        "gan_cli.evaluation.evaluator.Evaluator",
         "gan_cli.cli.train.main",
         "gan_clix.models.gan.Generator",
         "",
@@ -286,19 +281,20 @@ def test_plain_values_stay_what_they_are() -> None:
 
 
 def test_a_whole_game_is_built() -> None:
-    gan = build_game(GAN_CONFIG)
+    gan = game_of(GAN_CONFIG)
     assert isinstance(gan, GAN)
     assert isinstance(gan.latent, Uniform)
     assert (gan.latent.size, gan.latent.bound) == (5, 2.0)
     assert isinstance(gan.loss, Wasserstein)
     assert gan.loss.n_critic == 5
     assert isinstance(gan.augment, nn.Identity)
-    penalties = gan.penalties_of("discriminator")
+    critic, generator = gan.players
+    penalties = gan.penalties_of(critic)
     assert [(name, type(p), p.weight, p.every) for name, p in penalties.items()] == [
         ("gradient_penalty", GradientPenalty, 10, 2),
         ("r1", R1, 0.5, 1),
     ]
-    assert gan.penalties_of("generator") == {}
+    assert gan.penalties_of(generator) == {}
     # 5*4+4 + 4*8+8 + 8*64+64 and 64*8+8 + 8*4+4 + 4+1
     assert parameter_counts(gan) == {"generator": 640, "discriminator": 561}
 
@@ -306,8 +302,8 @@ def test_a_whole_game_is_built() -> None:
 @pytest.mark.parametrize("missing", ["penalty", "augment"])
 def test_penalties_and_augmentation_may_be_left_out(missing: str) -> None:
     for config in ({**GAN_CONFIG, missing: None}, {k: v for k, v in GAN_CONFIG.items() if k != missing}):
-        gan = build_game(config)
-        assert ("r1" in gan.penalties_of("discriminator")) == (missing != "penalty")
+        gan = game_of(config)
+        assert ("r1" in gan.penalties_of(gan.players[0])) == (missing != "penalty")
         assert isinstance(gan.augment, nn.Identity)
 
 
@@ -315,18 +311,18 @@ def test_first_weights_follow_the_seed_alone() -> None:
     made = []
     for seed, disturbance in ((3, 0), (3, 1), (4, 0)):
         torch.manual_seed(disturbance)
-        made.append(next(build_game({**GAN_CONFIG, "seed": seed}).parameters()))
+        made.append(next(game_of({**GAN_CONFIG, "seed": seed}).parameters()))
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
 
 
 def test_data_and_medium() -> None:
-    data = build_data(GAN_CONFIG)
+    data = data_of(GAN_CONFIG)
     assert isinstance(data, Digits)
     assert len(data) == 359
-    assert isinstance(build_medium(GAN_CONFIG), ImageMedium)
-    points = {"dataset": {"provides": {"medium": {"_target_": "gan_cli.media.points.PointMedium", "extent": 1.5}}}}
-    medium = build_medium(points)
+    assert isinstance(medium_of(GAN_CONFIG), ImageMedium)
+    node = {"_target_": "gan_cli.media.points.PointMedium", "extent": 1.5}
+    medium = medium_of({"dataset": {"_target_": "x", "provides": {"medium": node}}})
     assert isinstance(medium, PointMedium)
     assert medium.extent == 1.5
 
@@ -336,8 +332,8 @@ def test_data_and_medium() -> None:
 
 def test_each_player_has_its_rate_and_its_parameters() -> None:
     """The generator's own 5e-4; the discriminator takes the common 1e-3; both fall linearly to 0 at 100 images."""
-    gan = build_game(GAN_CONFIG)
-    phases = {phase.player: phase for phase in gan.phases(optimizer_factory(GAN_CONFIG))}
+    gan = game_of(GAN_CONFIG)
+    phases = {phase.player.name: phase for phase in gan.phases(optimizers_of(GAN_CONFIG))}
     for player, rate in (("discriminator", 1e-3), ("generator", 5e-4)):
         phase = phases[player]
         assert isinstance(phase.optimizer, torch.optim.Adam)
@@ -353,7 +349,7 @@ def test_each_player_has_its_rate_and_its_parameters() -> None:
 def test_a_rate_of_zero_is_a_rate() -> None:
     """`rates.generator: 0` freezes the generator (a control run); it does not fall back on the common rate."""
     node = {**GAN_CONFIG["optimizer"], "rates": {"generator": 0}}
-    optimizer, rate = optimizer_factory({"optimizer": node})("generator", [nn.Linear(1, 1)])
+    optimizer, rate = optimizers_of({"optimizer": node})("generator", [nn.Linear(1, 1)])
     assert optimizer.param_groups[0]["lr"] == 0
     assert rate(0) == 0
 
@@ -361,7 +357,7 @@ def test_a_rate_of_zero_is_a_rate() -> None:
 @pytest.mark.parametrize("keys", [{"rates": None}, {"schedule": None}, {"rates": {}, "schedule": {}}])
 def test_rates_and_schedule_may_be_left_out(keys: dict[str, Any]) -> None:
     node = {"_target_": "torch.optim.SGD", "learning_rate": 0.1, "momentum": 0.5, **keys}
-    optimizer, rate = optimizer_factory({"optimizer": node})("generator", [nn.Linear(1, 1)])
+    optimizer, rate = optimizers_of({"optimizer": node})("generator", [nn.Linear(1, 1)])
     assert optimizer.param_groups[0]["momentum"] == 0.5
     assert [rate(0), rate(10**9)] == [0.1, 0.1]
 
@@ -378,4 +374,4 @@ def test_rates_and_schedule_may_be_left_out(keys: dict[str, Any]) -> None:
 )
 def test_what_an_optimizer_refuses_is_a_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        optimizer_factory({"optimizer": {**GAN_CONFIG["optimizer"], **change}})("generator", [nn.Linear(1, 1)])
+        optimizers_of({"optimizer": {**GAN_CONFIG["optimizer"], **change}})("generator", [nn.Linear(1, 1)])

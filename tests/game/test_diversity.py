@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import QUICK, ROOT, TINY, compose_checked
+from conftest import QUICK, ROOT, TINY, compose_checked, game_of, optimizers_of
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid
 
@@ -18,8 +18,8 @@ from gan_cli.augment.ada import Ada, Sampled
 from gan_cli.augment.diffaugment import DiffAugment
 from gan_cli.base.checkpoint import load
 from gan_cli.base.errors import UserError
-from gan_cli.base.types import Batch, Match, Noise, State
-from gan_cli.game.build import build_game, instantiate, locate, optimizer_factory
+from gan_cli.base.types import Batch, Match, Noise, Side, State
+from gan_cli.game.build import instantiate, locate
 from gan_cli.game.gan import GAN, Turn
 from gan_cli.game.meter import Meter
 from gan_cli.game.unrolled import unrolled
@@ -72,7 +72,7 @@ def small_game(loss: AdversarialLoss, make: Any) -> tuple[GAN, list[Any], Batch]
 
     gan.plan = gan.phases(factory)
     point = torch.linspace(-1, 2, 6, dtype=torch.double)[:, None]
-    return gan, gan.plan, Batch({"point": point}, 0, 6)
+    return gan, gan.plan, Batch({"point": point}, 0, 6, field="point")
 
 
 def value_after(gan: GAN, phase: Any, real: Tensor, fake: Tensor, steps: int) -> Tensor:
@@ -130,7 +130,9 @@ def match_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Any:
 
 @pytest.mark.parametrize("kind", [R1, R2, GradientPenalty])
 def test_an_unrolled_critics_penalties_are_part_of_the_gradient(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Match, "answer", lambda self, samples: self.critic(samples))  # in double, as all here
+    monkeypatch.setattr(
+        Match, "answer", lambda self, side: self.critic(side.sample, *side.beside)
+    )  # in double, as all here
     draw = Noise.uniform
     monkeypatch.setattr(Noise, "uniform", lambda self, *key: draw(self, *key).double())
     gan, (critics, _), batch = small_game(NonSaturating(unroll_steps=3), lambda p: torch.optim.SGD(p, lr=0.02))
@@ -139,7 +141,7 @@ def test_an_unrolled_critics_penalties_are_part_of_the_gradient(kind: Any, monke
 
     def value(scale: Tensor) -> Tensor:
         noise = Noise(torch.device("cpu"), batch, 0)
-        match = Match(lambda x: gan.discriminator(x), batch.real, scale * latent[:, :1], noise)
+        match = Match(lambda x: gan.discriminator(x), Side(batch.real), Side(scale * latent[:, :1]), noise)
         (ahead,) = unrolled(gan, critics, [match], 3)
         return gan.loss.generator(ahead).mean()
 
@@ -169,11 +171,11 @@ def test_the_unrolled_gradient_is_that_of_finite_differences(loss: Any, kind: st
         critics.optimizer.step()
     before = copy.deepcopy((gan.state_dict(), critics.optimizer.state_dict()))
     match = Turn(gan, generators, batch, Noise(torch.device("cpu"), batch, 0), {}, False).match(
-        lambda x: gan.discriminator(x, None), batch.real, gan.generator(latent)
+        lambda x: gan.discriminator(x, None), Side(batch.real), Side(gan.generator(latent))
     )
-    match.answer = lambda samples: match.critic(samples)  # type: ignore[method-assign]
+    match.answer = lambda side: match.critic(side.sample)  # type: ignore[method-assign]
     (ahead,) = unrolled(gan, critics, [match], steps)
-    ahead.answer = lambda samples: ahead.critic(samples)  # type: ignore[method-assign]
+    ahead.answer = lambda side: ahead.critic(side.sample)  # type: ignore[method-assign]
     value = gan.loss.unrolled(ahead).mean()
     (slope,) = torch.autograd.grad(value, [gan.generator.a], retain_graph=True)  # type: ignore[list-item]
     sides = []
@@ -242,9 +244,9 @@ def test_no_steps_are_the_plain_game_bit_for_bit_and_some_are_not(tmp_path: Path
     plain = trained(tmp_path / "plain")
     none = trained(tmp_path / "none", "loss.unroll_steps=0")
     some = trained(tmp_path / "some", "loss.unroll_steps=2")
-    same = [torch.equal(plain["gan"][name], none["gan"][name]) for name in plain["gan"]]
+    same = [torch.equal(plain["game"][name], none["game"][name]) for name in plain["game"]]
     assert all(same)
-    assert not torch.equal(plain["gan"]["generator.layers.0.weight"], some["gan"]["generator.layers.0.weight"])
+    assert not torch.equal(plain["game"]["generator.layers.0.weight"], some["game"]["generator.layers.0.weight"])
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_any_game_and_optimizer_unrolls(more: list[str], tmp_path: Path) -> None
 
 def test_packed_samples_are_judged_together(tmp_path: Path) -> None:
     config = compose_checked("model=dcgan", "model.pack=2", *TINY["dcgan"], *QUICK)
-    gan = build_game(config)
+    gan = game_of(config)
     first = gan.discriminator.layers[0]  # type: ignore[index,union-attr]
     assert first.weight.shape[1] == 2
     image = torch.randn(8, 1, 16, 16)
@@ -290,10 +292,10 @@ def test_mode_seeking_by_hand() -> None:
     config = compose_checked(
         "model=toy", *TINY["toy"], *QUICK, "penalty=[mode_seeking]", "penalty.mode_seeking.weight=3"
     )
-    gan = build_game(config)
+    gan = game_of(config)
     gan.generator = Scale(2.0).float()  # moves half as many coordinates of the latent, twice as far
-    state, noise_batch = State(), Batch({"point": torch.randn(16, 2)}, 0, 16)
-    gan.plan = gan.phases(optimizer_factory(config))
+    state, noise_batch = State(), Batch({"point": torch.randn(16, 2)}, 0, 16, field="point")
+    gan.plan = gan.phases(optimizers_of(config))
     noise = Noise(torch.device("cpu"), noise_batch, state.seed)
     gan.discriminator = nn.Identity()
     gan.judge = lambda samples, label: samples.sum(1)  # type: ignore[method-assign]
@@ -310,7 +312,7 @@ def test_mode_seeking_by_hand() -> None:
 def test_critics_with_minibatch_discrimination_compare_a_batchs_samples(tmp_path: Path) -> None:
     for model, shape in (("dcgan", (6, 1, 16, 16)), ("gan", (6, 1, 8, 8)), ("toy", (6, 2))):
         plain, compared = (
-            build_game(compose_checked(f"model={model}", *TINY[model], *QUICK, *more))
+            game_of(compose_checked(f"model={model}", *TINY[model], *QUICK, *more))
             for more in ([], ["model.discriminator.minibatch_kernels=7"])
         )
         (layer,) = [m for m in compared.modules() if isinstance(m, MinibatchDiscrimination)]
@@ -325,9 +327,9 @@ def test_critics_with_minibatch_discrimination_compare_a_batchs_samples(tmp_path
         assert plain.eval().discriminator(samples)[0] == plain.discriminator(alike)[0]
     config = compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "model.discriminator.minibatch_kernels=7")
     short = {**config, "trainer": {**config["trainer"], "total_images": 16, "device": "cpu"}}
-    before = {name: value.clone() for name, value in build_game(short).state_dict().items() if "tensor" in name}
+    before = {name: value.clone() for name, value in game_of(short).state_dict().items() if "tensor" in name}
     train(short, tmp_path / "run")
-    after = load(tmp_path / "run", print)[1]["gan"]
+    after = load(tmp_path / "run", print)[1]["game"]
     assert before
     assert all(not torch.equal(after[name], value) for name, value in before.items())
 
@@ -558,11 +560,11 @@ def test_parts_that_need_float32_have_it_under_bfloat16(more: list[str], tmp_pat
 
 def test_the_critic_sees_augmented_reals_and_fakes_in_both_turns() -> None:
     config = compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "augment=diffaugment", "penalty=[r1]")
-    gan = build_game(config)
+    gan = game_of(config)
     seen: list[int] = []
     whole = gan.augment.forward
     gan.augment.forward = lambda x: seen.append(len(x)) or whole(x)  # type: ignore
-    gan.plan = gan.phases(optimizer_factory(config))
+    gan.plan = gan.phases(optimizers_of(config))
     update = Updater(gan, torch.device("cpu"), 1, "float32", Meter(torch.device("cpu")))
     state, batch = State(), Batch({"image": torch.randn(8, 1, 16, 16)}, 0, 8)
     update(gan.plan[0], batch, state)
@@ -582,9 +584,9 @@ def test_p_is_in_the_checkpoint_and_a_resume_is_exact(tmp_path: Path) -> None:
     train(config, tmp_path / "whole")
     short = {**config, "trainer": {**config["trainer"], "total_images": 72}}
     train(short, tmp_path / "cut")
-    before = load(tmp_path / "cut", print)[1]["gan"]["augment.p"]
+    before = load(tmp_path / "cut", print)[1]["game"]["augment.p"]
     train(config, tmp_path / "cut")
-    whole, cut = (load(tmp_path / name, print)[1]["gan"] for name in ("whole", "cut"))
+    whole, cut = (load(tmp_path / name, print)[1]["game"] for name in ("whole", "cut"))
     assert before > 0
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 

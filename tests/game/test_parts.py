@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from gan_cli.base.console import Console
 from gan_cli.base.errors import DivergedError
 from gan_cli.base.randomness import derive_seed, generator_for, permutation, seed_everything
-from gan_cli.base.types import Batch, Match, Noise, State, per_sample
+from gan_cli.base.types import Batch, Match, Noise, Side, State, per_sample
 from gan_cli.game.meter import Meter
 from gan_cli.media.image import ImageMedium, to_pixels, write_png
 from gan_cli.media.medium import placed
@@ -191,9 +192,9 @@ def test_per_sample_is_a_mean_over_patches() -> None:
 def test_what_is_real() -> None:
     image, point = torch.ones(2, 1, 4, 4), torch.zeros(3, 2)
     assert Batch({"image": image}, 0, 2).real is image
-    assert Batch({"point": point}, 0, 3).real is point
-    assert Batch({"point": point}, 0, 3).label is None
-    assert len(Batch({"point": point}, 0, 3)) == 3
+    assert Batch({"point": point}, 0, 3, field="point").real is point
+    assert Batch({"point": point}, 0, 3, field="point").label is None
+    assert len(Batch({"point": point}, 0, 3, field="point")) == 3
 
 
 def test_logits_are_made_once_on_first_use() -> None:
@@ -203,7 +204,7 @@ def test_logits_are_made_once_on_first_use() -> None:
         calls.append(len(samples))
         return samples.sum(1)
 
-    match = Match(critic, torch.ones(2, 3), torch.zeros(2, 3), suffix="_a")
+    match = Match(critic, Side(torch.ones(2, 3)), Side(torch.zeros(2, 3)), suffix="_a")
     assert match.seen() == {}
     assert match.fake_logits.tolist() == [0, 0]
     _ = match.fake_logits
@@ -408,12 +409,19 @@ def test_curves_take_back_points_beyond_the_checkpoint(tmp_path: Path) -> None:
 
 def test_jobs_are_due_when_images_cross_a_multiple() -> None:
     """Steps of 64 and a cadence of 100: at 128, 192 is too early, 256, 320, 448; never with a cadence of 0."""
-    job, never = Job(100, 0), Job(0, 0)
-    due = [images for images in range(64, 513, 64) if job.due(State(images=images))]
-    assert due == [128, 256, 320, 448, 512]
-    assert not any(never.due(State(images=images)) for images in range(64, 513, 64))
-    assert not Job(100, 256).due(State(images=256))  # a resumed run does not repeat its last log point
-    assert Job(100, 50).due(State(images=1000))
+
+    def due(every: int, begun: int, *points: int) -> list[int]:
+        state = State(images=begun)
+        job, found = Job(SimpleNamespace(state=state), None, every), []  # type: ignore[arg-type]
+        for state.images in points:
+            found += [state.images] if job.due() else []
+        return found
+
+    steps = range(64, 513, 64)
+    assert due(100, 0, *steps) == [128, 256, 320, 448, 512]
+    assert due(0, 0, *steps) == []
+    assert due(100, 256, 256) == []  # a resumed run does not repeat its last log point
+    assert due(100, 50, 1000) == [1000]
 
 
 @pytest.mark.parametrize(

@@ -8,24 +8,28 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import with_all
 from torch import Tensor, nn
 
 from gan_cli.base.errors import RunError
 from gan_cli.base.machine import StopSignals
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.types import Batch, Match, State
 from gan_cli.data.order import Batches
 from gan_cli.data.planar import Gaussians
-from gan_cli.game.gan import GAN, Turn
+from gan_cli.game.game import Turn
+from gan_cli.game.gan import GAN
 from gan_cli.game.meter import Meter
-from gan_cli.game.phase import Phase
+from gan_cli.game.phase import Phase, Player
 from gan_cli.game.update import Updater, keeps_graph
 from gan_cli.losses.adversarial import AdversarialLoss, Hinge, NonSaturating, Wasserstein
+from gan_cli.media.points import PointMedium
 from gan_cli.models import cdcgan, dcgan, gan_maxout, toy
-from gan_cli.parts.ema import EMA
 from gan_cli.parts.latent import Gaussian
 from gan_cli.parts.schedule import Course, Schedule
 from gan_cli.penalties.gradient import DRAGAN, R1, R2, GradientPenalty, Penalty
-from gan_cli.run.train import Session, loop
+from gan_cli.run.session import Session
+from gan_cli.run.train import loop
 
 CPU = torch.device("cpu")
 
@@ -54,7 +58,7 @@ def images_game(loss: AdversarialLoss | None = None, penalties: dict[str, Penalt
 
 def points_batch(size: int = 8, first: int = 0) -> Batch:
     real = torch.randn(size, 2, generator=torch.Generator().manual_seed(first + 1)) + 2
-    return Batch({"point": real}, first, size)
+    return Batch({"point": real}, first, size, field="point")
 
 
 def images_batch(size: int = 8, first: int = 0) -> Batch:
@@ -195,7 +199,7 @@ def test_a_term_over_fewer_items_counts_by_its_mean() -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_phase_moves_its_player_alone(player: str, keep: bool) -> None:
     gan = points_game(penalties={"r1": R1(1.0)})
-    phase = next(p for p in gan.phases(sgd(0.1)) if p.player == player)
+    phase = next(p for p in gan.phases(sgd(0.1)) if p.player.name == player)
     before = {name: weights(network) for name, network in gan.networks.items()}
     updater(gan)(phase, points_batch(), State(), keep=keep)
     for name, network in gan.networks.items():
@@ -327,7 +331,7 @@ def test_the_graph_of_the_fakes_is_paid_for_only_where_it_is_used(player: str, k
     gan.generator.register_forward_hook(lambda module, arguments, output: seen.append(output.requires_grad))
     asked: list[bool] = []
     gan.discriminator.register_forward_pre_hook(lambda module, arguments: asked.append(arguments[0].requires_grad))
-    phase = next(p for p in gan.phases(sgd(0.1)) if p.player == player)
+    phase = next(p for p in gan.phases(sgd(0.1)) if p.player.name == player)
     updater(gan)(phase, points_batch(), State(), keep=keep)
     assert seen == [graph]
     assert asked == ([True] if player == "generator" else [False, False])
@@ -370,9 +374,10 @@ def test_another_seed_draws_other_latents() -> None:
     assert not torch.equal(after[0], after[1])
 
 
-def phase_of(networks: list[nn.Module], repeat: int = 1) -> Phase:
+def phase_of(networks: list[nn.Module], repeat: int = 1, judges: bool = True) -> Phase:
+    player = Player("any", (), judges)
     optimizer = torch.optim.SGD([p for network in networks for p in network.parameters()], lr=0.1)
-    return Phase("any", "any", networks, optimizer, Course(0.1), repeat=repeat)
+    return Phase("any", player, networks, optimizer, Course(0.1), repeat=repeat)
 
 
 @pytest.mark.parametrize(
@@ -394,11 +399,11 @@ def test_when_the_graph_of_the_fakes_is_kept(due: str, now: int, kept: bool) -> 
     gan = points_game()
     phases = {
         "d": phase_of([gan.discriminator]),
-        "g": phase_of([gan.generator]),
-        "G": phase_of([gan.generator], repeat=2),
-        "b": phase_of([gan.generator, gan.discriminator]),
+        "g": phase_of([gan.generator], judges=False),
+        "G": phase_of([gan.generator], repeat=2, judges=False),
+        "b": phase_of([gan.generator, gan.discriminator], judges=False),
     }
-    assert keeps_graph(gan, [phases[name] for name in due.split()], now) is kept
+    assert keeps_graph([phases[name] for name in due.split()], now) is kept
 
 
 # ---- the loop around it ----
@@ -417,16 +422,18 @@ class Recorder(Updater):
 
 
 def session(gan: GAN, phases: list[Phase], total: int, batch_size: int) -> tuple[Session, Recorder]:
-    state, update = State(), Recorder(gan)
-    batches = Batches(Gaussians(count=200), batch_size, 0, CPU)
-    return Session(gan, phases, batches, EMA(gan.generators, 100), state, update, [], total), update
+    config = with_all({"trainer": {"total_images": total, "batch_size": batch_size}})
+    batches = Batches(Gaussians(count=200), batch_size, 0, CPU, field="point")
+    run = Session(RunConfig.of(config), CPU, PointMedium(1.5), gan, phases, batches)
+    run.update = record = Recorder(gan)
+    return run, record
 
 
 def test_n_critic_draws_fresh_batches_and_counts_their_images() -> None:
     """Five critic steps of 64 are 320 images; the generator shares the last batch."""
     gan = points_game(Wasserstein(n_critic=5))
     run, record = session(gan, gan.phases(sgd(0.01)), total=640, batch_size=64)
-    loop(run, StopSignals())
+    loop(run, [], StopSignals())
     step = [("discriminator", 64 * n, 64, 64 * (n + 1)) for n in range(5)] + [("generator", 256, 64, 320)]
     again = [(name, first + 320, size, images + 320) for name, first, size, images in step]
     assert record.calls == step + again
@@ -438,7 +445,7 @@ def test_n_critic_draws_fresh_batches_and_counts_their_images() -> None:
 def test_a_run_passes_its_total_by_less_than_a_step() -> None:
     gan = points_game()
     run, _ = session(gan, gan.phases(sgd(0.01)), total=20, batch_size=8)
-    loop(run, StopSignals())
+    loop(run, [], StopSignals())
     assert run.state.images == 24
 
 
@@ -450,7 +457,7 @@ def test_phases_by_step_span_and_batch_size() -> None:
     late = phase_of([gan.discriminator])
     late.name, late.starts_at, late.batch_size = "late", 24, 4
     run, record = session(gan, [discriminator, generator, late], total=32, batch_size=8)
-    loop(run, StopSignals())
+    loop(run, [], StopSignals())
     names = [(name, first, size) for name, first, size, _ in record.calls]
     assert names == [
         ("discriminator", 0, 8),
@@ -473,7 +480,7 @@ def test_a_gap_between_spans_is_an_error() -> None:
         phase.stops_at = 16
     run, _ = session(gan, phases, total=64, batch_size=8)
     with pytest.raises(RunError, match="no phase is due at 16 images"):
-        loop(run, StopSignals())
+        loop(run, [], StopSignals())
 
 
 def test_a_stop_is_obeyed_after_the_step() -> None:
@@ -481,7 +488,7 @@ def test_a_stop_is_obeyed_after_the_step() -> None:
     run, _ = session(gan, gan.phases(sgd(0.01)), total=64, batch_size=8)
     stop = StopSignals()
     stop(2, None)
-    loop(run, stop)
+    loop(run, [], stop)
     assert run.state.images == 8
     assert run.state.updates == {"discriminator": 1, "generator": 1}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, data_of, game_of, optimizers_of
 from torch import Tensor, nn
 
 import gan_cli.layers
@@ -28,7 +28,6 @@ from gan_cli.augment.ada import Ada
 from gan_cli.augment.diffaugment import DiffAugment
 from gan_cli.base.types import Batch, Noise, State
 from gan_cli.data.order import Batches
-from gan_cli.game.build import build_data, build_game, optimizer_factory
 from gan_cli.game.gan import Turn
 from gan_cli.game.update import terms_of
 from gan_cli.layers.equalized import EqualizedConv2d, PixelNorm
@@ -59,15 +58,15 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "Downsample": lambda: Downsample((1, 3, 3, 1)),
     "double": lambda: double,
     "halve": lambda: halve,
-    "ConditionalNorm": lambda: Told(ConditionalNorm(CHANNELS, 3)),
+    "ConditionalNorm": lambda: CriticOutput(ConditionalNorm(CHANNELS, 3)),
     "UpBlock": lambda: UpBlock(CHANNELS, 3),
     "DownBlock": lambda: DownBlock(CHANNELS, 3, down=True),
     "SelfAttention": lambda: SelfAttention(CHANNELS),
     "ResNetGenerator": lambda: ResNetGenerator(CHANNELS, 3, blocks=1, width=4),
     "ResidualBlock": lambda: ResidualBlock(CHANNELS),
     "LayerNoise": lambda: LayerNoise(8),
-    "ModulatedConv2d": lambda: Told(ModulatedConv2d(CHANNELS, 3, 3, 3)),
-    "ModulatedConv2d up": lambda: Told(ModulatedConv2d(CHANNELS, 3, 3, 3, up=True)),
+    "ModulatedConv2d": lambda: CriticOutput(ModulatedConv2d(CHANNELS, 3, 3, 3)),
+    "ModulatedConv2d up": lambda: CriticOutput(ModulatedConv2d(CHANNELS, 3, 3, 3, up=True)),
     "UNet": lambda: UNet(CHANNELS, 3, resolution=8, width=4, dropout=0.0),
     "UNet instance": lambda: UNet(CHANNELS, 3, resolution=8, width=4, norm="instance", dropout=0.0),
     "Ada": lambda: Ada(p=0.8, fixed=True),
@@ -85,7 +84,7 @@ NO_MAPS = {  # layers that no four-dimensional tensor goes through, bases, and o
 }
 
 
-class Told(nn.Module):
+class CriticOutput(nn.Module):
     """A layer that is told a condition (N, 3) as well."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -159,9 +158,9 @@ def all_double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def slopes(config: dict[str, Any], count: int, form: torch.memory_format) -> dict[str, Tensor]:
     """By phase and parameter: the gradient of what each player minimises on one batch."""
     device, found = torch.device("cpu"), {}
-    gan = build_game(config).double().train().to(memory_format=form)  # type: ignore[call-overload]
-    gan.plan = gan.phases(optimizer_factory(config))
-    drawn = Batches(build_data(config), count, 0, device).next(State())
+    gan = game_of(config).double().train().to(memory_format=form)  # type: ignore[call-overload]
+    gan.plan = gan.phases(optimizers_of(config))
+    drawn = Batches(data_of(config), count, 0, device).next(State())
     fields = {name: value.double() if value.is_floating_point() else value for name, value in drawn.fields.items()}
     names = {id(parameter): name for name, parameter in gan.named_parameters()}
     gan.set_progress(0)

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, compose_checked
+from conftest import TINY, compose_checked, game_of
 from torch import Tensor, nn
 
 from gan_cli.data import degrade, images
-from gan_cli.game.build import build_game
 from gan_cli.layers import resample
 from gan_cli.layers.growth import shrunk
 from gan_cli.layers.modulation import ModulatedConv2d
@@ -216,7 +215,7 @@ def evened(network: nn.Module, dense: tuple[str, int] | None) -> nn.Module:
 
 @pytest.mark.parametrize("model", DENSE)
 def test_networks_with_even_kernels_don_t_know_left_from_right(model: str) -> None:
-    game = build_game(compose_checked(f"model={model}", *TINY[model], "dataset.resolution=32"))
+    game = game_of(compose_checked(f"model={model}", *TINY[model], "dataset.resolution=32"))
     game.set_progress(10**9)  # grown
     torch.manual_seed(0)
     for module in game.modules():

@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT, compose_plain
 from torch import Tensor, nn
 
-from gan_cli.base.types import Match
+from gan_cli.base.types import Match, Side
 from gan_cli.game.build import instantiate
 from gan_cli.losses.adversarial import (
     AdversarialLoss,
@@ -56,7 +56,7 @@ LOSSES = list(EXPECTED)
 
 def match_of(real: Tensor, fake: Tensor) -> Match:
     """A match whose logits are its samples."""
-    return Match(lambda samples: samples, real, fake)
+    return Match(lambda samples: samples, Side(real), Side(fake))
 
 
 @pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)

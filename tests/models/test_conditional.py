@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, game_of, optimizers_of
 from torch import Tensor, nn
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.types import Batch, Match, Noise, Told
-from gan_cli.game.build import build_game, optimizer_factory
+from gan_cli.base.types import Batch, CriticOutput, Match, Noise, Side
 from gan_cli.game.gan import GAN, Turn
 from gan_cli.losses.adversarial import Hinge
 from gan_cli.parts.latent import Gaussian
@@ -32,9 +31,9 @@ class Teller(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones([]))
 
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Told:
+    def forward(self, x: Tensor, label: Tensor | None = None) -> CriticOutput:
         x = x * self.scale
-        return Told(x[:, 0], torch.cat([0 * x, 2 * x, 0 * x], 1))
+        return CriticOutput(x[:, 0], torch.cat([0 * x, 2 * x, 0 * x], 1))
 
 
 class First(nn.Module):
@@ -50,8 +49,8 @@ class First(nn.Module):
 
 def turn_of(gan: GAN, player: int, point: Tensor, label: Tensor) -> Turn:
     config = compose_checked("model=sngan", *TINY["sngan"], *QUICK)
-    gan.plan = gan.phases(optimizer_factory(config))
-    batch = Batch({"point": point, "label": label}, 0, len(point))
+    gan.plan = gan.phases(optimizers_of(config))
+    batch = Batch({"point": point, "label": label}, 0, len(point), field="point")
     return Turn(gan, gan.plan[player], batch, Noise(torch.device("cpu"), batch, 0), {}, False)
 
 
@@ -79,8 +78,8 @@ def test_both_players_want_the_classes_right_by_hand() -> None:
 
 
 def test_a_critic_that_tells_no_classes_is_not_asked_for_them() -> None:
-    match = Match(lambda x: x.sum(1), torch.ones(2, 1), torch.zeros(2, 1))
-    with pytest.raises(TypeError, match="this critic tells no classes"):
+    match = Match(lambda x: x.sum(1), Side(torch.ones(2, 1)), Side(torch.zeros(2, 1)))
+    with pytest.raises(TypeError, match="this critic names no classes"):
         match.classes("real")
 
 
@@ -88,7 +87,7 @@ def test_a_critic_that_tells_no_classes_is_not_asked_for_them() -> None:
 def test_a_projecting_critic_is_told_the_label_and_an_auxiliary_one_names_it(model: str) -> None:
     answers: dict[str, Any] = {}
     for way in ("projection", "auxiliary"):
-        gan = build_game(compose_checked(f"model={model}", *TINY[model], *QUICK, f"model.conditional={way}")).eval()
+        gan = game_of(compose_checked(f"model={model}", *TINY[model], *QUICK, f"model.conditional={way}")).eval()
         config = compose_checked(f"model={model}", *TINY[model])
         side = config["dataset"]["resolution"]
         image, label = torch.randn(4, 1, side, side), torch.tensor([0, 1, 2, 3])
@@ -122,11 +121,11 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
     found = {}
     for weight in (0.0, 5.0):
         gan = GAN(First(), Teller(), Gaussian(2), Hinge(unroll_steps=3), num_classes=3, conditional="auxiliary")
-        gan.auxiliary_weight = weight
+        gan.class_weight = weight
         turn = turn_of(gan, 1, torch.tensor([[0.5], [1.5], [-1.0]]), torch.tensor([0, 1, 2]))
         gan.plan[0].optimizer.param_groups[0]["lr"] = 0.1
         (ahead,) = turn.matches
-        found[weight] = (ahead.fake_logits / ahead.fake[:, 0]).detach()[0].item()  # the scale it would get to
+        found[weight] = (ahead.fake_logits / ahead.fake.sample[:, 0]).detach()[0].item()  # the scale it would get to
         assert gan.discriminator.scale.item() == 1
     assert abs(found[0.0] - found[5.0]) > 0.01, "equal where they are left out"
 

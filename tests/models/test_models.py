@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_cli.base.types import Match
+from gan_cli.base.types import Match, Side
 from gan_cli.layers.maxout import Maxout
 from gan_cli.layers.norm import norm_1d, norm_2d
 from gan_cli.models import cdcgan, cgan, dcgan, gan, gan_maxout, toy
@@ -222,7 +222,7 @@ def test_reals_are_judged_without_the_fakes(name: str) -> None:
     label = torch.tensor([0, 1, 2, 1, 0, 2]) if name in CONDITIONAL else None
     critic = partial(discriminator, label=label)
     real, fake, other = normal(6, 1, 16, 16), normal(6, 1, 16, 16, seed=1), 3 + normal(6, 1, 16, 16, seed=2)
-    first, second = Match(critic, real, fake), Match(critic, real, other)
+    first, second = Match(critic, Side(real), Side(fake)), Match(critic, Side(real), Side(other))
     _ = first.fake_logits, second.fake_logits  # the order of the passes must not matter either
     assert torch.equal(first.real_logits, second.real_logits)
     assert not torch.equal(first.fake_logits, second.fake_logits)

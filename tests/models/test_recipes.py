@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, compose_checked, compose_plain
+from conftest import TINY, compose_checked, compose_plain, game_of, optimizers_of
 from torch import nn
 
 from gan_cli.augment.diffaugment import DiffAugment, pixels
 from gan_cli.base.settings import TrainerSettings
-from gan_cli.game.build import build_game, optimizer_factory
 from gan_cli.layers.modulation import MappingNetwork
 from gan_cli.models import r3gan, sagan, sngan, stylegan, stylegan2
 from gan_cli.parts.ema import EMA
@@ -160,7 +159,7 @@ def test_adam_of_the_cifar_recipe_is_rescaled_for_a_lazy_step_that_is_empty() ->
     """As published: the generator has its lazy phase, every 4th step, though there is nothing in it."""
     config = recipe("stylegan2_cifar10")
     with torch.device("meta"):
-        phases = {phase.name: phase for phase in build_game(config).phases(optimizer_factory(config))}
+        phases = {phase.name: phase for phase in game_of(config).phases(optimizers_of(config))}
     for phase in phases.values():
         phase.course.set(phase.optimizer, 0)
     generator, critic = (phases[name].optimizer.param_groups[0] for name in ("generator", "discriminator"))
@@ -324,5 +323,5 @@ def test_diffaugment_rounds_halves_up() -> None:
 
 def test_betas_of_a_player_are_its_own() -> None:
     config = compose_checked("model=gan", *TINY["gan"], "optimizer.player_betas.generator=[0.1,0.8]")
-    phases = build_game(config).phases(optimizer_factory(config))
+    phases = game_of(config).phases(optimizers_of(config))
     assert [tuple(phase.optimizer.defaults["betas"]) for phase in phases] == [(0.5, 0.999), (0.1, 0.8)]

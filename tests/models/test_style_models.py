@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, game_of, optimizers_of
 from torch import nn
 from torch.nn.functional import conv2d, interpolate
 
 from gan_cli.base.checkpoint import load
 from gan_cli.base.types import Batch, Noise, Span, State
-from gan_cli.game.build import build_game, optimizer_factory
 from gan_cli.game.meter import Meter
 from gan_cli.game.update import Updater
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
@@ -383,8 +382,8 @@ def test_a_growing_run_moves_what_its_level_uses_and_resumes_in_a_fade(tmp_path:
     for player in ("generator", "discriminator"):  # the fade of 8x8 ended at 64 images, a step ago
         assert faded[f"{player}_8_fade"]["state"] == {}
         assert faded[f"{player}_8"]["state"][0]["step"] == 1, "its end too starts with fresh moments"
-    first = load(tmp_path / "whole" / "checkpoints" / "images-000000032.pt", print)[1]["gan"]
-    start = build_game(config).state_dict()
+    first = load(tmp_path / "whole" / "checkpoints" / "images-000000032.pt", print)[1]["game"]
+    start = game_of(config).state_dict()
     moved = {name for name, value in first.items() if not torch.equal(value, start[name])}
     assert "generator.to_image.0.weight" in moved
     assert not any("blocks" in name or "to_image.1" in name for name in moved), "other levels are left alone"
@@ -404,8 +403,8 @@ def test_a_grown_model_goes_on_as_one_that_grows_no_more(tmp_path: Path) -> None
 
 def test_averages_grow_as_the_networks_do() -> None:
     config = compose_checked(*GROWING, "trainer.total_images=8")
-    gan = build_game(config)
-    ema = EMA(gan.generators, 100)
+    gan = game_of(config)
+    ema = EMA(gan.averaged, 100)
     gan.set_progress(48)
     ema.update(48)
     grown: Any = ema.networks["generator"]
@@ -419,7 +418,7 @@ def test_averages_grow_as_the_networks_do() -> None:
 
 def test_lazy_regularizers_have_phases_of_their_own_and_adam_is_rescaled(tmp_path: Path) -> None:
     config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, "trainer.device=cpu")
-    phases = build_game(config).phases(optimizer_factory(config))
+    phases = game_of(config).phases(optimizers_of(config))
     assert [phase.name for phase in phases] == [
         *("discriminator", "discriminator_r1", "generator", "generator_path_length")
     ]
@@ -465,7 +464,7 @@ def test_a_width_that_groups_do_not_divide_is_refused_with_ones_that_they_do(
 
 def test_a_penaltys_weight_follows_its_ramp() -> None:
     more = ["penalty.r1.weight=0.05", "penalty.r1.final_weight=0.005", "penalty.r1.ramp_images=100"]
-    gan = build_game(compose_checked("model=r3gan", *TINY["r3gan"], *more))
+    gan = game_of(compose_checked("model=r3gan", *TINY["r3gan"], *more))
     for images, weight in [(0, 0.05), (50, 0.0275), (100, 0.005), (1000, 0.005)]:
         gan.set_progress(images)
         assert gan.penalties["r1"].weight == pytest.approx(weight)
@@ -477,7 +476,7 @@ def test_path_length_against_finite_differences(tmp_path: Path) -> None:
     torch.manual_seed(0)
     more = ["penalty=[path_length]", "penalty.path_length.shrink=1", "model.mixing=0"]
     config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, *more)
-    gan = build_game(config).double().eval()
+    gan = game_of(config).double().eval()
     styles = torch.randn(3, gan.generator.synthesis.layers, 8, dtype=torch.double)  # type: ignore[union-attr]
     noise = Noise(torch.device("cpu"), Span(0, 3, 0, 3), 1)
 
@@ -518,9 +517,9 @@ def test_a_run_with_lazy_path_length_resumes_exactly(tmp_path: Path) -> None:
     train(until(40), tmp_path / "cut")
     train(until(88), tmp_path / "cut")
     whole, cut = (load(tmp_path / name, print)[1] for name in ("whole", "cut"))
-    assert whole["gan"]["penalties.path_length.mean"] > 0
+    assert whole["game"]["penalties.path_length.mean"] > 0
     assert whole["progress"] == cut["progress"]
-    for part in ("gan", "ema", "optimizers"):
+    for part in ("game", "ema", "optimizers"):
         flat = torch.utils._pytree.tree_leaves(whole[part]), torch.utils._pytree.tree_leaves(cut[part])
         same = (torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(*flat, strict=True))
         assert all(same), part
@@ -531,8 +530,8 @@ def test_a_lazy_step_is_worth_as_many_eager_ones() -> None:
 
     def gradients(*more: str, phase: str) -> list[torch.Tensor]:
         config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, "model.discriminator.group=0", *more)
-        gan = build_game(config)
-        phases = gan.plan = gan.phases(optimizer_factory(config))
+        gan = game_of(config)
+        phases = gan.plan = gan.phases(optimizers_of(config))
         update = Updater(gan, torch.device("cpu"), 1, "float32", Meter(torch.device("cpu")))
         image = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
         update(next(p for p in phases if p.name == phase), Batch({"image": image}, 0, 8), State())

@@ -303,10 +303,10 @@ def test_two_stages_in_one_run(model: str, tmp_path: Path) -> None:
     assert end["progress"]["updates"] == {"pretraining": 2, "discriminator": 2, "generator": 2}
     train({**config, "trainer": {**config["trainer"], "total_images": 8}}, tmp_path / "other")
     start = load(tmp_path / "other", print)[1]
-    critics = [name for name in halfway["gan"] if name.startswith("discriminator") and name.endswith("weight")]
+    critics = [name for name in halfway["game"] if name.startswith("discriminator") and name.endswith("weight")]
     assert critics
-    assert all(torch.equal(start["gan"][name], halfway["gan"][name]) for name in critics)
-    assert any(not torch.equal(end["gan"][name], halfway["gan"][name]) for name in critics)
+    assert all(torch.equal(start["game"][name], halfway["game"][name]) for name in critics)
+    assert any(not torch.equal(end["game"][name], halfway["game"][name]) for name in critics)
 
 
 def test_published_weights_beside_least_squares() -> None:

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_cli.base.types import Batch, Match, Noise
-from gan_cli.penalties.gradient import DRAGAN, R1, R2, GradientPenalty, Penalty, input_gradient, squared_norm
+from gan_cli.base.types import Batch, Match, Noise, Side
+from gan_cli.penalties.gradient import DRAGAN, R1, R2, GradientPenalty, Penalty, squared_gradient
 
 KINDS = [GradientPenalty, DRAGAN, R1, R2]
+
+
+CPU = torch.device("cpu")
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -22,12 +25,12 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 def noise_for(real: Tensor, total: int | None = None, start: int = 0) -> Noise:
     batch = Batch({"image": real}, first=640, total=total or len(real), start=start)
-    return Noise(torch.device("cpu"), batch, 7)
+    return Noise(CPU, batch, 7)
 
 
 def term(penalty: Penalty, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """The penalty as `update` asks for it."""
-    return penalty.of(Match(critic, real, fake, noise_for(real), "", penalty.differentiates, precise=True))
+    return penalty.of(Match(critic, Side(real), Side(fake), noise_for(real), "", penalty.differentiates, precise=True))
 
 
 def linear(slope: Tensor) -> Callable[[Tensor], Tensor]:
@@ -144,7 +147,7 @@ def test_noise_does_not_depend_on_how_the_batch_was_split(kind: Any) -> None:
 
     for rows, start in ((slice(0, 8), 0), (slice(4, 8), 4)):
         noise = noise_for(real[rows], total=8, start=start)
-        kind().of(Match(critic, real[rows], fake[rows], noise, "", kind.differentiates))
+        kind().of(Match(critic, Side(real[rows]), Side(fake[rows]), noise, "", kind.differentiates))
     torch.testing.assert_close(asked[0][4:], asked[1])
     assert not torch.allclose(asked[0][:4], asked[1])
 
@@ -152,7 +155,9 @@ def test_noise_does_not_depend_on_how_the_batch_was_split(kind: Any) -> None:
 @pytest.mark.parametrize("kind", [GradientPenalty, DRAGAN])
 def test_two_matches_of_one_game_get_noise_of_their_own(kind: Any) -> None:
     real, fake = normal(4, 2), normal(4, 2, seed=1)
-    first, second = (kind(1.0).of(Match(quadratic, real, fake, noise_for(real), suffix)) for suffix in ("_a", "_b"))
+    first, second = (
+        kind(1.0).of(Match(quadratic, Side(real), Side(fake), noise_for(real), suffix)) for suffix in ("_a", "_b")
+    )
     assert not torch.equal(first, second)
 
 
@@ -175,11 +180,18 @@ class DoubleNoise(Noise):
         return super().uniform(name, *shape).double()
 
 
+class HalfWay(Noise):
+    """Every position is the middle."""
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        return torch.full((len(self.batch), *shape), 0.5)  # type: ignore[arg-type]
+
+
 class DoubleMatch(Match):
     """A match that keeps float64, for finite differences."""
 
-    def judge(self, samples: Tensor) -> Tensor:
-        return self.critic(samples)
+    def judge(self, side: Side) -> Tensor:
+        return self.critic(side.sample, *side.beside)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,10 +199,10 @@ def test_second_order_gradient_against_finite_differences(kind: Any) -> None:
     """d penalty / d critic weights: a forgotten `create_graph` would give 0, a detached norm something else."""
     critic, penalty = Smooth(), kind(weight=2.0)
     real, fake = normal(5, 3, dtype=torch.float64), normal(5, 3, seed=1, dtype=torch.float64)
-    noise = DoubleNoise(torch.device("cpu"), Batch({"image": real}, 0, 5), 7)
+    noise = DoubleNoise(CPU, Batch({"image": real}, 0, 5), 7)
 
     def value() -> Tensor:
-        return penalty.of(DoubleMatch(critic, real, fake, noise, "", kind.differentiates)).sum()
+        return penalty.of(DoubleMatch(critic, Side(real), Side(fake), noise, "", kind.differentiates)).sum()
 
     # the last bias moves no input gradient, so it has no gradient at all
     exact = torch.autograd.grad(value(), list(critic.parameters()), allow_unused=True)
@@ -246,12 +258,49 @@ def test_a_patch_critic_counts_as_the_mean_of_its_patches() -> None:
     assert gp.tolist() == pytest.approx([(math.sqrt(5) - 1) ** 2] * 3, rel=1e-5)
 
 
-def test_input_gradient_and_squared_norm() -> None:
+def test_squared_gradient_is_over_all_that_is_moved() -> None:
     x = torch.tensor([[1.0, -2.0], [3.0, 0.0]], requires_grad=True)
-    gradient = input_gradient(x.pow(3).sum(1), x)
-    assert gradient.tolist() == [[3.0, 12.0], [27.0, 0.0]]
-    assert gradient.requires_grad
-    assert squared_norm(gradient.view(2, 1, 1, 2)).tolist() == [153.0, 729.0]
+    found = squared_gradient(x.pow(3).sum(1), [x])
+    assert found.tolist() == [3.0**2 + 12.0**2, 27.0**2]
+    assert found.requires_grad
+    code = torch.tensor([[2.0], [5.0]], requires_grad=True)
+    both = squared_gradient(x.pow(3).sum(1) + 3 * code.square()[:, 0], [x, code])
+    assert both.tolist() == [153.0 + 12.0**2, 729.0 + 30.0**2]
+
+
+def product(sample: Tensor, code: Tensor, label: Tensor | None = None) -> Tensor:
+    """D(x, z) = x . z"""
+    return (sample * code).sum(1)
+
+
+def joint(kind: Any, real: Side, fake: Side, **options: Any) -> Tensor:
+    penalty = kind(**options)
+    match = Match(product, real, fake, noise_for(real.sample), "", penalty.differentiates, precise=True)
+    return penalty.of(match)
+
+
+def test_penalties_are_taken_in_all_that_the_two_sides_have_of_their_own() -> None:
+    """D(x, z) = x . z has the gradient (z, x): a side's code is moved as its sample is, a label that both share is not.
+
+    On the line half way from (x, z) to (x', z') the gradient is ((z + z') / 2, (x + x') / 2).
+    """
+    label = torch.tensor([3, 4])
+    real = Side(torch.tensor([[1.0, 2.0], [0.0, 1.0]]), (torch.tensor([[3.0, 0.0], [1.0, 1.0]]), label))
+    fake = Side(torch.tensor([[0.0, 2.0], [2.0, 2.0]]), (torch.tensor([[1.0, 1.0], [0.0, 3.0]]), label))
+    assert joint(R1, real, fake, weight=2.0).tolist() == [9.0 + 5.0, 2.0 + 1.0]
+    assert joint(R2, real, fake, weight=2.0).tolist() == [2.0 + 4.0, 9.0 + 8.0]
+    penalty = GradientPenalty(weight=1.0)
+    match = Match(product, real, fake, HalfWay(CPU, Batch({"image": real.sample}, 0, 2), 0), "", frozenset(), True)
+    norms = [math.sqrt(2.0**2 + 0.5**2 + 0.5**2 + 2.0**2), math.sqrt(0.5**2 + 2.0**2 + 1.0**2 + 1.5**2)]
+    assert penalty.of(match).tolist() == pytest.approx([(norm - 1) ** 2 for norm in norms])
+
+
+def test_what_stands_beside_both_samples_is_not_differentiated() -> None:
+    """The same source on both sides: the gradient of x . z in x alone is z."""
+    source = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+    real, fake = Side(normal(2, 2), (source,)), Side(normal(2, 2, seed=1), (source,))
+    assert joint(R1, real, fake, weight=2.0).tolist() == [25.0, 1.0]
+    assert joint(GradientPenalty, real, fake, weight=1.0).tolist() == pytest.approx([16.0, 0.0])
 
 
 def test_penalties_share_the_logits_of_the_loss() -> None:
@@ -263,7 +312,7 @@ def test_penalties_share_the_logits_of_the_loss() -> None:
         return quadratic(x)
 
     real, fake = normal(3, 2), normal(3, 2, seed=1).requires_grad_()
-    match = Match(critic, real, fake, noise_for(real), "", frozenset({"real"}))
+    match = Match(critic, Side(real), Side(fake), noise_for(real), "", frozenset({"real"}))
     _ = match.real_logits, R1(weight=1.0).of(match), match.real_logits
     assert calls == [3]
     assert not real.requires_grad  # the data themselves stay as they were

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, game_of, optimizers_of
 
 from gan_cli.cli.dry_run import duration
-from gan_cli.game.build import build_game, optimizer_factory
 from gan_cli.run import estimate
 from gan_cli.run.train import train
 
@@ -79,10 +78,10 @@ def test_a_step_of_the_rehearsal_is_a_step_of_the_run(tmp_path: Path) -> None:
     assert rehearsal.state.images == 0
     short = {**config, "trainer": {**config["trainer"], "total_images": 8}}
     config["penalty"] = {}
-    weights = build_game(config).state_dict()
+    weights = game_of(config).state_dict()
     assert any(not value.equal(weights[name]) for name, value in rehearsal.gan.state_dict().items() if name in weights)
     assert train(short, tmp_path / "run")["status"] == "finished"
-    assert len(build_game(short).phases(optimizer_factory(short))) == 4
+    assert len(game_of(short).phases(optimizers_of(short))) == 4
 
 
 def test_the_command_prints_and_leaves_nothing(run_command: Run, tmp_path: Path) -> None:

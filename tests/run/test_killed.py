@@ -111,7 +111,7 @@ class Judge:
 
     def scores(self, trained: Any) -> list[Score]:
         weights = sum(
-            float(value.detach().double().abs().sum()) for value in trained.generators["generator"].parameters()
+            float(value.detach().double().abs().sum()) for value in trained.networks["generator"].parameters()
         )
         found = {"modes": float(trained.images), "high_quality_share": weights}
         return [Score(name, value, "higher", trained.images, None, {}) for name, value in found.items()]

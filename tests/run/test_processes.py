@@ -296,7 +296,7 @@ def test_a_restart_goes_on_from_the_newest_checkpoint_to_the_same_weights(place:
     out, _ = finish(again, 0)
     assert (place / "notes" / "died once").exists()
     assert "images-000000032.pt" in out
-    one, two = (checkpoint.load(place / name, print)[1]["gan"] for name in ("plain", "again"))
+    one, two = (checkpoint.load(place / name, print)[1]["game"] for name in ("plain", "again"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 

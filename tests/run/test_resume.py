@@ -63,7 +63,7 @@ def same_runs(one: Path, other: Path) -> None:
     """The final checkpoints and the curves of two runs."""
     left, right = checkpoint.load(one, print)[1], checkpoint.load(other, print)[1]
     assert left["progress"]["images"] == WHOLE
-    for key in ("gan", "ema", "optimizers", "scaler", "progress", "meter", "data"):
+    for key in ("game", "ema", "optimizers", "scaler", "progress", "meter", "data"):
         same(left[key], right[key], key)
     assert left["meter"]
     assert curves(one) == curves(other)
@@ -253,7 +253,7 @@ def test_cadences_may_change_on_resume_without_changing_what_is_learned(tmp_path
     changed = until(config, WHOLE, sample_every_images=100, checkpoint_every_images=150, preview_samples=3)
     train(changed, tmp_path / "run")
     one, other = (checkpoint.load(tmp_path / name, print)[1] for name in ("whole", "run"))
-    for key in ("gan", "ema", "optimizers", "progress"):
+    for key in ("game", "ema", "optimizers", "progress"):
         same(one[key], other[key], key)
 
 
@@ -262,7 +262,7 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
     for seed in (3, 4):
         train(until(config_of("dcgan-nonsaturating", f"seed={seed}"), 200), tmp_path / str(seed))
     one, other = (checkpoint.load(tmp_path / name, print)[1] for name in ("3", "4"))
-    assert not torch.equal(one["gan"]["generator.layers.0.weight"], other["gan"]["generator.layers.0.weight"])
+    assert not torch.equal(one["game"]["generator.layers.0.weight"], other["game"]["generator.layers.0.weight"])
 
 
 @pytest.mark.parametrize("change", ["dataset.split=all", "dataset.split=test", "dataset.resolution=32"])

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import compose_checked
+from gan_cli.use.preview import held_out
 from torch import Tensor
 
 from gan_cli.data.sets import Digits
 from gan_cli.media.image import to_pixels, write_png
 from gan_cli.metrics.similarity import psnr
 from gan_cli.run.train import train
-from gan_cli.use.preview import held_out
-from gan_cli.use.sample import load_trained
+from gan_cli.use.load import load_trained
 
 CPU = torch.device("cpu")
 
@@ -54,7 +54,7 @@ def learned(root: Path) -> dict[str, float]:
     trained, data = load_trained(root / "run"), held_out(config)
     fields = data.fetch(torch.arange(len(data)), CPU)
     torch.manual_seed(0)
-    made, wanted = trained.gan.preview(trained.generators, fields)["output"], fields["target"]
+    made, wanted = trained.game.preview(trained.networks, fields)["output"], fields["target"]
     mean = hands(400)[1].mean(0, keepdim=True).expand_as(wanted)
     pairs = {"output": made, "mean": mean}
     scores = {name: float(psnr(picture, wanted).mean()) for name, picture in pairs.items()}

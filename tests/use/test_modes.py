@@ -57,10 +57,10 @@ def styled(runs: Path) -> Trained:
 
 def test_truncation_moves_samples_to_the_mean_style(styled: Trained, runs: Path) -> None:
     latent, label = plan(styled, 6, 0, [3])
-    images = [styled.gan.sample(styled.generators, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    images = [styled.game.sample(styled.networks, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
     spreads = [image.var(0).mean().item() for image in images]
     assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
-    plain = styled.gan.sample(styled.generators, latent, label)
+    plain = styled.game.sample(styled.networks, latent, label)
     assert torch.equal(plain, images[0])
 
 
@@ -76,7 +76,7 @@ def test_truncated_latents_are_a_cut_normals_of_the_same_rank(runs: Path) -> Non
     assert torch.equal(Uniform(3, 2.0).truncated(torch.ones(1, 3), 0.25), torch.full((1, 3), 0.25))
     plain = load_trained(runs / "dcgan", device="cpu")
     latent, label = plan(plain, 16, 0, None)
-    images = [plain.gan.sample(plain.generators, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    images = [plain.game.sample(plain.networks, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
     spreads = [image.var(0).mean().item() for image in images]
     assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
     space = Space(plain, truncation_psi=0.5)
@@ -87,23 +87,23 @@ def test_truncation_in_z_of_a_model_with_a_mapping_is_that_of_its_grid(styled: T
     space = Space(styled, "z", 0.5)
     latent, label = plan(styled, 4, 0, [3])
     drawn = next(space.draw(space.codes(latent, label), label, 4))
-    assert torch.allclose(drawn, styled.gan.sample(styled.generators, latent, label, 0.5).clamp(-1, 1), atol=1e-6)
+    assert torch.allclose(drawn, styled.game.sample(styled.networks, latent, label, 0.5).clamp(-1, 1), atol=1e-6)
 
 
 def test_standing_statistics_are_those_of_many_samples(runs: Path) -> None:
     trained, before = load_trained(runs / "dcgan", device="cpu"), load_trained(runs / "dcgan", device="cpu")
     take_standing_statistics(trained, 3)
     latent, _ = plan(trained, 3 * 256, 0, None, "standing")
-    first, norm = trained.generators["generator"].layers[:2]  # type: ignore[index,misc]
+    first, norm = trained.networks["generator"].layers[:2]  # type: ignore[index,misc]
     with torch.no_grad():
         values = first(latent[:, :, None, None])
     assert torch.allclose(norm.running_mean, values.mean([0, 2, 3]), atol=1e-5)
     each = torch.stack([part.var([0, 2, 3]) for part in values.split(256)])
     assert torch.allclose(norm.running_var, each.mean(0), rtol=1e-4)
-    old = before.generators["generator"].layers[1]  # type: ignore[index]
+    old = before.networks["generator"].layers[1]  # type: ignore[index]
     assert not torch.allclose(norm.running_mean, old.running_mean, atol=1e-5)
     near = load_trained(runs / "dcgan", device="cpu", standing_statistics=3, truncation_psi=0.5)
-    closer = near.generators["generator"].layers[1]  # type: ignore[index]
+    closer = near.networks["generator"].layers[1]  # type: ignore[index]
     assert (closer.running_var < norm.running_var).all(), "measured on the samples that are asked for"
     assert (norm.training, norm.momentum) == (False, old.momentum)
     assert torch.equal(norm.weight, old.weight)
@@ -142,7 +142,7 @@ def test_style_mixing_takes_the_rows_styles_at_the_chosen_layers(styled: Trained
 def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Trained, runs: Path) -> None:
     found, strength = directions(Space(styled), 4)
     weights = torch.cat(
-        [value for name, value in styled.generators["generator"].state_dict().items() if "affine.weight" in name]
+        [value for name, value in styled.networks["generator"].state_dict().items() if "affine.weight" in name]
     )
     assert torch.allclose(found @ found.t(), torch.eye(4), atol=1e-5)
     assert torch.allclose((weights @ found.t()).norm(dim=0), strength, rtol=1e-4)
@@ -156,12 +156,12 @@ def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Tra
 def test_directions_are_not_those_of_the_labels_layer(runs: Path) -> None:
     """Ten classes and a latent of four: the class's layer would fit too."""
     trained = load_trained(runs / "r3gan", device="cpu")
-    start = trained.generators["generator"].start.weight[:, :4].detach()  # type: ignore[union-attr,index]
+    start = trained.networks["generator"].start.weight[:, :4].detach()  # type: ignore[union-attr,index]
     found, strength = directions(Space(trained), 4)
     assert torch.allclose((start @ found.t()).norm(dim=0), strength, rtol=1e-4)
     styled = load_trained(runs / "stylegan2", device="cpu")
     found, strength = directions(Space(styled, "z"), 4)
-    first = styled.generators["generator"].mapping.layers[0].weight[:, :8].detach()  # type: ignore[union-attr,index]
+    first = styled.networks["generator"].mapping.layers[0].weight[:, :8].detach()  # type: ignore[union-attr,index]
     assert torch.allclose((first @ found.t()).norm(dim=0), strength, rtol=1e-4)
 
 
@@ -176,12 +176,12 @@ def test_a_walk_keeps_its_class(styled: Trained) -> None:
 def test_a_growing_model_is_shown_in_its_final_size_in_all_modes(runs: Path) -> None:
     """One that is still at 8 of its 16 pixels: also searched."""
     trained = load_trained(runs / "stylegan", device="cpu")
-    assert trained.gan.growth.resolution == 16  # type: ignore[union-attr]
+    assert trained.game.growth.resolution == 16  # type: ignore[union-attr]
     space = Space(trained)
     latent, _ = plan(trained, 2, 0, None)
     made = next(space.draw(space.codes(latent, None), None, 2))
     assert made.shape == (2, 1, 16, 16)
-    assert torch.allclose(made, trained.gan.sample(trained.generators, latent, None).clamp(-1, 1), atol=1e-6)
+    assert torch.allclose(made, trained.game.sample(trained.networks, latent, None).clamp(-1, 1), atol=1e-6)
     found = project(space, made[:1], None, 10, 0)
     assert found.picture.shape == (1, 1, 16, 16)
 
@@ -312,7 +312,7 @@ def test_an_exported_generator_draws_the_same(
         assert export(trained, form, target) < 1e-4
     latent, label = plan(trained, 4, 3, None)
     with torch.no_grad():
-        wanted = trained.generators["generator"](latent, label).clamp(-1, 1)
+        wanted = trained.networks["generator"](latent, label).clamp(-1, 1)
     given: list[Any] = [latent] if label is None else [latent, label]
     if form == "onnx":
         import onnxruntime
@@ -326,7 +326,7 @@ def test_an_exported_generator_draws_the_same(
     else:
         from safetensors.torch import load_file
 
-        generator = trained.generators["generator"]
+        generator = trained.networks["generator"]
         stored = load_file(str(tmp_path / "g.safetensors"))
         assert all(torch.equal(stored[name], value) for name, value in generator.state_dict().items())
         return

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked
+from conftest import QUICK, TINY, compose_checked, game_of
 from torch import Tensor, nn
 
 from gan_cli.base.randomness import AT_ONCE, in_blocks
 from gan_cli.evaluation.drawn import drawn, path_of
 from gan_cli.evaluation.setting import Plan, Setting
 from gan_cli.evaluation.translated import translated
-from gan_cli.game.build import build_game
+from gan_cli.game.game import joined
 from gan_cli.layers.modulation import LayerNoise
 from gan_cli.parts.latent import Gaussian, Uniform, latents
 from gan_cli.run.train import train
 from gan_cli.use.modes.interpolation import walk
-from gan_cli.use.modes.space import Space
-from gan_cli.use.preview import given
-from gan_cli.use.sample import Trained, draw, load_trained, plan
+from gan_cli.use.load import Trained, load_trained
+from gan_cli.use.modes.space import TrainedSpace
+from gan_cli.use.sample import draw
 
 CPU = torch.device("cpu")
 COUNTS, BATCH_SIZES = (1, 5, 16, 17, 64), (3, 16, 64)
@@ -46,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained_of(runs: Path, name: str) -> Trained:
     trained = load_trained(runs / name, device="cpu")
-    for part in trained.gan.modules():
+    for part in trained.game.modules():
         if isinstance(part, LayerNoise):
             nn.init.ones_(part.strength)  # at 0, as it begins, no picture shows it
     return trained
@@ -77,17 +77,13 @@ def test_latents_of_whole_sixteens_are_those_that_were_always_drawn() -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_gan_sample_draws_the_same_samples_at_any_count(name: str, batch_size: int, count: int, runs: Path) -> None:
     trained = trained_of(runs, name)
-    chosen = None if trained.gan.num_classes is None else [3, 7, 1]
+    chosen = None if trained.game.num_classes is None else [3, 7, 1]
     for labels in (None, chosen):
-        whole = plan(trained, 80, 5, labels)
-        latent, label = plan(trained, count, 5, labels)
-        assert torch.equal(latent, whole[0][:count])
-        assert (label is None) == (whole[1] is None)
-        if label is not None:
-            assert whole[1] is not None
-            assert torch.equal(label, whole[1][:count])
-        pictures = torch.cat(list(draw(trained, latent, label, batch_size)))
-        wanted = torch.cat(list(draw(trained, *whole, 80)))[:count]
+        whole, some = trained.given(80, 5, labels), trained.given(count, 5, labels)
+        assert some.keys() == whole.keys() == ({"latent"} if chosen is None else {"latent", "label"})
+        assert all(torch.equal(some[name], whole[name][:count]) for name in some)
+        pictures = torch.cat(list(draw(trained, some, batch_size)))
+        wanted = torch.cat(list(draw(trained, whole, 80)))[:count]
         if batch_size < AT_ONCE:  # fewer at a time than a block: sums in another order
             assert torch.allclose(pictures, wanted, rtol=0, atol=1e-5)
         else:
@@ -96,9 +92,8 @@ def test_gan_sample_draws_the_same_samples_at_any_count(name: str, batch_size: i
 
 def test_batches_hold_as_many_samples_as_were_asked_for(runs: Path) -> None:
     trained = trained_of(runs, "dcgan")
-    latent, label = plan(trained, 70, 0, None)
-    assert [len(batch) for batch in draw(trained, latent, label, 30)] == [30, 30, 10]
-    assert [len(batch) for batch in draw(trained, latent[:7], label, 3)] == [3, 3, 1]
+    assert [len(batch) for batch in draw(trained, trained.given(70, 0), 30)] == [30, 30, 10]
+    assert [len(batch) for batch in draw(trained, trained.given(7, 0), 3)] == [3, 3, 1]
 
 
 class Noisy(nn.Module):
@@ -117,28 +112,31 @@ class Noisy(nn.Module):
 @pytest.mark.parametrize("count", COUNTS)
 def test_noise_that_a_network_draws_itself_is_the_same_at_any_count(batch_size: int, count: int, runs: Path) -> None:
     trained = trained_of(runs, "dcgan")
-    trained.generators = {"generator": Noisy()}
-    latent, label = plan(trained, 80, 0, None)
-    wanted = torch.cat(list(draw(trained, latent, label, 64)))
+    trained.networks = {"generator": Noisy()}
+    wanted = torch.cat(list(draw(trained, trained.given(80, 0), 64)))
     assert len(wanted.unique(dim=0)) == 80, "and another one for each sample"
-    assert torch.equal(torch.cat(list(draw(trained, latent[:count], label, batch_size))), wanted[:count])
+    assert torch.equal(torch.cat(list(draw(trained, trained.given(count, 0), batch_size))), wanted[:count])
+
+
+def no_data() -> Any:
+    raise AssertionError("a game that draws from latents asks for no data")
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_grids_of_training_show_the_same_samples_at_any_count(count: int) -> None:
     config = compose_checked("model=stylegan2", *TINY["stylegan2"], "model.conditional=projection", *QUICK)
-    game = build_game(config).eval()
-    whole, some = given(game, config, 80, 2, CPU), given(game, config, count, 2, CPU)
+    game = game_of(config).eval()
+    whole, some = (game.given(many, 2, "preview", no_data) for many in (80, count))
     assert some.keys() == whole.keys() == {"latent", "label"}
     for name, value in some.items():
         assert torch.equal(value, whole[name][:count]), name
-    pictures = game.preview(game.generators, some)["samples"]
-    assert torch.equal(pictures, game.preview(game.generators, whole)["samples"][:count])
+    pictures = joined(game.sample(game.averaged, some))["samples"]
+    assert torch.equal(pictures, joined(game.sample(game.averaged, whole))["samples"][:count])
 
 
 def test_the_grids_of_training_hold_every_class() -> None:
     config = compose_checked("model=cdcgan", *TINY["cdcgan"], *QUICK)
-    label = given(build_game(config), config, 64, 0, CPU)["label"]
+    label = game_of(config).given(64, 0, "preview", no_data)["label"]
     assert label.bincount(minlength=10).tolist() == [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
 
 
@@ -146,7 +144,7 @@ def test_the_grids_of_training_hold_every_class() -> None:
 def test_modes_draw_the_same_samples_at_any_batch_size(space: str, runs: Path) -> None:
     trained = trained_of(runs, "stylegan2")
     latent, label = plan(trained, 80, 0, [2])
-    place = Space(trained, space)
+    place = TrainedSpace(trained, space)
     codes = place.codes(latent, label)
     assert label is not None
     wanted = torch.cat(list(place.draw(codes, label, 80)))
@@ -159,7 +157,7 @@ def test_modes_draw_the_same_samples_at_any_batch_size(space: str, runs: Path) -
 
 
 def setting_of(trained: Trained, needs: set[str], count: int, batch_size: int) -> Setting:
-    how = Plan(count, "test" if trained.gan.translates else None, 4, batch_size)
+    how = Plan(count, "test" if trained.game.translates else None, 4, batch_size)
     return Setting(trained.config, frozenset(needs), None, how, CPU)
 
 
@@ -202,7 +200,7 @@ def test_paths_are_the_same_at_any_count(space: str, runs: Path) -> None:
 def test_a_translators_noise_is_the_same_at_any_count(runs: Path) -> None:
     """The U-Net's dropout stays on."""
     trained = trained_of(runs, "pix2pix")
-    game: Any = trained.gan
+    game: Any = trained.game
 
     def outputs(count: int, batch_size: int) -> Tensor:
         setting = setting_of(trained, {"images"}, count, batch_size)

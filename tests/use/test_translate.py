@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.game.gan import GAN
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
@@ -21,7 +22,7 @@ from gan_cli.models import inpainting, srgan
 from gan_cli.models.cyclegan import CycleGAN
 from gan_cli.models.pix2pix import Pix2Pix
 from gan_cli.parts.latent import Gaussian
-from gan_cli.use.sample import Trained
+from gan_cli.use.load import Trained
 from gan_cli.use.translate import find_inputs, find_masks, reflected, translated, translator, write_translated
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def pixels(path: Path) -> numpy.ndarray:
 def ready(game: GAN, channels: int = 3, source_channels: int = 3) -> Trained:
     """As `load_trained` hands it over, untrained."""
     config = {"dataset": {"channels": channels, "source_channels": source_channels, "background": 255}}
-    return Trained(game.eval(), game.generators, ImageMedium(), config, [], Path("nowhere"), 0, CPU)
+    return Trained(game.eval(), game.averaged, ImageMedium(), RunConfig.of(config), [], Path("nowhere"), 0, CPU)
 
 
 def pix2pix(source: int = 3, target: int = 3, dropout: float = 0.5, side: int = 16) -> Pix2Pix:
@@ -308,9 +309,9 @@ def test_a_preview_does_not_mix_its_pictures() -> None:
     given = {
         name: torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(5)) for name in ("source", "target")
     }
-    rows = game.preview(game.generators, given)
+    rows = game.preview(game.averaged, given)
     assert list(rows) == ["source", "output", "target"]
-    alone = game.preview(game.generators, {name: value[1:2] for name, value in given.items()})
+    alone = game.preview(game.averaged, {name: value[1:2] for name, value in given.items()})
     assert torch.equal(rows["output"][1:2], alone["output"])
     assert rows["source"] is given["source"]
 
