@@ -41,7 +41,8 @@ from gan_cli.data.sets import FashionMNIST
 from gan_cli.game.gan import GAN
 from gan_cli.media.image import to_pixels
 from gan_cli.metrics.classifier import trained_classifier
-from gan_cli.use.sample import Trained, draw, load_trained, plan
+from gan_cli.use.load import Trained, load_trained
+from gan_cli.use.sample import draw
 
 COUNT = 2_000  # samples, and test images, in every score
 SIZE = 28
@@ -108,13 +109,14 @@ def seen(images: Tensor) -> Tensor:
 
 
 def drawn(trained: Trained, count: int) -> tuple[Tensor, Tensor | None]:
-    latent, label = plan(trained, count, 1, None)
-    return torch.cat(list(draw(trained, latent, label, 500))), label
+    given = trained.given(count, 1)
+    return torch.cat(list(draw(trained, given, 500))), given.get("label")
 
 
+@torch.no_grad()
 def drawn_untrained(gan: GAN, count: int) -> Tensor:
-    assert gan.latent is not None
-    return gan.sample(gan.generators, gan.latent.draw(count, generator_for("cpu", 1, "sample")), None)
+    latent = gan.latent.draw(count, generator_for("cpu", 1, "sample"))
+    return gan.make(gan.averaged, {"latent": latent})["samples"]
 
 
 def gaussian(images: Tensor, count: int, *key: object) -> Tensor:

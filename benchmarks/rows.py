@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
+from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.config import plain, register_resolvers
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.typed import read
@@ -42,7 +43,9 @@ def untrained(*overrides: str) -> GAN:
     register_resolvers()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = compose("train", overrides=read(overrides).overrides, return_hydra_config=True)
-    return build_game(plain(config, config.hydra.runtime.choices)).eval()
+    game = build_game(RunConfig.of(plain(config, config.hydra.runtime.choices)).game).eval()
+    assert isinstance(game, GAN)
+    return game
 
 
 def place(name: str, proof: str, given: str | None) -> Path | None:

@@ -23,24 +23,33 @@ from typing import Any
 import torch
 
 HERE = Path(__file__).resolve().parent.parent
-PICTURES = "dataset.root={pictures}"
+TWO_STAGES = ["model.pretrain_images=64"]
+GROWN = [
+    *("model.growth.start=8", "model.growth.fade_images=64", "model.growth.stable_images=64"),
+    *("model.generator.channel_base=512", "model.latent.size=32"),
+]
 COMMANDS = {
     "dcgan": ["model=dcgan"],
     "dcgan wgan_gp": ["model=dcgan", "loss=wgan_gp"],
     "gan": ["model=gan"],
     "cdcgan": ["model=cdcgan"],
     "unrolled ring": ["model=toy", "dataset=gaussians", "loss.unroll_steps=3"],
-    "sngan auxiliary": ["model=sngan", "model.conditional=auxiliary", "model.generator.width=16", "model.discriminator.width=16"],
+    "sngan auxiliary": ["model=sngan", "model.conditional=auxiliary", "model.generator.width=16"],
     "mode seeking": ["model=dcgan", "penalty=mode_seeking"],
     "cyclegan": ["model=cyclegan", "dataset=unpaired", "dataset.root={unpaired}", "model.a_to_b.width=8"],
     "pix2pix": ["model=pix2pix", "dataset=pairs", "dataset.root={pairs}", "model.generator.width=8"],
-    "srgan": ["model=srgan", "dataset=degraded", "dataset.root={degraded}", "dataset.resolution=32", "model.pretrain_images=64"],
+    "srgan": ["model=srgan", "dataset=degraded", "dataset.root={degraded}", "dataset.resolution=32", *TWO_STAGES],
     "inpainting": ["model=inpainting", "dataset=degraded", "dataset.root={degraded}", "dataset.resolution=32"],
     "stylegan2 ada": ["model=stylegan2", "augment=ada", "model.generator.channel_base=512", "model.latent.size=32"],
-    "stylegan": ["model=stylegan", "model.growth.start=8", "model.growth.fade_images=64", "model.growth.stable_images=64"],
-    "progan": ["model=progan", "model.growth.start=8", "model.growth.fade_images=64", "model.growth.stable_images=64"],
+    "stylegan": ["model=stylegan", *GROWN],
+    "progan": ["model=progan", *GROWN],
 }  # fmt: skip
-SMALL = ["trainer.total_images=320", "trainer.batch_size=16", "trainer.log_every_images=32", "trainer.preview_samples=8"]
+SMALL = [
+    "trainer.total_images=320",
+    "trainer.batch_size=16",
+    "trainer.log_every_images=32",
+    "trainer.preview_samples=8",
+]
 
 
 def tensors_of(node: Any) -> Iterator[torch.Tensor]:

@@ -18,12 +18,9 @@ from pathlib import Path
 import torch
 from torch.nn.functional import softplus
 
-from gan_cli.base.types import State
-from gan_cli.data.order import Batches
-from gan_cli.game.build import build_data, build_game, optimizer_factory
-from gan_cli.game.meter import Meter
-from gan_cli.game.update import Updater, keeps_graph
-from gan_cli.parts.ema import EMA
+from gan_cli.base.run_config import RunConfig
+from gan_cli.game.build import build_data, build_game
+from gan_cli.run.session import Session
 
 RUNS = 7
 MAIN = "from gan_cli.cli.train import main; main()"
@@ -36,8 +33,10 @@ STARTS = {
     "refusal: labels missing": ["-c", MAIN, "model=toy"],
     "import torch": ["-c", "import torch"],
 }
-CONFIG = {
+BATCH, STEPS, ROUNDS = 64, 20, 5
+CONFIG = RunConfig.of({
     "seed": 0,
+    "trainer": {"batch_size": BATCH},
     "model": {
         "_target_": "gan_cli.game.gan.GAN",
         "latent": {"_target_": "gan_cli.parts.latent.Gaussian", "size": 100},
@@ -47,10 +46,10 @@ CONFIG = {
                           "base_channels": 16},
     },
     "loss": {"_target_": "gan_cli.losses.adversarial.NonSaturating"},
-    "dataset": {"_target_": "gan_cli.data.sets.Digits", "resolution": 32},
+    "dataset": {"_target_": "gan_cli.data.sets.Digits", "resolution": 32,
+                "provides": {"medium": {"_target_": "gan_cli.media.image.ImageMedium"}}},
     "optimizer": {"_target_": "torch.optim.Adam", "learning_rate": 2e-4, "betas": [0.5, 0.999]},
-}  # fmt: skip
-BATCH, STEPS, ROUNDS = 64, 20, 5
+})  # fmt: skip
 
 
 def start_up() -> None:
@@ -70,28 +69,13 @@ def start_up() -> None:
 
 def ours() -> Callable[[], None]:
     """One training step as `gan-train` takes it: seeded draws, shared fakes, meter, averaged weights."""
-    device = torch.device("cpu")
-    gan = build_game(CONFIG).train()
-    gan.to(memory_format=torch.channels_last)
-    phases = gan.phases(optimizer_factory(CONFIG))
-    update, state = Updater(gan, device, 1, "float32", Meter(device)), State()
-    batches, ema = Batches(build_data(CONFIG), BATCH, 0, device), EMA(gan.generators, 10_000)
-
-    def step() -> None:
-        batch = batches.next(state)
-        for number, phase in enumerate(phases):
-            update(phase, batch, state, keep=keeps_graph(gan, phases, number))
-        state.step += 1
-        ema.update(state.images)
-
-    return step
+    return Session.build(CONFIG, torch.device("cpu")).step
 
 
 def plain() -> Callable[[], None]:
     """The loop of a tutorial on the same networks: no averaged weights, no log, no seeds."""
-    gan = build_game(CONFIG).train()
-    data = build_data(CONFIG)
-    generator, critic = gan.generator, gan.discriminator
+    gan, data = build_game(CONFIG.game).train(), build_data(CONFIG.data)
+    generator, critic = gan.networks.values()
     for_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
     for_d = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999))
 

@@ -25,7 +25,8 @@ from gan_cli.data.sets import FashionMNIST, ImageFolder
 from gan_cli.media.image import ImageMedium, to_pixels, write_png
 from gan_cli.metrics.classifier import Classifier, trained_classifier
 from gan_cli.metrics.neighbours import radii, within
-from gan_cli.use.sample import Trained, draw, load_trained, plan
+from gan_cli.use.load import Trained, load_trained
+from gan_cli.use.sample import draw
 
 POINTS = 2_500
 SEEDS = (0, 1, 2)
@@ -46,8 +47,7 @@ SWAPS = 500  # pairs of samples whose styles are swapped
 
 def drawn(trained: Trained, count: int, psi: float = 1.0) -> Tensor:
     trained.truncation_psi = psi
-    latent, label = plan(trained, count, 1, None)
-    return torch.cat(list(draw(trained, latent, label, 100)))
+    return torch.cat(list(draw(trained, trained.given(count, 1), 100)))
 
 
 def rings(rows: Rows) -> Table | None:
@@ -145,8 +145,10 @@ def sprites(rows: Rows) -> Table | None:
     judge("other real sprites", other)
     judge("one pixel Gaussian", described(network, gaussian(reals[0], COUNT)))
     start = untrained("experiment=stylegan2_sprites", f"dataset.root={root / 'train'}")
-    latent = start.latent.draw(COUNT, generator_for("cpu", 1, "sample"))  # type: ignore[union-attr]
-    judge("untrained stylegan2", described(network, start.sample(start.generators, latent, None).clamp(-1, 1)))
+    latent = start.latent.draw(COUNT, generator_for("cpu", 1, "sample"))
+    with torch.no_grad():
+        images = start.make(start.averaged, {"latent": latent})["samples"].clamp(-1, 1)
+    judge("untrained stylegan2", described(network, images))
     for name in names:
         folder = rows.trained(name, root / "train", f"experiment={name}")
         trained = load_trained(folder)
@@ -175,8 +177,8 @@ def styles(rows: Rows) -> Table | None:
         return None
     folder = rows.trained("stylegan2_fashion", root, "experiment=stylegan2_fashion")
     trained, classifier = load_trained(folder), classifier_of(root, rows.runs)
-    generator = trained.generators["generator"]
-    latent, _ = plan(trained, 2 * SWAPS, 2, None)
+    generator = trained.networks["generator"]
+    latent = trained.given(2 * SWAPS, 2)["latent"]
     w = generator.mapping(latent)  # type: ignore[operator]
     layers = generator.synthesis.layers  # type: ignore[union-attr]
     ours, theirs = (side[:, None].repeat(1, layers, 1) for side in w.split(SWAPS))

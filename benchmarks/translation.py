@@ -22,10 +22,10 @@ from torch import Tensor
 from gan_cli.base.randomness import generator_for, seed_everything
 from gan_cli.data.degrade import filled_smoothly
 from gan_cli.game.build import build_data
+from gan_cli.game.game import joined
 from gan_cli.media.image import to_pixels, write_png
 from gan_cli.metrics.similarity import psnr, ssim
-from gan_cli.use.preview import held_out
-from gan_cli.use.sample import Trained, load_trained
+from gan_cli.use.load import Trained, load_trained
 
 CPU = torch.device("cpu")
 LEAST_PAIRED = 3.0  # dB above the copy of the input, the mean target and another picture's target
@@ -94,15 +94,14 @@ class Rows:
 
 def paired(trained: Trained) -> dict[str, Tensor]:
     """The rows of a preview for the whole test split."""
-    data = held_out(trained.config)
+    data = trained.held_out()
     fields = data.fetch(torch.arange(len(data)), CPU)
     seed_everything("judged")
-    return {**fields, **trained.gan.preview(trained.generators, fields)}
+    return {**fields, **joined(trained.game.sample(trained.networks, fields))}
 
 
 def training_targets(trained: Trained) -> Tensor:
-    config = {**trained.config, "dataset": {**trained.config["dataset"], "split": "train", "load_resolution": None}}
-    data = build_data(config, [])
+    data = build_data(trained.config.data.changed(load_resolution=None).of_split("train"))
     return data.fetch(torch.arange(len(data)), CPU)["target"]
 
 
@@ -199,8 +198,9 @@ def both_ways(trained: Trained, a: Tensor, b: Tensor) -> dict[str, Tensor]:
     """Translations and their way back: fake_b, cycle_a, fake_a, cycle_b."""
 
     def go(images: Tensor, direction: str) -> Tensor:
+        source = trained.game.translations[direction].source
         return torch.cat(
-            [trained.gan.translate(trained.generators, {"source": some}, direction) for some in images.split(64)]  # type: ignore[operator]
+            [trained.game.translate(trained.networks, {source: some}, direction) for some in images.split(64)]
         )
 
     fake_b, fake_a = go(a, "a_to_b"), go(b, "b_to_a")
@@ -209,7 +209,7 @@ def both_ways(trained: Trained, a: Tensor, b: Tensor) -> dict[str, Tensor]:
 
 def aligned(trained: Trained) -> tuple[Tensor, Tensor]:
     """Both test sides in the order of their names: partners that training never saw."""
-    data = held_out(trained.config)
+    data = trained.held_out()
     each = torch.arange(len(data))
     fields = data.fetch(torch.stack([each, each], 1), CPU)
     return fields["a"], fields["b"]

@@ -57,17 +57,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of step that a session takes at a point of its run: who moves, and which penalties are due.
+    """A kind of step that a session takes at a point of its run.
 
     Attributes:
+        due: the phases that move, by name, and (phase, penalty) where a penalty is due.
         step: a step of that kind.
         updates: each phase's updates before it.
-        share: of all steps.
     """
 
+    due: frozenset[object]
     step: int
     updates: dict[str, int]
-    share: float
 
 
 class Rehearsal:
@@ -81,26 +81,28 @@ class Rehearsal:
         if self.session.device.type == "cuda":
             torch.cuda.synchronize(self.session.device)
 
-    def kinds(self, images: int) -> list[Kind]:
-        """Of the steps of one round of all intervals, each kind once."""
+    def kinds(self, images: int) -> list[tuple[Kind, float]]:
+        """Each kind of the steps of one round of all intervals, and its share of them."""
         phases = [phase for phase in self.session.phases if phase.on(images)]
         intervals = [phase.every for phase in phases]
-        intervals += [
-            penalty.every for phase in phases if not phase.regularizes for penalty in phase.penalties.values()
-        ]
-        period, found, counts = math.lcm(*intervals), {}, Counter[object]()
+        for phase in phases:
+            intervals += [] if phase.regularizes else [penalty.every for penalty in phase.penalties.values()]
+        period, found, counts = math.lcm(*intervals), dict[object, Kind](), Counter[object]()
         for step in range(period):
             updates = {phase.name: -(-step // phase.every) * phase.repeat for phase in phases}
-            due = [
-                (phase.name, name)
-                for phase in phases
-                if step % phase.every == 0
-                for name, penalty in {"": None, **phase.penalties}.items()
-                if penalty is None or phase.regularizes or updates[phase.name] % penalty.every < phase.repeat
-            ]
-            counts[tuple(due)] += 1
-            found.setdefault(tuple(due), (step, updates))
-        return [Kind(step, updates, counts[due] / period) for due, (step, updates) in found.items()]
+            due: set[object] = set()
+            for phase in phases:
+                if step % phase.every == 0:
+                    due.add(phase.name)
+                    due |= {
+                        (phase.name, name)
+                        for name, penalty in phase.penalties.items()
+                        if phase.regularizes or -updates[phase.name] % penalty.every < phase.repeat
+                    }
+            kind = Kind(frozenset(due), step, updates)
+            found.setdefault(kind.due, kind)
+            counts[kind.due] += 1
+        return [(kind, counts[due] / period) for due, kind in found.items()]
 
     def seconds(self, images: int, kind: Kind) -> float:
         """The median time of steps of a kind."""
@@ -117,7 +119,7 @@ class Rehearsal:
 
     def at(self, images: int) -> tuple[float, tuple[str, ...], int]:
         """Seconds for 1,000 images at a point of the run; who plays there, and the batch."""
-        each = sum(kind.share * self.seconds(images, kind) for kind in self.kinds(images))
+        each = sum(share * self.seconds(images, kind) for kind, share in self.kinds(images))
         self.session.state.images = images
         here = [phase for phase in self.session.phases if phase.on(images)]
         always = [phase for phase in here if phase.every == 1]

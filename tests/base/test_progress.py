@@ -221,10 +221,10 @@ def test_scores_are_made_in_the_open(said: Said, tmp_path: Path) -> None:
     assert said["reading real pictures"] == (20, 20)
     assert "computing ms_ssim" in said
     said.clear()
-    sample.write_grid(trained, tmp_path / "grid.png", *sample.plan(trained, 6, 0, None), 3, 4)
+    sample.write_grid(trained, tmp_path / "grid.png", trained.given(6, 0), 3, 4)
     assert said == {"making samples": (6, 6)}
     said.clear()
-    sample.write_array(trained, tmp_path / "a.npz", *sample.plan(trained, 6, 0, None), 4, {})
+    sample.write_array(trained, tmp_path / "a.npz", trained.given(6, 0), 4, {})
     assert said == {"making samples": (6, 6)}
     said.clear()
     sample.take_standing_statistics(trained, 2)
@@ -241,7 +241,7 @@ def test_folders_are_compared_in_the_open(said: Said, pictures: Path, tmp_path: 
 
 
 def test_a_dry_run_measures_in_the_open(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate.Rehearsal, "seconds", lambda self, phases, due: 1.0)
+    monkeypatch.setattr(estimate.Rehearsal, "seconds", lambda self, images, kind: 1.0)
     monkeypatch.setattr(estimate, "jobs_seconds", lambda rehearsal, settings: 7.0)
-    estimate.estimate(compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu"))
+    estimate.estimate(RunConfig.of(compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu")))
     assert said["measuring the steps of each stage"] == (1, 1)

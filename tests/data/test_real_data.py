@@ -8,9 +8,10 @@ import pytest
 import torch
 from conftest import QUICK, TINY, compose_checked
 
+from gan_cli.base.run_config import RunConfig
 from gan_cli.data.sets import FashionMNIST
+from gan_cli.game.build import build_data
 from gan_cli.run.train import train
-from gan_cli.use.preview import held_out
 
 
 @pytest.fixture
@@ -71,6 +72,6 @@ def test_folders_of_pictures_train_as_they_are(
     assert config["choices"]["dataset"] == dataset
     assert {key: config["dataset"][key] for key in expected} == expected
     assert train(config, tmp_path)["images"] == 8
-    shown = held_out(config)
+    shown = build_data(RunConfig.of(config).data.held_out())
     side = root / ("test/A" if dataset == "pairs" else "testA" if dataset == "unpaired" else "test")
     assert len(shown) == sum(file.suffix == ".png" for file in side.rglob("*"))

@@ -29,6 +29,7 @@ from gan_cli.base.scoring import (
 from gan_cli.data.planar import ring
 from gan_cli.evaluation.drawn import path_of
 from gan_cli.evaluation.setting import Plan
+from gan_cli.game.space import LatentSpace
 from gan_cli.metrics.density_coverage import DensityCoverage
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.fid import FrechetDistance, frechet_distance, root_trace
@@ -601,21 +602,25 @@ def test_path_length_needs_latents_and_sane_options() -> None:
 
 
 class LinearGame:
-    """Pictures that are a linear map of the latent, as `Trained.gan`; one pixel stays at 1."""
-
-    num_classes = None
+    """Pictures that are a linear map of the latent, as `Trained.game`; one pixel stays at 1."""
 
     def __init__(self, latent: Gaussian | Uniform, weight: Tensor) -> None:
         self.latent, self.weight = latent, weight
 
-    def sample(self, generators: dict[str, Any], latent: Tensor, label: Tensor | None) -> Tensor:
+    def make(self, latent: Tensor, label: Tensor | None) -> Tensor:
         pixels = latent @ self.weight.to(latent.dtype).T
         return torch.cat([pixels, torch.ones_like(pixels[:, :1])], 1)[:, None, None]
+
+    def spaces(self, networks: dict[str, Any]) -> dict[str, Any]:
+        return {"z": LatentSpace(self.latent, nn.Identity(), self.make)}
+
+    def given(self, count: int, seed: int, labels: Any, purpose: str) -> dict[str, Tensor]:
+        return {"latent": latents(self.latent, count, seed, purpose)}
 
 
 def lengths_of(game: LinearGame, extractor: Any, paths: int, step: float, space: str = "z") -> Tensor:
     setting = SimpleNamespace(how=Plan(seed=3, batch_size=7), device=torch.device("cpu"), extractor=extractor)
-    trained = SimpleNamespace(gan=game, generators={"generator": nn.Identity()})
+    trained = SimpleNamespace(game=game, networks={}, given=game.given)
     return path_of(setting, trained)(paths, step, space)  # type: ignore[arg-type]
 
 

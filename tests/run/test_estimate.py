@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, TINY, compose_checked, game_of, optimizers_of
+import torch
+from conftest import QUICK, TINY, compose_checked
 
+from gan_cli.base.checkpoint import load
+from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.dry_run import duration
 from gan_cli.run import estimate
 from gan_cli.run.train import train
@@ -20,13 +23,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of known length: 1 s for each phase that comes always, 3 s for a lazy one, 2 s more with a due penalty."""
-    monkeypatch.setattr(estimate.Rehearsal, "seconds", lambda self, phases, due: len(phases) + 2.0 * due)
-    monkeypatch.setattr(estimate.Rehearsal, "lazy_seconds", lambda self, phase: 3.0)
-    monkeypatch.setattr(estimate, "jobs_seconds", lambda rehearsal, settings: 7.0)
+
+    def seconds(self: estimate.Rehearsal, images: int, kind: estimate.Kind) -> float:
+        due = [phase for phase in self.session.phases if phase.name in kind.due]
+        rare = [
+            (phase.name, name)
+            for phase in due
+            for name, penalty in phase.penalties.items()
+            if penalty.every > 1 and not phase.regularizes
+        ]
+        return sum(3.0 if phase.regularizes else 1.0 for phase in due) + 2.0 * any(pair in kind.due for pair in rare)
+
+    monkeypatch.setattr(estimate.Rehearsal, "seconds", seconds)
+    monkeypatch.setattr(estimate.Rehearsal, "grid_seconds", lambda self: 7.0)
 
 
 def found(*overrides: str) -> estimate.Estimate:
-    return estimate.estimate(compose_checked(*overrides, *QUICK, "trainer.device=cpu"))
+    return estimate.estimate(RunConfig.of(compose_checked(*overrides, *QUICK, "trainer.device=cpu")))
 
 
 def test_lazy_terms_count_by_how_often_they_come(measured: None) -> None:
@@ -46,9 +59,9 @@ def test_one_of_several_processes_takes_its_share(monkeypatch: pytest.MonkeyPatc
     """A batch of 8 in 4 processes: 2 pictures are timed, and 8 are counted."""
     seen: list[int] = []
 
-    def seconds(self: estimate.Rehearsal, phases: list[Any], due: bool) -> float:
-        self.take(phases, due)
-        seen.append(len(self.batches.at(0, self.share(phases[0].batch_size))))
+    def seconds(self: estimate.Rehearsal, images: int, kind: estimate.Kind) -> float:
+        seen.append(len(self.session.batches.at(0, self.session.batches.batch_size)))
+        self.session.step()
         return 1.0
 
     monkeypatch.setattr(estimate.Rehearsal, "seconds", seconds)
@@ -69,19 +82,18 @@ def test_levels_and_stages_are_taken_one_by_one(measured: None) -> None:
     assert grown.total_seconds == pytest.approx(0.05 * 125 + 0.45 * 250 + 7)
 
 
-def test_a_step_of_the_rehearsal_is_a_step_of_the_run(tmp_path: Path) -> None:
-    """The same phases, batches and updates; counters stay where they were."""
-    config = compose_checked("model=stylegan2", *TINY["stylegan2"], *QUICK, "trainer.device=cpu")
-    rehearsal = estimate.Rehearsal(config, estimate.trainer_settings(config), estimate.pick_device("cpu"), ())
-    always = [phase for phase in rehearsal.phases if phase.every == 1]
-    rehearsal.take(always, due=False)
-    assert rehearsal.state.images == 0
-    short = {**config, "trainer": {**config["trainer"], "total_images": 8}}
-    config["penalty"] = {}
-    weights = game_of(config).state_dict()
-    assert any(not value.equal(weights[name]) for name, value in rehearsal.gan.state_dict().items() if name in weights)
-    assert train(short, tmp_path / "run")["status"] == "finished"
-    assert len(game_of(short).phases(optimizers_of(short))) == 4
+def test_a_rehearsal_takes_the_steps_of_the_run(tmp_path: Path) -> None:
+    """One build and one step: eight images of a rehearsal end in the weights of a run of eight."""
+    config = compose_checked(
+        *("model=stylegan2", *TINY["stylegan2"], *QUICK, "trainer.device=cpu", "trainer.total_images=8")
+    )
+    rehearsal = estimate.Rehearsal(RunConfig.of(config), torch.device("cpu"))
+    kinds = rehearsal.kinds(0)
+    assert [(len(kind.due), share) for kind, share in kinds] == [(6, 1 / 16), (2, 3 / 4), (4, 3 / 16)]
+    rehearsal.session.step()
+    assert train(config, tmp_path / "run")["status"] == "finished"
+    weights = load(tmp_path / "run", print)[1]["game"]
+    assert all(torch.equal(value, weights[name]) for name, value in rehearsal.session.game.state_dict().items())
 
 
 def test_the_command_prints_and_leaves_nothing(run_command: Run, tmp_path: Path) -> None:

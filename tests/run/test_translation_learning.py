@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import compose_checked
-from gan_cli.use.preview import held_out
 from torch import Tensor
 
+from gan_cli.base.run_config import RunConfig
 from gan_cli.data.sets import Digits
+from gan_cli.game.build import build_data
+from gan_cli.game.game import joined
 from gan_cli.media.image import to_pixels, write_png
 from gan_cli.metrics.similarity import psnr
 from gan_cli.run.train import train
@@ -51,10 +53,10 @@ def learned(root: Path) -> dict[str, float]:
     small += ["optimizer.learning_rate=1e-3", "trainer.checkpoint_every_images=0", "trainer.preview_samples=8"]
     config = compose_checked("model=pix2pix", "dataset=pairs", f"dataset.root={root}", *small)
     train(config, root / "run")
-    trained, data = load_trained(root / "run"), held_out(config)
+    trained, data = load_trained(root / "run"), build_data(RunConfig.of(config).data.held_out())
     fields = data.fetch(torch.arange(len(data)), CPU)
     torch.manual_seed(0)
-    made, wanted = trained.game.preview(trained.networks, fields)["output"], fields["target"]
+    made, wanted = joined(trained.game.sample(trained.networks, fields))["output"], fields["target"]
     mean = hands(400)[1].mean(0, keepdim=True).expand_as(wanted)
     pairs = {"output": made, "mean": mean}
     scores = {name: float(psnr(picture, wanted).mean()) for name, picture in pairs.items()}

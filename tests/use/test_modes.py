@@ -15,16 +15,17 @@ import pytest
 import torch
 from conftest import QUICK, TINY, compose_checked
 from PIL import Image
+from torch import Tensor
 
 from gan_cli.parts.latent import Gaussian, Uniform
 from gan_cli.run.train import train
 from gan_cli.use.export import ENDINGS, export
+from gan_cli.use.load import Trained, load_trained, take_standing_statistics
 from gan_cli.use.modes.directions import directions
 from gan_cli.use.modes.interpolation import walk
 from gan_cli.use.modes.project import distance, project
-from gan_cli.use.modes.space import Space
+from gan_cli.use.modes.space import TrainedSpace
 from gan_cli.use.modes.style_mixing import mixed_grid
-from gan_cli.use.sample import Trained, load_trained, plan, take_standing_statistics
 from gan_cli.use.translate import changes_of
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,12 +56,26 @@ def styled(runs: Path) -> Trained:
     return load_trained(runs / "stylegan2", device="cpu")
 
 
+def plan(
+    trained: Trained, count: int, seed: int, labels: list[int] | None, purpose: str = "sample"
+) -> tuple[Tensor, Tensor | None]:
+    """Latents, and labels of a conditional model."""
+    given = trained.given(count, seed, labels, purpose)
+    return given["latent"], given.get("label")
+
+
+@torch.no_grad()
+def made(trained: Trained, latent: Tensor, label: Tensor | None, psi: float = 1.0) -> Tensor:
+    given = {"latent": latent} if label is None else {"latent": latent, "label": label}
+    return trained.game.make(trained.networks, given, psi)["samples"]
+
+
 def test_truncation_moves_samples_to_the_mean_style(styled: Trained, runs: Path) -> None:
     latent, label = plan(styled, 6, 0, [3])
-    images = [styled.game.sample(styled.networks, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    images = [made(styled, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
     spreads = [image.var(0).mean().item() for image in images]
     assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
-    plain = styled.game.sample(styled.networks, latent, label)
+    plain = made(styled, latent, label)
     assert torch.equal(plain, images[0])
 
 
@@ -76,18 +91,18 @@ def test_truncated_latents_are_a_cut_normals_of_the_same_rank(runs: Path) -> Non
     assert torch.equal(Uniform(3, 2.0).truncated(torch.ones(1, 3), 0.25), torch.full((1, 3), 0.25))
     plain = load_trained(runs / "dcgan", device="cpu")
     latent, label = plan(plain, 16, 0, None)
-    images = [plain.game.sample(plain.networks, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
+    images = [made(plain, latent, label, psi) for psi in (1.0, 0.5, 0.0)]
     spreads = [image.var(0).mean().item() for image in images]
     assert spreads[2] < 1e-10 < spreads[1] < spreads[0]
-    space = Space(plain, truncation_psi=0.5)
+    space = TrainedSpace(plain, truncation_psi=0.5)
     assert torch.allclose(next(space.draw(space.codes(latent, label), label, 16)), images[1], atol=1e-6)
 
 
 def test_truncation_in_z_of_a_model_with_a_mapping_is_that_of_its_grid(styled: Trained) -> None:
-    space = Space(styled, "z", 0.5)
+    space = TrainedSpace(styled, "z", 0.5)
     latent, label = plan(styled, 4, 0, [3])
     drawn = next(space.draw(space.codes(latent, label), label, 4))
-    assert torch.allclose(drawn, styled.game.sample(styled.networks, latent, label, 0.5).clamp(-1, 1), atol=1e-6)
+    assert torch.allclose(drawn, made(styled, latent, label, 0.5).clamp(-1, 1), atol=1e-6)
 
 
 def test_standing_statistics_are_those_of_many_samples(runs: Path) -> None:
@@ -110,7 +125,7 @@ def test_standing_statistics_are_those_of_many_samples(runs: Path) -> None:
 
 
 def test_a_walk_passes_its_latents_and_closes(styled: Trained) -> None:
-    space = Space(styled)
+    space = TrainedSpace(styled)
     latent, label = plan(styled, 3, 0, [1])
     frames = torch.stack(list(walk(space, latent, label, 12, 5)))
     corners = torch.cat(list(space.draw(space.codes(latent, label), label, 8)))
@@ -118,14 +133,14 @@ def test_a_walk_passes_its_latents_and_closes(styled: Trained) -> None:
     assert torch.allclose(frames[[0, 4, 8]], corners, atol=1e-6)
     halfway = space.codes(latent, label)[[2, 0]].mean(0, keepdim=True)
     assert torch.allclose(frames[10], next(space.draw(halfway, label, 1))[0], atol=1e-5), "linear in w"
-    in_z = Space(styled, "z")
-    rounds = in_z.between(latent[:1], latent[1:2], torch.tensor([[0.5]]))
+    in_z = TrainedSpace(styled, "z")
+    rounds = in_z.space.between(latent[:1], latent[1:2], torch.tensor([[0.5]]))
     lengths = latent[:2].norm(dim=1)
     assert rounds.norm().item() == pytest.approx(lengths.mean().item(), rel=1e-4), "spherical in z"
 
 
 def test_style_mixing_takes_the_rows_styles_at_the_chosen_layers(styled: Trained) -> None:
-    space = Space(styled)
+    space = TrainedSpace(styled)
     latent, label = plan(styled, 5, 0, [2])
     whole = mixed_grid(space, latent, label, 2, 3, [0, 1, 2, 3])
     assert whole.shape == (12, 1, 8, 8)
@@ -140,7 +155,7 @@ def test_style_mixing_takes_the_rows_styles_at_the_chosen_layers(styled: Trained
 
 
 def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Trained, runs: Path) -> None:
-    found, strength = directions(Space(styled), 4)
+    found, strength = directions(TrainedSpace(styled), 4)
     weights = torch.cat(
         [value for name, value in styled.networks["generator"].state_dict().items() if "affine.weight" in name]
     )
@@ -150,23 +165,23 @@ def test_directions_are_the_singular_vectors_of_what_reads_the_codes(styled: Tra
     random = torch.nn.functional.normalize(torch.randn(100, 8), dim=1)
     assert (weights @ random.t()).norm(dim=0).max() <= strength[0] + 1e-4
     plain = load_trained(runs / "dcgan", device="cpu")
-    assert directions(Space(plain), 3)[0].shape == (3, 100)
+    assert directions(TrainedSpace(plain), 3)[0].shape == (3, 100)
 
 
 def test_directions_are_not_those_of_the_labels_layer(runs: Path) -> None:
     """Ten classes and a latent of four: the class's layer would fit too."""
     trained = load_trained(runs / "r3gan", device="cpu")
     start = trained.networks["generator"].start.weight[:, :4].detach()  # type: ignore[union-attr,index]
-    found, strength = directions(Space(trained), 4)
+    found, strength = directions(TrainedSpace(trained), 4)
     assert torch.allclose((start @ found.t()).norm(dim=0), strength, rtol=1e-4)
     styled = load_trained(runs / "stylegan2", device="cpu")
-    found, strength = directions(Space(styled, "z"), 4)
+    found, strength = directions(TrainedSpace(styled, "z"), 4)
     first = styled.networks["generator"].mapping.layers[0].weight[:, :8].detach()  # type: ignore[union-attr,index]
     assert torch.allclose((first @ found.t()).norm(dim=0), strength, rtol=1e-4)
 
 
 def test_a_walk_keeps_its_class(styled: Trained) -> None:
-    space = Space(styled)
+    space = TrainedSpace(styled)
     latent, _ = plan(styled, 3, 0, [1])
     some, one = torch.tensor([4, 5, 6]), torch.tensor([4, 4, 4])
     walks = [torch.stack(list(walk(space, latent, label, 6, 8))) for label in (some, one)]
@@ -177,17 +192,17 @@ def test_a_growing_model_is_shown_in_its_final_size_in_all_modes(runs: Path) -> 
     """One that is still at 8 of its 16 pixels: also searched."""
     trained = load_trained(runs / "stylegan", device="cpu")
     assert trained.game.growth.resolution == 16  # type: ignore[union-attr]
-    space = Space(trained)
+    space = TrainedSpace(trained)
     latent, _ = plan(trained, 2, 0, None)
-    made = next(space.draw(space.codes(latent, None), None, 2))
-    assert made.shape == (2, 1, 16, 16)
-    assert torch.allclose(made, trained.game.sample(trained.networks, latent, None).clamp(-1, 1), atol=1e-6)
-    found = project(space, made[:1], None, 10, 0)
+    drawn = next(space.draw(space.codes(latent, None), None, 2))
+    assert drawn.shape == (2, 1, 16, 16)
+    assert torch.allclose(drawn, made(trained, latent, None).clamp(-1, 1), atol=1e-6)
+    found = project(space, drawn[:1], None, 10, 0)
     assert found.picture.shape == (1, 1, 16, 16)
 
 
 def test_a_search_comes_back_to_a_picture_of_the_models_own(styled: Trained) -> None:
-    space = Space(styled)
+    space = TrainedSpace(styled)
     latent, label = plan(styled, 2, 7, [4])
     own = next(space.draw(space.codes(latent, label), label, 2))
     found = project(space, own[:1], label[:1] if label is not None else None, 150, 0)

@@ -19,8 +19,8 @@ from gan_cli.game.game import joined
 from gan_cli.layers.modulation import LayerNoise
 from gan_cli.parts.latent import Gaussian, Uniform, latents
 from gan_cli.run.train import train
-from gan_cli.use.modes.interpolation import walk
 from gan_cli.use.load import Trained, load_trained
+from gan_cli.use.modes.interpolation import walk
 from gan_cli.use.modes.space import TrainedSpace
 from gan_cli.use.sample import draw
 
@@ -143,12 +143,12 @@ def test_the_grids_of_training_hold_every_class() -> None:
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_modes_draw_the_same_samples_at_any_batch_size(space: str, runs: Path) -> None:
     trained = trained_of(runs, "stylegan2")
-    latent, label = plan(trained, 80, 0, [2])
+    given = trained.given(80, 0, [2])
+    latent, label = given["latent"], given["label"]
     place = TrainedSpace(trained, space)
     codes = place.codes(latent, label)
-    assert label is not None
     wanted = torch.cat(list(place.draw(codes, label, 80)))
-    assert torch.equal(wanted, torch.cat(list(draw(trained, latent, label, 80))).clamp(-1, 1))
+    assert torch.equal(wanted, torch.cat(list(draw(trained, given, 80))).clamp(-1, 1))
     for count in COUNTS:
         assert torch.equal(torch.cat(list(place.draw(codes[:count], label[:count], 64))), wanted[:count])
     frames = [torch.stack(list(walk(place, latent[:5], label[:5], 20, batch_size))) for batch_size in (16, 17, 64)]
@@ -157,8 +157,8 @@ def test_modes_draw_the_same_samples_at_any_batch_size(space: str, runs: Path) -
 
 
 def setting_of(trained: Trained, needs: set[str], count: int, batch_size: int) -> Setting:
-    how = Plan(count, "test" if trained.game.translates else None, 4, batch_size)
-    return Setting(trained.config, frozenset(needs), None, how, CPU)
+    how = Plan(count, "test" if trained.game.compared else None, 4, batch_size)
+    return Setting(trained.config.data, frozenset(needs), None, how, CPU)
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -166,13 +166,12 @@ def setting_of(trained: Trained, needs: set[str], count: int, batch_size: int) -
 def test_an_evaluation_judges_the_samples_of_gan_sample(count: int, batch_size: int, runs: Path) -> None:
     trained = trained_of(runs, "cdcgan")
     evidence = drawn(setting_of(trained, {"images"}, count, batch_size), trained)
-    latent, label = plan(trained, 80, 4, None)
-    wanted = torch.cat([trained.medium.array(some) for some in draw(trained, latent, label, 80)])
+    given = trained.given(80, 4)
+    wanted = torch.cat([trained.medium.array(some) for some in draw(trained, given, 80)])
     assert evidence.fakes is not None
     assert torch.equal(evidence.fakes.permute(0, 2, 3, 1), wanted[:count])
     assert evidence.asked is not None
-    assert label is not None
-    assert torch.equal(evidence.asked, label[:count])
+    assert torch.equal(evidence.asked, given["label"][:count])
 
 
 class Pixels:
@@ -200,12 +199,11 @@ def test_paths_are_the_same_at_any_count(space: str, runs: Path) -> None:
 def test_a_translators_noise_is_the_same_at_any_count(runs: Path) -> None:
     """The U-Net's dropout stays on."""
     trained = trained_of(runs, "pix2pix")
-    game: Any = trained.game
 
     def outputs(count: int, batch_size: int) -> Tensor:
         setting = setting_of(trained, {"images"}, count, batch_size)
         setting.how = Plan(count, "all", 4, batch_size)
-        evidence, _ = translated(setting, trained, game)
+        evidence, _ = translated(setting, trained)
         fakes = evidence[""].fakes
         assert fakes is not None
         return fakes

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from conftest import with_all
 from PIL import Image
 from torch import Tensor, nn
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import RunConfig
+from gan_cli.game.game import Game, joined
 from gan_cli.game.gan import GAN
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
@@ -23,7 +25,7 @@ from gan_cli.models.cyclegan import CycleGAN
 from gan_cli.models.pix2pix import Pix2Pix
 from gan_cli.parts.latent import Gaussian
 from gan_cli.use.load import Trained
-from gan_cli.use.translate import find_inputs, find_masks, reflected, translated, translator, write_translated
+from gan_cli.use.translate import find_inputs, find_masks, reflected, translated, translation, write_translated
 
 CPU = torch.device("cpu")
 
@@ -40,9 +42,10 @@ def pixels(path: Path) -> numpy.ndarray:
         return numpy.array(image)
 
 
-def ready(game: GAN, channels: int = 3, source_channels: int = 3) -> Trained:
+def ready(game: Game, channels: int = 3, source_channels: int = 3) -> Trained:
     """As `load_trained` hands it over, untrained."""
-    config = {"dataset": {"channels": channels, "source_channels": source_channels, "background": 255}}
+    dataset = {"_target_": "x", "channels": channels, "source_channels": source_channels, "background": 255}
+    config = with_all({"dataset": dataset})
     return Trained(game.eval(), game.averaged, ImageMedium(), RunConfig.of(config), [], Path("nowhere"), 0, CPU)
 
 
@@ -278,17 +281,17 @@ def test_a_wrong_mask_is_not_called_an_input(tmp_path: Path, kind: str) -> None:
 def test_games_refuse_what_they_cannot_do() -> None:
     noise = GAN(nn.Identity(), nn.Identity(), Gaussian(2), LeastSquares())
     with pytest.raises(UserError, match="needs a model that is given pictures"):
-        translator(ready(noise), "a_to_b", False)
+        translation(ready(noise), "a_to_b", False)
     with pytest.raises(UserError, match=r"direction=b_to_a is unknown to this model; it knows a_to_b$"):
-        translator(ready(pix2pix()), "b_to_a", False)
+        translation(ready(pix2pix()), "b_to_a", False)
     with pytest.raises(UserError, match=r"direction=a_to_c is unknown to this model; it knows a_to_b and b_to_a$"):
-        translator(ready(both_ways()), "a_to_c", False)
+        translation(ready(both_ways()), "a_to_c", False)
     with pytest.raises(UserError, match="mask= is for models that fill holes"):
-        translator(ready(pix2pix()), "a_to_b", True)
+        translation(ready(pix2pix()), "a_to_b", True)
     with pytest.raises(UserError, match="say where they are with mask=IMAGE"):
-        translator(ready(filling()), "a_to_b", False)
+        translation(ready(filling()), "a_to_b", False)
     game = filling()
-    assert translator(ready(game), "a_to_b", True) is game
+    assert translation(ready(game), "a_to_b", True) == game.translations["a_to_b"]
 
 
 def test_outputs_go_to_a_folder_or_to_one_file(tmp_path: Path) -> None:
@@ -309,11 +312,11 @@ def test_a_preview_does_not_mix_its_pictures() -> None:
     given = {
         name: torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(5)) for name in ("source", "target")
     }
-    rows = game.preview(game.averaged, given)
+    rows = joined(game.sample(game.averaged, given))
     assert list(rows) == ["source", "output", "target"]
-    alone = game.preview(game.averaged, {name: value[1:2] for name, value in given.items()})
+    alone = joined(game.sample(game.averaged, {name: value[1:2] for name, value in given.items()}))
     assert torch.equal(rows["output"][1:2], alone["output"])
-    assert rows["source"] is given["source"]
+    assert torch.equal(rows["source"], given["source"])
 
 
 def tiles(grid: Tensor, side: int) -> list[list[Tensor]]:
