@@ -45,10 +45,7 @@ COMMANDS = {
     "progan": ["model=progan", *GROWN],
 }  # fmt: skip
 SMALL = [
-    "trainer.total_images=320",
-    "trainer.batch_size=16",
-    "trainer.log_every_images=32",
-    "trainer.preview_samples=8",
+    *("trainer.total_images=320", "trainer.batch_size=16", "trainer.log_every_images=32", "trainer.preview_samples=8"),
 ]
 
 

@@ -77,7 +77,7 @@ def test_training_is_the_same_with_and_without_scores(scored: tuple[dict[str, An
     config, folder = scored
     train(compose_checked(*DCGAN), tmp_path / "plain")
     one, other = (checkpoint.load(where, print)[1] for where in (folder, tmp_path / "plain"))
-    for part in ("gan", "ema"):
+    for part in ("game", "ema"):
         flat_one, flat_other = (dict(flattened(content[part])) for content in (one, other))
         assert flat_one.keys() == flat_other.keys()
         assert all(torch.equal(flat_one[key], flat_other[key]) for key in flat_one)
@@ -261,7 +261,7 @@ def test_torn_statistics_are_made_anew(features: list[str], tmp_path: Path) -> N
 
     def mean() -> torch.Tensor:
         return Evaluator(
-            config, config["metric"], config["features"], Plan(30), cache=tmp_path
+            RunConfig.of(config).data, config["metric"], config["features"], Plan(30), cache=tmp_path
         ).setting.real_statistics.mean
 
     before = mean()
@@ -272,7 +272,7 @@ def test_torn_statistics_are_made_anew(features: list[str], tmp_path: Path) -> N
 
 
 def test_real_pictures_are_a_fixed_draw_or_all() -> None:
-    reference = Reference(compose_checked(*DCGAN), 100, CPU, ())
+    reference = Reference(RunConfig.of(compose_checked(*DCGAN)).data, 100, CPU, ())
     some = reference.rows("train", 50)
     assert len(some.unique()) == 50
     assert torch.equal(some, reference.rows("train", 50))

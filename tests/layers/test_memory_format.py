@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, TINY, compose_checked, data_of, game_of, optimizers_of
+from conftest import QUICK, TINY, compose_checked, data_of, game_of, medium_of, optimizers_of
 from torch import Tensor, nn
 
 import gan_cli.layers
@@ -160,14 +160,14 @@ def slopes(config: dict[str, Any], count: int, form: torch.memory_format) -> dic
     device, found = torch.device("cpu"), {}
     gan = game_of(config).double().train().to(memory_format=form)  # type: ignore[call-overload]
     gan.plan = gan.phases(optimizers_of(config))
-    drawn = Batches(data_of(config), count, 0, device).next(State())
+    drawn = Batches(data_of(config), count, 0, device, field=medium_of(config).field).next(State())
     fields = {name: value.double() if value.is_floating_point() else value for name, value in drawn.fields.items()}
     names = {id(parameter): name for name, parameter in gan.named_parameters()}
     gan.set_progress(0)
     for phase in gan.plan:
         if not phase.on(0):
             continue
-        batch = Batch(fields, drawn.first, drawn.total)
+        batch = Batch(fields, drawn.first, drawn.total, field=drawn.field)
         turn = Turn(gan, phase, batch, Noise(device, batch, 0), phase.penalties, False)
         turn.seed()
         total = torch.stack([term.mean() for term in terms_of(turn).values()]).sum()

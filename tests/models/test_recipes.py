@@ -272,12 +272,12 @@ class Flat:
     """A game whose picture is its style, seen at one pixel: the path length is the norm of a drawn direction."""
 
     def __init__(self, factor: torch.Tensor) -> None:
-        self.factor, self.generator = factor, self
+        self.factor = factor
 
-    def styles(self, turn: Any, name: str) -> torch.Tensor:
+    def styles(self, turn: Any, name: str = "") -> torch.Tensor:
         return torch.ones(len(self.factor), 1, 1, requires_grad=True)
 
-    def synthesis(self, styles: torch.Tensor) -> torch.Tensor:
+    def synthesize(self, styles: torch.Tensor) -> torch.Tensor:
         return (styles[:, 0, 0] * self.factor)[:, None, None, None]
 
 
@@ -300,7 +300,7 @@ def test_the_mean_path_length_moves_with_the_lengths_in_the_gradient() -> None:
     penalty.mean.fill_(0.5)
 
     class Turn:
-        gan, batch, noise = Flat(factor), Given(), Drawn()
+        game, batch, noise = Flat(factor), Given(), Drawn()
 
     term = penalty.terms("path_length", Turn())["path_length"]
     mean = 0.9 * 0.5 + 0.1 * 7 / 3

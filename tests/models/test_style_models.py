@@ -373,7 +373,7 @@ def test_a_growing_run_moves_what_its_level_uses_and_resumes_in_a_fade(tmp_path:
     assert whole["progress"]["updates"]["generator_4"] == 4
     assert whole["progress"]["updates"]["generator_8_fade"] == 4
     assert whole["progress"]["updates"]["generator_8"] == 4
-    for part in ("gan", "ema"):
+    for part in ("game", "ema"):
         flat = torch.utils._pytree.tree_leaves(whole[part]), torch.utils._pytree.tree_leaves(cut[part])
         assert all(torch.equal(a, b) for a, b in zip(*flat, strict=True)), part
     assert whole["optimizers"]["generator_4"]["state"] == {}, "a level that is over keeps no moments"
@@ -410,7 +410,8 @@ def test_averages_grow_as_the_networks_do() -> None:
     grown: Any = ema.networks["generator"]
     assert (grown.level, grown.faded) == (1, 0.5)
     z = torch.randn(2, 8)
-    assert gan.sample(ema.networks, z, None).shape == (2, 1, 16, 16), "samples of every level have the final size"
+    made = gan.make(ema.networks, {"latent": z})["samples"]
+    assert made.shape == (2, 1, 16, 16), "samples of every level have the final size"
 
 
 # ---- lazy phases and schedules ----
@@ -482,7 +483,7 @@ def test_path_length_against_finite_differences(tmp_path: Path) -> None:
 
     class FakeTurn:
         def __init__(self) -> None:
-            self.gan, self.noise = gan, noise
+            self.game, self.noise = gan, noise
             self.batch: Any = type("B", (), {"real": styles, "__len__": lambda self: 3})()
 
     gan.styles = lambda turn, name: styles.clone().requires_grad_()  # type: ignore[method-assign,assignment]

@@ -158,7 +158,7 @@ def test_cyclegans_critics_are_shown_older_fakes_and_its_generators_new_ones() -
     game = cycle_game(pool_size=N)
     terms(game, "discriminator", {"a": pictures(0), "b": pictures(1)})  # fills the pools
     later = {"a": pictures(2), "b": pictures(3)}
-    critic = game.discriminator
+    critic = game.discriminator_b
     shown = []
     for first in range(0, 100 * N, N):  # N swaps are a coin's throws
         critic.seen.clear()
@@ -175,10 +175,10 @@ def test_cyclegans_critics_are_shown_older_fakes_and_its_generators_new_ones() -
 def test_one_optimizer_for_both_generators_and_one_for_both_critics() -> None:
     game = cycle_game()
     critics, generators = phases_of(game)
-    assert {id(p) for p in generators.parameters} == {id(game.generator.factor), id(game.backward_generator.factor)}
+    assert {id(p) for p in generators.parameters} == {id(game.a_to_b.factor), id(game.b_to_a.factor)}
     assert {id(p) for p in critics.parameters} == {
-        id(game.discriminator.factor),
-        id(game.backward_discriminator.factor),
+        id(game.discriminator_a.factor),
+        id(game.discriminator_b.factor),
     }
 
 
