@@ -672,7 +672,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     with pytest.raises(DivergedError):
         train(config, tmp_path / "run")
     for path in checkpoint.listed(tmp_path / "run"):
-        assert all(value.isfinite().all() for value in checkpoint.read(path)["gan"].values()), path
+        assert all(value.isfinite().all() for value in checkpoint.read(path)["game"].values()), path
 
 
 # ---- pictures through a trained model ----

@@ -352,13 +352,13 @@ def assert_two_steps_and_a_third(config: dict[str, Any], folder: Path) -> None:
     networks = {name.split(".")[0] for name in first}
     assert {"generator", "discriminator"} <= networks
     for network in networks:
-        assert moved_share(first, after_two["gan"], network) > 0.6, network
+        assert moved_share(first, after_two["game"], network) > 0.6, network
     train.train(sized(config, 3, log_every_images=1), folder)
     after_three = load(folder, print)[1]
     assert after_three["progress"]["step"] == 3
     for network in networks:
-        again = {name: after_two["gan"][name] for name in first}
-        assert moved_share(again, after_three["gan"], network) > 0.6, network
+        again = {name: after_two["game"][name] for name in first}
+        assert moved_share(again, after_three["game"], network) > 0.6, network
     lines = [line for line in scalars(folder) if not any(key.startswith("held_out/") for key in line)]
     assert [line["images"] for line in lines] == [n * step_images(config) for n in (1, 2, 3)]
     for line in lines:

@@ -122,7 +122,7 @@ def test_a_run_keeps_what_it_learned_and_goes_on_as_if_nothing_had_been(
     launch(config, tmp_path / "cut")
     one, other = (checkpoint.load(tmp_path / name, print)[1] for name in ("straight", "cut"))
     assert one["progress"] == other["progress"]
-    assert all(torch.equal(value, other["gan"][name]) for name, value in one["game"].items())
+    assert all(torch.equal(value, other["game"][name]) for name, value in one["game"].items())
 
 
 def test_a_disk_that_is_gone_is_told_as_the_system_tells_it(

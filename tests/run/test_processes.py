@@ -123,7 +123,7 @@ def assert_near(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Weights, averaged weights and progress of two checkpoints."""
     assert one["progress"] == other["progress"]
     assert list(one["ema"]) == list(other["ema"])
-    for left, right in [(one["gan"], other["gan"]), *((one["ema"][name], other["ema"][name]) for name in one["ema"])]:
+    for left, right in [(one["game"], other["game"]), *((one["ema"][name], other["ema"][name]) for name in one["ema"])]:
         assert list(left) == list(right)
         for name in left:
             torch.testing.assert_close(left[name], right[name], rtol=TOLERANCE, atol=TOLERANCE)
@@ -170,9 +170,9 @@ def test_two_processes_of_cyclegan_keep_one_pool(place: Path) -> None:
     (run,) = runs_below(place)
     both, one = checkpoint.load(run, print)[1], single(place, "one", *game)
     assert_near(one, both)
-    pools = [name for name in both["gan"] if name.startswith("pool_")]
+    pools = [name for name in both["game"] if name.startswith("pool_")]
     assert len(pools) >= 2
-    assert any(both["gan"][name].abs().sum() > 0 for name in pools)
+    assert any(both["game"][name].abs().sum() > 0 for name in pools)
 
 
 def test_torchrun_trains_a_sweep_of_conv_critics_as_one_process_does(place: Path) -> None:
