@@ -116,6 +116,22 @@ def config_of(where: Path) -> dict[str, Any] | None:
     Raises:
         UserError, RunError: it holds something else than a run's config.
     """
+    content = claimed(where)
+    return None if content is None else content["config"]
+
+
+def fingerprint_of(where: Path) -> str | None:
+    """What the data that a run was trained on is known by; None where there is no checkpoint that can be read.
+
+    Raises:
+        UserError, RunError: a checkpoint that holds something else.
+    """
+    content = claimed(where)
+    return None if content is None else content["data"]["fingerprint"]
+
+
+def claimed(where: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint that can be read holds, its plain values alone, found without torch."""
     for path in candidates(where):
         try:
             with open_regular(path) as file:
@@ -123,7 +139,7 @@ def config_of(where: Path) -> dict[str, Any] | None:
         except (ClaimError, OSError):
             continue
         check_content(content, str(path))
-        return content["config"]
+        return content
     return None
 
 

@@ -5,6 +5,7 @@ Hydra turns an exception in a callback into a warning, so a refusal leaves as Sy
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome
-from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, varying
+from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
+from gan_cli.cli.same_data import SameData
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
 from gan_cli.naming import name_of_settings
@@ -79,14 +81,16 @@ class CheckFirst(Callback):
             raise UserError("the sweep has no cells: one of its keys has no values")
         tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; checked before the first one starts")
         configs = [composed(config, cell, number) for number, cell in enumerate(cells)]
-        contents = [checked(cell) for cell in configs]
+        before = Cells(self.folder, SameData()) if self.folder.is_dir() else None
+        contents = [checked(cell, before) for cell in configs]
+        replace(note, facts=tuple(map(facts_of, contents))).leave()
         refuse_twins(cells, contents)
         for content in contents:  # torch is loaded once all of them are right without
             check_built(content)
         outcome.hold_sweep(self.folder)
-        there = Cells(self.folder)
+        there = Cells(self.folder, SameData())
         names = [name_of_settings(varying(cell, note.axes)) for cell in cells]
-        if any(text.startswith("hydra.sweep.subdir=") for text in config.hydra.overrides.hydra):
+        if any(text.startswith("hydra.sweep.subdir=") for text in words_of(config.hydra.overrides.hydra)):
             names = [str(OmegaConf.select(cell, "hydra.sweep.subdir")) for cell in configs]
         places = [there.place(content, name) for content, name in zip(contents, names, strict=True)]
         for place in places:
@@ -140,11 +144,16 @@ def content_of(config: DictConfig) -> dict[str, Any]:
     return plain(config, config.hydra.runtime.choices)
 
 
-def checked(config: DictConfig) -> dict[str, Any]:
-    """Check one composed config with its `hydra` node; returns its plain content."""
+def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
+    """Check one composed config with its `hydra` node; returns its plain content.
+
+    Args:
+        sweep: the cells that are there already: one with a checkpoint needs nothing of the run that it began from.
+    """
     content = content_of(config)
     check_places(config)
-    check(content)
+    begun = sweep is not None and sweep.has_begun(content)
+    check({**content, "init_from": None} if begun else content)
     fetch(content)
     return content
 
@@ -193,8 +202,10 @@ def grid(config: DictConfig) -> list[list[str]]:
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    parsed = OverridesParser.create(config_loader()).parse_overrides([*overrides, *config.hydra.overrides.task])
+    params: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+    overrides = [f"{key}={value}" for key, value in (params.get("params") or {}).items()]
+    typed = [*overrides, *words_of(config.hydra.overrides.task)]
+    parsed = OverridesParser.create(config_loader()).parse_overrides(typed)
     for override in parsed:
         if override.is_interval_sweep():
             raise UserError(

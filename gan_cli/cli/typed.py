@@ -86,10 +86,28 @@ def checked_value(name: str, flag: str, value: str, equals: str) -> str:
 
 
 def value_of(overrides: Sequence[str], key: str) -> str | None:
-    """The value typed for `key`, unquoted; None where it was not given or is null."""
-    for override in overrides:
-        name, equals, value = override.partition("=")
-        if equals and name == key and value not in ("", "null"):
-            quotes = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
-            return value[1:-1].replace("\\'", "'") if quotes else value
+    """The value typed for `key`, with or without a `+`, unquoted; the last one, as Hydra takes it. None where it was
+    not given or is null."""
+    for override in reversed(overrides):
+        _, equals, value = override.partition("=")
+        if equals and key_of(override) == key:
+            quotes = value[:1] in ("'", '"') and value[-1] == value[0] and len(value) > 1
+            text = value[1:-1].replace("\\'", "'") if quotes else value
+            return None if text in ("", "null") else text
     return None
+
+
+def key_of(override: str) -> str:
+    """The key of an override, without what stands before it."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def check_named(overrides: Sequence[str], keys: Sequence[str] = ("resume", "init_from")) -> None:
+    """
+    Raises:
+        UserError: one of the keys names nothing, as a shell leaves it whose variable is not set.
+    """
+    for override in overrides:
+        _, equals, value = override.partition("=")
+        if equals and key_of(override) in keys and value in ("", "''", '""'):
+            raise UserError(f"{key_of(override)}= names no run: give its folder, or leave it out")
