@@ -165,13 +165,17 @@ class SaveCheckpoint(Job):
         if self.saved_at == state.images:
             return
         self.meter.check()
+        distributed.all_or_none(lambda: self.write(state))
+        self.saved_at = state.images
+
+    def write(self, state: State) -> None:
+        """Process 0 does, for all."""
         if distributed.rank() == 0:
             content = self.content()
             self.check_weights(content["gan"])
             summary = {**self.summary, "progress": content["progress"]}
             self.newest = checkpoint.save(self.run, content, summary, self.keep)
             update_run(self.run, images=state.images, seconds=self.spent.seconds())
-        self.saved_at = state.images
 
     def finish(self, state: State) -> None:
         self(state)

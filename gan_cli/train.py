@@ -120,7 +120,7 @@ def train(
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         console.hold()
-        session = prepare(config, settings, folder, device, console, trust, threads)
+        session = distributed.all_or_none(lambda: prepare(config, settings, folder, device, console, trust, threads))
         try:
             for job in session.jobs:
                 job.begin(session.state)
@@ -214,7 +214,7 @@ def prepare(
 
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     evaluator = evaluator_of(config, settings, device, console, trust, gan) if config.get("metric") else None
-    distributed.any_process(0)  # none has refused
+    distributed.all_or_none(lambda: None)  # none has refused
     curves = opened(folder, console, state.images, unfinished=not meter.empty)
     if curves is not None:
         announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
