@@ -98,7 +98,7 @@ class CheckFirst(Callback):
         outcome.places = {tuple(cell): place for cell, place in zip(cells, places, strict=True)}
         config.hydra.sweeper._target_ = GRID
         Plugins.instance().class_name_to_class[GRID] = GridSweeper
-        tell_common(contents, self.folder, at_a_time(config.hydra.launcher))
+        tell_common(contents, self.folder, at_a_time(config.hydra.launcher, len(cells)))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if outcome.runs:  # a search has summed up by itself

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from gan_cli.files import read_json
 from gan_cli.naming import name_of_settings
 from gan_cli.printable import shown
 from gan_cli.run_folder import CONFIG, NOT_LEARNED, PLACES, identity_of
-from gan_cli.threads import cores
+from gan_cli.threads import cores, said
 
 GRID = "hydra_plugins.gan_cli.GridSweeper"  # Hydra takes plugins by a name in this package alone
 NOTE = "GAN_CLI_SWEEP"  # in the environment, so that a launcher's worker processes know it too
@@ -42,20 +42,30 @@ class Note:
         axes: the overridden keys in which they differ.
         searched: whether the sweeper has a line of its own for each cell's end.
         facts: of each cell's data (`facts_of`) when the sweep was checked; empty where it was not.
+        counts: the variables of the environment in which the user has said how many threads; None where nobody knows.
     """
 
     cells: int = 0
     axes: tuple[str, ...] = ()
     searched: bool = False
     facts: tuple[str, ...] = ()
+    counts: tuple[str, ...] | None = None
 
     def leave(self) -> None:
-        os.environ[NOTE] = json.dumps(asdict(self))
+        os.environ[NOTE] = json.dumps(asdict(replace(self, counts=said())))
 
     @staticmethod
     def found() -> Note:
         content = json.loads(os.environ.get(NOTE, "{}"))
-        return Note(**{**content, **{key: tuple(content.get(key, ())) for key in ("axes", "facts")}})
+        lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
+        return Note(**{**content, **lists})
+
+    def keep_to_said(self) -> None:
+        """Forget the numbers of threads that a launcher has set for its worker processes, as joblib does: nobody said
+        them. To be called before torch is loaded, which reads them.
+        """
+        for name in () if self.counts is None else set(said()) - set(self.counts):
+            del os.environ[name]
 
     def check(self, number: int, content: Mapping[str, Any]) -> None:
         """
@@ -79,12 +89,17 @@ def facts_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content["dataset"].get("provides"), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def at_a_time(launcher: Any) -> int:
-    """How many cells a sweep's launcher carries out beside each other on this machine; as joblib counts them."""
+def at_a_time(launcher: Any, count: int = 0) -> int:
+    """How many cells a sweep's launcher carries out beside each other on this machine; as joblib counts them.
+
+    Args:
+        count: of the sweep's cells; 0 where nobody knows.
+    """
     jobs = OmegaConf.select(launcher, "n_jobs") if launcher is not None else None
     if not isinstance(jobs, int) or jobs == 0:
         return 1
-    return jobs if jobs > 0 else max(1, cores() + 1 + jobs)
+    jobs = jobs if jobs > 0 else max(1, cores() + 1 + jobs)
+    return min(jobs, count) if count else jobs
 
 
 def words_of(overrides: Any) -> list[str]:

@@ -105,17 +105,20 @@ def task(config: DictConfig) -> Any:
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
     sweeps, overrides = about.mode == RunMode.MULTIRUN, words_of(about.overrides.task)
+    note = Note.found()
+    if sweeps:
+        note.keep_to_said()
     number = about.job.num if sweeps else 0
     try:
         content = plain(config, about.runtime.choices)
     except (UserError, HydraException, OmegaConfBaseException) as error:  # what was checked before is there no more
         refusal = UserError(str(error) if isinstance(error, UserError) else sentence(error, outcome.names))
         if sweeps:
-            return not_finished(Note.found().label(number, overrides), folder, refusal)
+            return not_finished(note.label(number, overrides), folder, refusal)
         raise ended(refusal) from error
     if sweeps:
         alone = str(about.launcher._target_).endswith("BasicLauncher")
-        return cell(content, folder, number, overrides, alone, at_a_time(about.launcher))
+        return cell(content, folder, number, overrides, alone, at_a_time(about.launcher, note.cells))
     try:
         if content["dry_run"]:
             return dry_run(content)
