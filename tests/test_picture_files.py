@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -14,6 +17,7 @@ from conftest import QUICK, TINY, compose_checked, compose_plain
 from PIL import Image, features
 
 from gan_cli.build import build_game
+from gan_cli.data import folder
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.layout import find_pairs
@@ -90,6 +94,33 @@ def test_what_needs_another_program_or_holds_other_files_is_not_opened(tmp_path:
     (tmp_path / "drawn.eps").rename(tmp_path / "drawn.png")
     with pytest.raises(PictureError, match=r"drawn\.png' can't be read as an image"), opened(tmp_path / "drawn.png"):
         pass
+
+
+# ---- what the system refuses ----
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_picture_that_the_system_refused_is_looked_at_again(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is the same as before, its trouble is over; one that is damaged is known to be."""
+    noise().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    real = Image.open
+
+    def refused(path: Path, *more: Any, **options: Any) -> Image.Image:
+        if Path(path).name == "a.png":
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *more, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", refused)
+        with pytest.raises(UserError, match=rf"a\.png' can't be read \({os.strerror(number)}\)"):
+            scan(tmp_path)
+    seen: list[Path] = []
+    monkeypatch.setattr(folder, "look", lambda path: seen.append(path) or look(path))
+    assert [picture.path for picture in scan(tmp_path, skip_corrupt=True).pictures] == ["a.png"]
+    assert seen == [tmp_path / "a.png"]
 
 
 # ---- what is left out is told ----

@@ -205,7 +205,7 @@ def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan5-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan6-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text(encoding="utf-8"))
@@ -233,7 +233,8 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)
             temporary = cache_file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(verdicts), encoding="utf-8")
+            kept = {name: verdict for name, verdict in verdicts.items() if "passing" not in verdict}
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
             temporary.replace(cache_file)
         except OSError:
             pass  # a cache that can't be written costs the next run a second look, nothing else

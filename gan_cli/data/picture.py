@@ -161,7 +161,8 @@ def look(path: Path) -> dict[str, Any]:
 
     Returns:
         `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG
-        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong.
+        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong, and
+        `passing` where it is the system that refuses the file, which may be over the next time.
     """
     try:
         with warnings.catch_warnings():
@@ -182,7 +183,9 @@ def look(path: Path) -> dict[str, Any]:
                     found["largest"] = largest_of(image)
                 return found
     except PictureError as error:
-        return {"error": str(error).removeprefix(f"{str(path)!r} ")}
+        found = {"error": str(error).removeprefix(f"{str(path)!r} ")}
+        cause = error.__cause__
+        return {**found, "passing": True} if isinstance(cause, OSError) and cause.errno is not None else found
 
 
 def largest_of(image: Any) -> int:
