@@ -52,6 +52,9 @@ class Job:
     def begin(self, state: State) -> None:
         """Once, before the first step."""
 
+    def ending(self, state: State) -> None:
+        """Once, after the last step, before any job finishes."""
+
     def finish(self, state: State) -> None:
         """Once, after the last step."""
 
@@ -68,6 +71,7 @@ class LogPoint(Job):
         super().__init__(every, images)
         self.meter, self.curves, self.phases = meter, curves, phases
         self.clock, self.counted = time.monotonic(), images
+        self.ended: float | None = None
         self.latest: dict[str, float] = {}
 
     def __call__(self, state: State, last: bool = False) -> None:
@@ -76,12 +80,18 @@ class LogPoint(Job):
         for phase in self.phases:
             if phase.on(state.images) and not phase.regularizes:
                 values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
-        now = time.monotonic()
-        values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
+        now = time.monotonic() if self.ended is None else self.ended
+        if state.images > self.counted:  # else it goes on at its end, and has no speed
+            values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
         self.clock, self.counted = now, state.images
         self.latest = dict(sorted(values.items()))
         if self.curves is not None:
             self.curves.scalars(state.images, self.latest, last)
+
+    def ending(self, state: State) -> None:
+        """The clock stops here: the checkpoint, the grid and the scores of the end are no training."""
+        self.meter.check()  # waits for the device
+        self.ended = time.monotonic()
 
     def finish(self, state: State) -> None:
         """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""

@@ -146,6 +146,8 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
+    for job in session.jobs:
+        job.ending(state)
     for job in sorted(session.jobs, key=lambda job: job.place):
         job.finish(state)
     scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
