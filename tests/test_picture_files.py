@@ -341,6 +341,20 @@ def test_jpeg_tells_its_quality(tmp_path: Path) -> None:
     assert "quality" not in look(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo", "a.MPO"])
+def test_a_telephones_jpeg_with_a_second_picture_behind_it_is_a_jpeg(name: str, tmp_path: Path) -> None:
+    first, second = noise(32), Image.new("RGB", (32, 32), "red")
+    first.save(tmp_path / name, format="MPO", save_all=True, append_images=[second], quality=75)
+    first.save(tmp_path / "b.jpg", quality=75)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == "MPO"
+    one, other = scan(tmp_path).pictures
+    assert {one.path, other.path} == {name, "b.jpg"}
+    assert (one.format, one.quality) == (other.format, other.quality) == ("JPEG", pytest.approx(75, abs=1))
+    decode = Decoder(32, 3)
+    assert torch.equal(decode(tmp_path / name), decode(tmp_path / "b.jpg"))
+
+
 @pytest.mark.parametrize("value", [0, -1, 70_000, "4095", 2.5])
 def test_a_stored_white_level_is_a_value_of_16_bits(value: object) -> None:
     """A checkpoint may be a stranger's: -1 would divide by nothing."""

@@ -35,6 +35,7 @@ RARE = (  # decoders that few have tested, for files whose ending more often mea
     *("BLP", "DDS", "FITS", "FTEX", "GBR", "IM", "IMT", "MCIDAS", "MSP", "PCD", "PIXAR"),
     *("SGI", "SPIDER", "SUN", "XBM", "XPM", "XVTHUMB"),
 )
+JPEGS = ("JPEG", "MPO")  # the second holds further pictures behind the first, as telephones and 3D cameras write it
 LOSSLESS = ("BMP", "DIB", "PCX", "PNG", "PPM", "QOI", "TGA", "TIFF")
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
@@ -59,7 +60,7 @@ def endings() -> tuple[str, ...]:
     """The endings by which a file counts as a picture, in small letters, as PIL knows them."""
     from PIL import Image
 
-    read = formats()
+    read = {*formats(), *JPEGS}
     return tuple(sorted(ending for ending, form in Image.registered_extensions().items() if form in read))
 
 
@@ -175,7 +176,7 @@ def look(path: Path) -> dict[str, Any]:
                     width, height = height, width
                 found = {"mode": image.mode, "width": width, "height": height, "format": image.format}
                 found["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-                if image.format == "JPEG" or image.info.get("compression") == "jpeg":
+                if image.format in JPEGS or image.info.get("compression") == "jpeg":
                     found |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}
                 if colour:
                     found |= {"largest": 257 * max(high for _, high in image.getextrema()[:3]), "deep_colour": True}
