@@ -123,6 +123,36 @@ def test_a_picture_that_the_system_refused_is_looked_at_again(
     assert seen == [tmp_path / "a.png"]
 
 
+@pytest.mark.parametrize("inner", ["closed", "b/closed"])
+def test_a_folder_that_cannot_be_entered_is_not_left_out_without_a_word(
+    inner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        noise().save(tmp_path / name / "1.png")
+    (tmp_path / inner).mkdir()
+    real = os.scandir
+
+    def scandir(place: Any) -> Any:
+        if Path(place) == tmp_path / inner:
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=rf"{inner}' can't be entered \(Permission denied\).*skip_corrupt=true"):
+        scan(tmp_path)
+    with pytest.raises(UserError, match="can't be entered") as caught:
+        scan(tmp_path, what="input")
+    assert "skip_corrupt" not in str(caught.value)
+    found = scan(tmp_path, skip_corrupt=True)
+    assert found.remarks() == [f"left out of {tmp_path}: 1 folder that can't be entered ({inner!r})"]
+    if inner == "closed":
+        with pytest.raises(UserError, match="'closed' holds no picture that can be read"):
+            found.check_classes()
+    with pytest.raises(UserError, match=rf"{inner}' can't be entered"):
+        scan(tmp_path / inner, skip_corrupt=True)
+
+
 # ---- what is left out is told ----
 
 
