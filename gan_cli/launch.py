@@ -110,12 +110,13 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
 
 
 def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Threads:
-    """How many CPU threads each process of a run shall use. One that goes on takes as many as it had: in another
-    number sums are rounded in another order, and its last bits would differ.
+    """How many CPU threads each process of a run shall use. One that goes on from a checkpoint takes as many as it had:
+    in another number sums are rounded in another order, and its last bits would differ.
     """
     settings, record = trainer_settings(config), read_record(folder) or {}
     processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    before = record.get("threads") if (record.get("processes") or 1) == processes else None
+    goes_on = (record.get("processes") or 1) == processes and checkpoint.listed(folder)
+    before = record.get("threads") if goes_on else None
     return choose(settings.threads, processes, workers, before)
 
 

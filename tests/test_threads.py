@@ -348,6 +348,9 @@ def test_what_a_run_had_counts_for_as_many_processes_alone(tmp_path: Path, monke
     one, two = compose_checked(*DCGAN), compose_checked(*DCGAN, "trainer.processes=2")
     assert threads_of(one, tmp_path / "run").count == 4
     update_run(tmp_path / "run", threads=1, processes=1)
+    assert threads_of(one, tmp_path / "run").count == 4, "without a checkpoint there is nothing to go on with"
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "images-000000008.pt").touch()
     assert (threads_of(one, tmp_path / "run").count, threads_of(two, tmp_path / "run").count) == (1, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert threads_of(one, tmp_path / "run").count == 1, "under torchrun: a quarter of the four"
