@@ -250,6 +250,18 @@ def test_values_of_more_than_16_bits_are_refused_wherever_a_picture_is_read(valu
         Decoder(None, 1)(file)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_signed_values_of_16_bits_are_called_signed(order: str, tmp_path: Path) -> None:
+    """The header of a grey TIFF of 2x2, its bytes in either order; SampleFormat (339) is 2."""
+    tags = [(256, 2), (257, 2), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 2), (279, 8), (339, 2)]
+    fields = b"".join(struct.pack(order + "HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    body = struct.pack(order + "4h", -5, 0, 7, 32_000)
+    mark = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 16)
+    (tmp_path / "a.tif").write_bytes(mark + body + struct.pack(order + "H", len(tags)) + fields + bytes(4))
+    with pytest.raises(UserError, match=r"a\.tif' has signed 16-bit values; save it with 8 bits, or with 16 without"):
+        scan(tmp_path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(9000, 9000), (15_000, 13_000), (60_000, 60_000)])
 def test_a_picture_that_is_too_large_is_called_so(width: int, height: int, tmp_path: Path) -> None:
     """Below and above the limits of the library's own, which come with other words."""
@@ -292,7 +304,9 @@ def test_the_white_level_scales_16_bit_grey_and_nothing_else(tmp_path: Path) -> 
         (4000, None, "they hold 12 bits, say dataset.white_level=4095"),
         (4000, 4095, None),
         (4096, 4095, "go up to 4,096, and all above 4,095 are shown as white"),
-        (0, None, "the largest 16-bit value"),
+        (1, None, "if they hold 1 bit, say dataset.white_level=1"),
+        (0, None, None),
+        (0, 4095, None),
     ],
 )
 def test_values_that_do_not_fit_the_white_level_are_told(

@@ -4,8 +4,8 @@ Rules, all of them: every file below the folder whose ending is one of `picture.
 path has no part that starts with a dot; in the order of their paths. Other files are counted, and
 named by their endings. If every picture lies in a sub-folder and there are two or more such
 sub-folders of the first level, these are the classes, in the order of their names as text;
-otherwise there are no labels. One more sub-folder without a usable picture is refused where labels
-are used: left out, it would move the classes behind it to other ids.
+otherwise there are no labels. One more sub-folder without a usable picture is refused beside classes:
+left out, it would move those behind it to other ids.
 """
 
 from __future__ import annotations

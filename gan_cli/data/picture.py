@@ -41,6 +41,7 @@ LOSSLESS = ("BMP", "DIB", "PCX", "PNG", "PPM", "QOI", "TGA", "TIFF")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
 LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB on the way
 SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
+SIGNED = ("I;16S", "I;16BS")  # as PIL names what it decodes
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 WHITE = 2**16 - 1  # of 16-bit values, where nothing else is said
 STANDARD_TABLE = 3688  # sum of JPEG's table for luminance in the standard, which libjpeg scales by the quality
@@ -106,6 +107,8 @@ def opened(path: Path) -> Iterator[Any]:
             width, height = image.size
             if width * height > LARGEST:
                 raise Refused(too_large(width * height, f"{width}x{height}, "))
+            if any(sign in str(tile) for tile in image.tile for sign in SIGNED):
+                raise Refused("has signed 16-bit values; save it with 8 bits, or with 16 without a sign")
             if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
                 raise Refused(
                     f"has values that are neither 8 nor 16 bit, but PIL's mode {image.mode}; save it with 8 or 16 bits"
@@ -217,7 +220,7 @@ def range_remark(
         deep_colour: of colour pictures, whose high bytes alone PIL reads.
     """
     white = WHITE if white is None or deep_colour else white
-    if largest is None or white <= 2 * largest <= 2 * white:
+    if not largest or white <= 2 * largest <= 2 * white:  # 0: all is black, whatever is white
         return None
     if largest > white:
         return f"warning: 16-bit values in {where} go up to {largest:,}, and all above {white:,} are shown as white"
@@ -228,6 +231,6 @@ def range_remark(
     )
     if deep_colour:
         return f"{told}; of 16-bit colour the high byte alone is read: save such pictures with 8 bits a channel"
-    likely = 2 ** max(1, largest.bit_length()) - 1
-    way_out = f"if they hold {likely.bit_length()} bits, say {key}={likely}"
+    bits = largest.bit_length()
+    way_out = f"if they hold {bits} bit{'s' if bits > 1 else ''}, say {key}={2**bits - 1}"
     return f"{told}; {way_out if key else 'it is the dataset.white_level of the run that says so'}"
