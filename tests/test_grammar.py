@@ -203,6 +203,24 @@ def test_what_can_not_be_typed_gets_one_sentence(typed: str, name: str, command:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(f"{name} ~nouser/x" for name in COMMANDS),
+        *(f"gan-train {key}=~nouser/x" for key in ("resume", "init_from", "dataset=mnist dataset.root")),
+        *("gan-train -m seed=1,2 dataset=image_folder dataset.root=~nouser/x", "gan-train --cfg job resume=~nouser/x"),
+        *("gan-train features=inception metric=[fid] features.weights=~nouser/x", "gan-sample checkpoint=~nouser/x"),
+        *("gan-export checkpoint=~nouser/x", "gan-report runs=~nouser/x", "gan-report sweep=~nouser/x"),
+        *(f"gan-evaluate metric=[psnr] {source}" for source in ("checkpoint=~nouser/x", "sweep=~nouser/x")),
+        *("gan-report output=~nouser/x", "gan-evaluate metric=[psnr] checkpoint=y output=~nouser/x"),
+    ],
+)
+def test_a_home_of_nobody_is_one_sentence(typed: str, command: Command) -> None:
+    name, *arguments = typed.split()
+    told = refused(command(name, *arguments))
+    assert "'~nouser/x' can't be found: there is no user 'nouser' here" in told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(
     "flag", ["--cfg=job", "--cfg=hydra", "--cfg=all --resolve", "--info=defaults", "-h", "--version"]

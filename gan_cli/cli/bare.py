@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.run_folder import is_run, is_sweep
 
 
@@ -23,7 +24,7 @@ def check_bare(words: Iterable[str], program: str) -> None:
     for word in words:
         if "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word):  # ~key takes a key out
             continue
-        path = Path(word).expanduser()
+        path = expanded(word)
         if "/" in word or path.exists():
             keys = KEYS[program](path)
             said = " or ".join(f"{program} {shlex.quote(f'{key}={word}')}" for key in keys)

@@ -26,6 +26,7 @@ from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.sentences import say, sentence
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.naming import name_of_settings
 from gan_cli.printable import shown, tell
 from gan_cli.report.text import listed, plural
@@ -174,7 +175,7 @@ def fetch(content: dict[str, Any]) -> None:
     """
     dataset = content["dataset"]
     files = (dataset.get("provides") or {}).get("files") or []
-    root = Path(str(dataset.get("root"))).expanduser()
+    root = expanded(str(dataset.get("root")))
     if files and not all((root / name).exists() for name in files):
         from gan_cli.build import build_data
 

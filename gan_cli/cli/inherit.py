@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from gan_cli.checkpoint import config_of, newest_summary
@@ -17,6 +16,7 @@ from gan_cli.cli.quoting import as_text
 from gan_cli.cli.typed import Typed, value_of
 from gan_cli.data.node import without_download
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.targets import META_KEYS
 
 OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
@@ -33,8 +33,8 @@ def with_base(typed: Typed) -> Typed:
     source = value_of(overrides, "init_from")
     if source is None:
         return typed
-    several = "," in source and not Path(source).expanduser().exists()
-    where = Path(source.partition(",")[0] if several else source).expanduser()
+    several = "," in source and not expanded(source).exists()
+    where = expanded(source.partition(",")[0] if several else source)
     base = config_of(where)
     if base is None:
         newest_summary(where)
