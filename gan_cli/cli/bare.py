@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from gan_cli.cli.config import SWEEPS
 from gan_cli.errors import UserError
 from gan_cli.files import expanded
 from gan_cli.run_folder import is_run, is_sweep
@@ -37,9 +38,11 @@ def of_train(path: Path) -> list[str]:
     if is_run(path):
         return ["resume", "init_from"]
     if is_sweep(path):
+        usual = path.absolute().parent == SWEEPS.absolute()
+        again = f"sweep={path.name}" if usual else f"hydra.sweep.dir={path}"
         raise UserError(
             f"{str(path)!r} is a sweep: it goes on when it is started again by the same words, with"
-            f" sweep={shlex.quote(path.name)}; or say resume=CELL for one of its cells"
+            f" {shlex.quote(again)}; or say resume=CELL for one of its cells"
         )
     return ["dataset.root"] if path.is_dir() else ["resume"]
 
