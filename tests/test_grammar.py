@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from gan_cli.cli.signatures import check_typed
 from gan_cli.cli.synonyms import KEYS, OPTIONS
 from gan_cli.cli.typed import Typed, read
 from gan_cli.files import write_json
+from gan_cli.machine import stop_signals
 from gan_cli.run_folder import CONFIG
 
 COMMANDS = ("gan-train", "gan-sample", "gan-evaluate", "gan-report", "gan-export")
@@ -230,6 +232,26 @@ def test_what_only_prints_prints(name: str, flag: str, command: Command, tmp_pat
     assert (end.code, end.err) == (0, ""), end
     assert end.out.strip()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_signal_is_told_from_a_second(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loading(content: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(callbacks, "check_built", loading)
+    end = command("gan-train", "model=gan")
+    assert (end.code, end.err) == (130, "stopped\n")
+
+    def training(content: dict[str, Any], folder: Path, about: Any = None) -> None:
+        with stop_signals() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.signal == signal.SIGINT
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(callbacks, "check_built", lambda content: None)
+    monkeypatch.setattr(train_command, "carry_out", training)
+    end = command("gan-train", "model=gan")
+    assert (end.code, end.err) == (130, "stopped at once, by a second signal\n")
 
 
 # ---- the values that run ----
