@@ -14,6 +14,7 @@ import pytest
 import yaml
 from conftest import TINY, compose_checked
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from gan_cli.cli import callbacks, outcome
@@ -22,6 +23,7 @@ from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.hints import no_key, no_option, synonym
 from gan_cli.cli.judge import defaults_of
+from gan_cli.cli.search import TARGET
 from gan_cli.cli.signatures import check_typed
 from gan_cli.cli.synonyms import KEYS, OPTIONS
 from gan_cli.cli.typed import Typed, read
@@ -110,6 +112,20 @@ def test_a_search_chooses_among_what_a_pattern_matches(command: Command) -> None
     search = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.score=high_quality_share", "hydra.sweeper.trials=2"]
     end = command("gan-train", *search, "model=toy", "dataset=gaussians", "metric=[modes]", "loss=glob(*wgan*)")
     assert {run["choices"]["loss"] for run in end.ran} == {"wgan", "wgan_gp"}, end
+
+
+def test_a_search_may_stand_in_a_config_of_ones_own(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'gan_cli[search]'")
+    monkeypatch.delitem(Plugins.instance().class_name_to_class, TARGET, raising=False)  # of an earlier search
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("defaults: [train, _self_]\nseed: 5\n", encoding="utf-8")
+    own = ["--config-dir", "own", "-cn", "mine", "-m", "hydra/sweeper=optuna", "hydra.sweeper.trials=2"]
+    toy = ["model=toy", "dataset=gaussians", "metric=[modes]", "loss=hinge,lsgan"]
+    assert "a search needs to know" in refused(command("gan-train", *own, *toy))
+    end = command("gan-train", *own, *toy, "hydra.sweeper.score=high_quality_share")
+    assert {(run["choices"]["loss"], run["seed"]) for run in end.ran} == {("hinge", 5), ("lsgan", 5)}, end
 
 
 WORKS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], Any]] = {
