@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from gan_cli.cli import callbacks, outcome
 from gan_cli.cli import train as train_command
 from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.folder import config_folder
 from gan_cli.cli.hints import no_key, no_option, synonym
 from gan_cli.cli.judge import defaults_of
 from gan_cli.cli.search import TARGET
@@ -332,6 +334,23 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "_target_: stranger_parts.mine.Own\nshade: 3\nprovides: {name: own}\n", encoding="utf-8"
     )
     return configs
+
+
+@pytest.mark.parametrize("flag", ["--config-path", "--config-dir"])
+@pytest.mark.parametrize("folder", ["my_conf", "~/my_conf"])
+def test_a_folder_of_configs_is_found_from_here(
+    flag: str, folder: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(config_folder(), tmp_path / "my_conf")
+    file = tmp_path / "my_conf" / "trainer" / "smoke.yaml"
+    (tmp_path / "my_conf" / "trainer" / "own.yaml").write_bytes(file.read_bytes())
+    typed = [f"{flag}={folder}", "model=gan", "trainer=own"]
+    for arguments in (typed, ["-m", "seed=1,2", *typed]):
+        end = command("gan-train", *arguments)
+        assert end.code == 0, end
+        assert {run["choices"]["trainer"] for run in end.ran} == {"own"}
+    assert command("gan-train", *typed, "--cfg", "job").code == 0
 
 
 def test_hints_come_from_a_model_of_ones_own(stranger: Path, command: Command) -> None:

@@ -16,6 +16,7 @@ from gan_cli.cli.hints import no_option
 from gan_cli.cli.kinds import shown
 from gan_cli.cli.typed import Typed
 from gan_cli.errors import UserError
+from gan_cli.printable import shown as as_typed
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
 SHELLS = ("bash", "fish", "zsh")
@@ -53,9 +54,9 @@ def judge(typed: Typed, program: str, root: str) -> None:
         raise UserError(f"--config-name {name} is the config of gan-{name}, and {program} can do nothing with it")
     for folder in typed.folders():
         if not folder.is_dir():
-            raise UserError(f"there is no folder {str(folder)!r} with configs")
+            raise UserError(f"there is no folder {as_typed(folder)!r} with configs")
     if not any((folder / f"{name}.yaml").is_file() for folder in typed.folders()):
-        raise UserError(f"there is no {name}.yaml in {' or in '.join(repr(str(f)) for f in typed.folders())}")
+        raise UserError(f"there is no {name}.yaml in {' or in '.join(repr(as_typed(f)) for f in typed.folders())}")
     if "--shell-completion" in flags:
         return judge_completion(typed.overrides, program)
     check_bare(typed.overrides, program)
