@@ -22,9 +22,8 @@ from gan_cli.cli import callbacks, outcome
 from gan_cli.cli import train as train_command
 from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.folder import config_folder
+from gan_cli.cli.folder import config_folder, defaults_of
 from gan_cli.cli.hints import no_key, no_option, synonym
-from gan_cli.cli.judge import defaults_of
 from gan_cli.cli.search import TARGET
 from gan_cli.cli.signatures import check_typed
 from gan_cli.cli.synonyms import KEYS, OPTIONS
@@ -137,6 +136,12 @@ WORKS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], Any]] = {
     "null for an experiment": (["experiment=null"], lambda run: run["choices"]["model"], "dcgan"),
     "one more penalty": (["+penalty=r1"], lambda run: list(run["penalty"]), ["r1"]),
     "forced": (["++seed=3"], lambda run: run["seed"], 3),
+    "a dict in a dict": (
+        ["model={generator:{base_channels:8},pack:2}"],
+        lambda run: (run["model"]["generator"]["base_channels"], run["model"]["pack"]),
+        (8, 2),
+    ),
+    "a dict of a penalty": (["penalty=[r1]", "penalty={r1:{every:3}}"], lambda run: run["penalty"]["r1"]["every"], 3),
     "a dict": (["optimizer={learning_rate:1e-3}"], lambda run: run["optimizer"]["learning_rate"], 1e-3),
     "escaped": ([r"name=a\,b"], lambda run: run["name"], "a,b"),
     "as typed": (["notes=a, (b) = c"], lambda run: run["notes"], "a, (b) = c"),
@@ -212,6 +217,24 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "-m seed=interval(0,2)": ("hydra/sweeper=optuna", ["gan-train"]),
     "-m loss=glob(zzz*)": ("matches no option; loss is one of", ["gan-train"]),
     "-m loss=range(0,2)": ("numbers are none", ["gan-train"]),
+    "penalty={r1:1}": ("penalty.r1 is not an option: is its penalty selected? penalty=[r1] adds it", ["gan-train"]),
+    "model={a:1}": ("model.a is not an option; model has pack, latent, generator, discriminator;", ["gan-train"]),
+    "model.generator={a:1}": ("has a key that is not there; model.generator has latent_size, channels,", ["gan-train"]),
+    "features={a:1}": ("no features is chosen; features is one of classifier,", ["gan-train", "gan-evaluate"]),
+    "features.weights=x": (
+        "no features is chosen; weights is an option of features=inc",
+        ["gan-train", "gan-evaluate"],
+    ),
+    "hydra/sweeper={a:1}": ("hydra/sweeper takes the name of one of its options", ["gan-train"]),
+    "dataset=cifar10": (
+        "chooses no dataset; what can be typed of it is dataset.root=...",
+        ["gan-sample", "gan-evaluate"],
+    ),
+    "dataset=null": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "~dataset": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "+dataset=cifar10": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "dataset={x:y}": ("dataset.x is not an option; dataset has root;", ["gan-sample", "gan-evaluate"]),
+    "model=null": ("model is not an option", ["gan-sample", "gan-evaluate", "gan-report", "gan-export"]),
     "-m features=null,classifier": ("features=null does not exist", ["gan-train"]),
 }
 
@@ -376,6 +399,12 @@ def test_a_misspelled_key_of_a_selected_penalty_is_hinted_at(command: Command) -
     assert "penalty=[r1] adds it" in refused(command("gan-train", "penalty.r1.weight=3"))
     said = refused(command("gan-train", "loss=wgan_gp", "penalty.gradient_penalty.weight=3"))
     assert "loss.penalties.gradient_penalty.weight" in said
+
+
+def test_no_key_is_taken_for_itself() -> None:
+    known = ["dataset.root", "dataset", "penalty", "seed"]
+    for key in known:
+        assert f"mean {key}" not in no_key(key, known, [config_folder()], "gan-sample")
 
 
 @pytest.mark.parametrize(
