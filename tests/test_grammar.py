@@ -397,6 +397,12 @@ def test_a_misspelled_key_of_a_selected_penalty_is_hinted_at(command: Command) -
     said = refused(command("gan-train", "model=stylegan2", "penalty.r1.wieght=3"))
     assert "did you mean penalty.r1.weight?" in said, "the model selects it"
     assert "penalty=[r1] adds it" in refused(command("gan-train", "penalty.r1.weight=3"))
+    for key, hint in {"gamma": "", "wieght": "; did you mean penalty.r1.weight?"}.items():
+        said = refused(command("gan-train", f"penalty.r1.{key}=3"))
+        assert f"{key} is not an option{hint}; penalty=[r1], which is not selected, has weight, every, " in said
+    assert "metric=[fid], which is not selected, has no keys of its own" in refused(
+        command("gan-train", "metric.fid.x=3")
+    )
     said = refused(command("gan-train", "loss=wgan_gp", "penalty.gradient_penalty.weight=3"))
     assert "loss.penalties.gradient_penalty.weight" in said
 

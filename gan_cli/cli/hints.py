@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def of_list(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
     options = options_in(folders, group)
     if any(each.startswith(f"{group}.{name}.") for each in known) or name not in options:
         return ""
-    return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
+    return of_unselected(key, group, name, options[name])
 
 
 def of_group(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
@@ -94,6 +94,17 @@ def no_option(group: str, option: str, options: Sequence[str]) -> str:
     hint = f"; {typed} is the nearest here" if typed else meant(option, options)
     there = f"; {group} is one of {', '.join(options)}" if options else f": there is no group {group}"
     return f"{group}={option} does not exist{hint}{there}"
+
+
+def of_unselected(key: str, group: str, name: str, option: Mapping[str, Any]) -> str:
+    """The sentence for a key of a penalty or metric that is not selected, which may have no such key either."""
+    node = option.get(name, {})  # such a file is laid over its group's table
+    own = {inner: f"{group}.{name}.{inner}" for inner in node if inner not in ("_target_", *META_KEYS)}
+    wanted = key.removeprefix(f"{group}.{name}").lstrip(".")
+    if not wanted or wanted.partition(".")[0] in own:
+        return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
+    has = f"has {', '.join(own)}" if own else "has no keys of its own"
+    return f"{key} is not an option{meant(key, list(own.values()))}; {group}=[{name}], which is not selected, {has}"
 
 
 def options_in(folders: Iterable[Path], group: str) -> dict[str, dict[str, Any]]:
