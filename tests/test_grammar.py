@@ -275,6 +275,14 @@ def test_what_only_prints_prints(name: str, flag: str, command: Command, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("typed", ["-m seed=1,2 hydra.sweep.dir=file", "hydra.run.dir=file/run"])
+def test_what_the_system_refuses_before_a_run_is_one_sentence(typed: str, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    end = command("gan-train", "model=gan", *typed.split())
+    assert (end.code, end.ran) == (1, []), end
+    assert re.fullmatch(r"error: \S*file\S* can't be used \(.*\)\n", end.err)
+
+
 def test_one_signal_is_told_from_a_second(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def loading(content: dict[str, Any]) -> None:
         signal.raise_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
-from gan_cli.cli.sentences import say, sentence
+from gan_cli.cli.sentences import of_system, say, sentence
 from gan_cli.errors import UserError
 from gan_cli.files import expanded
 from gan_cli.naming import name_of_settings
@@ -43,7 +43,7 @@ class CheckFirst(Callback):
             self.refuse_another(folder, content)
             if not (folder / "run.json").exists():  # else it is this very run, which was tried then
                 check_built(content)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     @staticmethod
@@ -66,7 +66,7 @@ class CheckFirst(Callback):
                 self.plan(config, grid(config))
             else:  # it chooses its cells as it goes
                 outcome.hold_sweep(self.folder)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
@@ -131,6 +131,8 @@ class CheckReport(Callback):
 
 
 def refuse(error: Exception) -> NoReturn:
+    if isinstance(error, OSError):
+        raise SystemExit(say(of_system(error), 1))
     text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
     raise SystemExit(say(text, 2))
 

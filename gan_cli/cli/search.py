@@ -52,7 +52,7 @@ class CheckSearch(Callback):
             return  # the other commands have a refusal of their own
         try:
             check_search(config)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
         Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
 
