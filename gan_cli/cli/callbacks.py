@@ -156,12 +156,17 @@ def check_places(config: DictConfig) -> None:
     """Hydra's settings that would put a run somewhere else than they say.
 
     Raises:
-        UserError: a folder's name is empty, or the run would change into its folder.
+        UserError: a folder's name is empty or leads out of the folder that it is in, or the run would change into its
+            folder.
     """
     sweep = config.hydra.mode.name != "RUN"
     for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
         if not str(OmegaConf.select(config, key) or ""):
             raise UserError(f"{key} is empty: it is the folder that a run is written to")
+    for key, of in {"hydra.output_subdir": "run", **({"hydra.sweep.subdir": "sweep"} if sweep else {})}.items():
+        inside = Path(str(OmegaConf.select(config, key) or ""))
+        if inside.is_absolute() or ".." in inside.parts:
+            raise UserError(f"{key}={str(inside)!r} leads out of the {of}'s folder: name a folder inside of it")
     if config.hydra.job.chdir:
         raise UserError(
             "hydra.job.chdir=true would change into the run's folder, where paths as dataset.root=DIR lead elsewhere:"
