@@ -201,6 +201,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "-m seed=1,2 hydra.sweep.subdir=/dev/null/x/${seed}": ("leads out of the sweep's folder", ["gan-train"]),
     "-m seed=1,2 hydra.sweep.subdir=../${seed}": ("leads out of the sweep's folder", ["gan-train"]),
     "-m seed=1,2 hydra.output_subdir=../x": ("leads out of the run's folder", ["gan-train"]),
+    "sweep=first": ("sweep=first names the folder of a sweep, and this is one run: add -m, or say name", ["gan-train"]),
     "~hydra.callbacks.gan_cli": ("checks a run", ["gan-train"]),
     "hydra.mode=foo": ("one of [RUN, MULTIRUN]", ["gan-train"]),
     "loss=null": ("loss=null does not exist; loss is one of dragan", ["gan-train"]),
@@ -387,6 +388,17 @@ def test_a_folder_of_configs_is_found_from_here(
         assert end.code == 0, end
         assert {run["choices"]["trainer"] for run in end.ran} == {"own"}
     assert command("gan-train", *typed, "--cfg", "job").code == 0
+
+
+def test_a_sweeps_name_may_stand_in_a_config_of_ones_own(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("defaults: [train, _self_]\nsweep: first\n", encoding="utf-8")
+    own = ["--config-dir", "own", "-cn", "mine"]
+    assert command("gan-train", *own).code == 0
+    assert command("gan-train", *own, "sweep=null").code == 0
+    (tmp_path / "own" / "many.yaml").write_text("defaults: [mine, _self_]\nhydra: {mode: MULTIRUN}\n", encoding="utf-8")
+    (run,) = command("gan-train", *own[:3], "many", "sweep=second").ran
+    assert run["folder"].parent.name == "second"
 
 
 def test_hints_come_from_a_model_of_ones_own(stranger: Path, command: Command) -> None:

@@ -25,6 +25,7 @@ from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.sentences import of_system, say, sentence
+from gan_cli.cli.typed import value_of
 from gan_cli.errors import UserError
 from gan_cli.files import expanded
 from gan_cli.naming import name_of_settings
@@ -153,13 +154,16 @@ def checked(config: DictConfig) -> dict[str, Any]:
 
 
 def check_places(config: DictConfig) -> None:
-    """Hydra's settings that would put a run somewhere else than they say.
+    """What would put a run somewhere else than it says: Hydra's settings, and a sweep's name that is typed for one run.
 
     Raises:
         UserError: a folder's name is empty or leads out of the folder that it is in, or the run would change into its
-            folder.
+            folder; `sweep=` without a sweep.
     """
     sweep = config.hydra.mode.name != "RUN"
+    name = None if sweep else value_of(list(config.hydra.overrides.task), "sweep")
+    if name is not None:
+        raise UserError(f"sweep={name} names the folder of a sweep, and this is one run: add -m, or say name={name}")
     for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
         if not str(OmegaConf.select(config, key) or ""):
             raise UserError(f"{key} is empty: it is the folder that a run is written to")
