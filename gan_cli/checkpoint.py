@@ -120,16 +120,6 @@ def config_of(where: Path) -> dict[str, Any] | None:
     return None if content is None else content["config"]
 
 
-def fingerprint_of(where: Path) -> str | None:
-    """What the data that a run was trained on is known by; None where there is no checkpoint that can be read.
-
-    Raises:
-        UserError, RunError: a checkpoint that holds something else.
-    """
-    content = claimed(where)
-    return None if content is None else content["data"]["fingerprint"]
-
-
 def claimed(where: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that can be read holds, its plain values alone, found without torch."""
     for path in candidates(where):

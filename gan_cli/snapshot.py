@@ -14,6 +14,7 @@ from gan_cli.console import Console
 from gan_cli.data.order import Data
 from gan_cli.ema import EMA
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.gan import GAN
 from gan_cli.log import Meter
 from gan_cli.phase import Phase
@@ -185,7 +186,7 @@ def start_from(where: str, gan: GAN, ema: EMA, class_names: list[str], console: 
     Raises:
         UserError: no valid checkpoint there, or one of another model.
     """
-    path, content = checkpoint.load(Path(where).expanduser(), console)
+    path, content = checkpoint.load(expanded(where), console)
     check_content(content, str(path))
     try:
         load_networks(gan, content["gan"])

@@ -26,8 +26,10 @@ from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.resume import changed_keys, locked_in
 from gan_cli.cli.same_data import SameData
-from gan_cli.cli.sentences import say, sentence
+from gan_cli.cli.sentences import of_system, say, sentence
+from gan_cli.cli.typed import value_of
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.naming import name_of_settings
 from gan_cli.printable import shown, tell
 from gan_cli.report.text import listed, plural
@@ -44,7 +46,7 @@ class CheckFirst(Callback):
             self.refuse_another(folder, content)
             if not (folder / "run.json").exists():  # else it is this very run, which was tried then
                 check_built(content)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     @staticmethod
@@ -67,7 +69,7 @@ class CheckFirst(Callback):
                 self.plan(config, grid(config))
             else:  # it chooses its cells as it goes
                 outcome.hold_sweep(self.folder)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
@@ -134,6 +136,8 @@ class CheckReport(Callback):
 
 
 def refuse(error: Exception) -> NoReturn:
+    if isinstance(error, OSError):
+        raise SystemExit(say(of_system(error), 1))
     text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
     raise SystemExit(say(text, 2))
 
@@ -159,15 +163,23 @@ def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
 
 
 def check_places(config: DictConfig) -> None:
-    """Hydra's settings that would put a run somewhere else than they say.
+    """What would put a run somewhere else than it says: Hydra's settings, and a sweep's name that is typed for one run.
 
     Raises:
-        UserError: a folder's name is empty, or the run would change into its folder.
+        UserError: a folder's name is empty or leads out of the folder that it is in, or the run would change into its
+            folder; `sweep=` without a sweep.
     """
     sweep = config.hydra.mode.name != "RUN"
+    name = None if sweep else value_of(list(config.hydra.overrides.task), "sweep")
+    if name is not None:
+        raise UserError(f"sweep={name} names the folder of a sweep, and this is one run: add -m, or say name={name}")
     for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
         if not str(OmegaConf.select(config, key) or ""):
             raise UserError(f"{key} is empty: it is the folder that a run is written to")
+    for key, of in {"hydra.output_subdir": "run", **({"hydra.sweep.subdir": "sweep"} if sweep else {})}.items():
+        inside = Path(str(OmegaConf.select(config, key) or ""))
+        if inside.is_absolute() or ".." in inside.parts:
+            raise UserError(f"{key}={str(inside)!r} leads out of the {of}'s folder: name a folder inside of it")
     if config.hydra.job.chdir:
         raise UserError(
             "hydra.job.chdir=true would change into the run's folder, where paths as dataset.root=DIR lead elsewhere:"
@@ -183,7 +195,7 @@ def fetch(content: dict[str, Any]) -> None:
     """
     dataset = content["dataset"]
     files = (dataset.get("provides") or {}).get("files") or []
-    root = Path(str(dataset.get("root"))).expanduser()
+    root = expanded(str(dataset.get("root")))
     if files and not all((root / name).exists() for name in files):
         from gan_cli.build import build_data
 

@@ -226,13 +226,8 @@ class CellSweeper(Sweeper):
         """
         assert self.launcher is not None
         sweep = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
-        led = [[*overrides, f"hydra.sweep.subdir='{escaped(inside(place, sweep))}'"] for overrides, place in cells]
+        led = [[*overrides, f"hydra.sweep.subdir='{escaped(place.relative_to(sweep))}'"] for overrides, place in cells]
         return [outcome.end_of(job.return_value) for job in self.launcher.launch(led, initial_job_idx=first)]
-
-
-def inside(place: Path, sweep: Path) -> Path:
-    """A cell's folder as Hydra looks for it: from the sweep's on, or whole where it was put elsewhere."""
-    return place.relative_to(sweep) if place.is_relative_to(sweep) else place.absolute()
 
 
 def escaped(path: Path) -> str:

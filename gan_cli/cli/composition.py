@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.cli.folder import defaults_of
 from gan_cli.cli.typed import Typed
 from gan_cli.run_folder import flat
 
@@ -63,7 +64,7 @@ def names_of(typed: Typed, root: str) -> list[str]:
     assert isinstance(content, dict)
     plain = {str(key): value for key, value in content.items() if key != "hydra"}
     keys = [key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))]
-    return [*keys, *plain, *(["hydra.run.dir"] if root == "train" else [])]
+    return [*keys, *plain, *defaults_of(root), *(["hydra.run.dir"] if root == "train" else [])]
 
 
 def chosen_groups(typed: Typed) -> list[str]:

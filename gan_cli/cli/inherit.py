@@ -15,10 +15,11 @@ from gan_cli.checkpoint import config_of, model_facts, newest_summary
 from gan_cli.cli.config import options_of
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import absolute
-from gan_cli.cli.quoting import as_text
+from gan_cli.cli.quoting import rendered
 from gan_cli.cli.typed import Typed, key_of, value_of
 from gan_cli.data.node import without_download
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.naming import name_of
 from gan_cli.targets import META_KEYS
 
@@ -61,7 +62,7 @@ def sources_of(typed: Typed) -> list[str]:
     source = value_of(typed.overrides, "init_from")
     if source is None:
         return []
-    if typed.sweeps and not Path(source).expanduser().exists():
+    if typed.sweeps and not expanded(source).exists():
         override = parse(f"init_from={source}", "gan-train")
         if override.is_sweep_override() and not override.is_interval_sweep():
             return [str(text) for text in override.sweep_string_iterator()]
@@ -74,7 +75,7 @@ def base_of(source: str, typed: Typed) -> dict[str, Any] | None:
     Raises:
         UserError: there is no checkpoint, and the sweep that is gone on with has no cell that began from it.
     """
-    where = Path(source).expanduser()
+    where = expanded(source)
     try:
         base = config_of(where)
         if base is None:
@@ -200,14 +201,3 @@ def changes(
 def follows(value: Any) -> bool:
     """Whether a value is worked out from others."""
     return isinstance(value, str) and "${" in value
-
-
-def rendered(value: Any) -> str:
-    """A plain value in the words of Hydra's grammar."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{rendered(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(rendered, value)) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return as_text(value) if isinstance(value, str) else str(value)

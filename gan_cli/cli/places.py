@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli.folder import config_folder
 from gan_cli.errors import UserError
-from gan_cli.files import read_yaml
+from gan_cli.files import expanded, read_yaml
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
 
@@ -20,7 +20,7 @@ PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights") 
 def absolute(path: Any) -> str:
     """A path as it is named from any working directory; what is no path of this machine (`s3://...`) stays."""
     text = str(path)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    return text if "://" in text else str(expanded(text).absolute())
 
 
 def settle(config: DictConfig) -> None:

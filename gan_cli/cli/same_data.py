@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_cli.checkpoint import fingerprint_of
+from gan_cli.checkpoint import claimed
 from gan_cli.data.node import undecoded, without_download
 
 
@@ -25,8 +25,8 @@ class SameData:
         Raises:
             UserError: the data is not there.
         """
-        before = fingerprint_of(run) if run.is_dir() else None
-        return before is None or before == self.fingerprint(content)
+        before = claimed(run) if run.is_dir() else None
+        return before is None or before["data"]["fingerprint"] == self.fingerprint(content)
 
     def fingerprint(self, content: Mapping[str, Any]) -> str:
         """What the data of a composed config is known by."""

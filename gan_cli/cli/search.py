@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.cli import outcome, typed
-from gan_cli.cli.callbacks import checked, composed, config_loader, content_of, refuse, tell_common
+from gan_cli.cli.callbacks import CheckFirst, checked, composed, config_loader, content_of, refuse, tell_common
 from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of, words_of
 from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.hints import meant
@@ -48,11 +48,12 @@ class CheckSearch(Callback):
         refuse(UserError("hydra/sweeper=optuna is a search over several runs: add -m"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if kwargs.get("config_name") != "train":
+        check = OmegaConf.select(config, "hydra.callbacks.gan_cli._target_")
+        if check not in (None, f"{CheckFirst.__module__}.{CheckFirst.__qualname__}"):
             return  # the other commands have a refusal of their own
         try:
             check_search(config)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
         Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
 

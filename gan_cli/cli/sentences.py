@@ -15,7 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.typed import read
-from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.errors import Interrupted, RunError, StoppedAtOnce, UserError
 from gan_cli.printable import any_console, tell
 
 
@@ -38,8 +38,10 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
     except BrokenPipeError:  # `gan-train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    except StoppedAtOnce:
         return say("stopped at once, by a second signal", 130)
+    except KeyboardInterrupt:
+        return say("stopped", 130)
     except (HydraException, OmegaConfBaseException) as error:
         return say(sentence(error, names, program), 2)
     except UserWarning as warning:

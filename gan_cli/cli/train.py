@@ -29,6 +29,7 @@ from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
 from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
 from gan_cli.cli.typed import Typed, check_named, key_of, read, value_of
 from gan_cli.errors import Interrupted, RunError, UserError
+from gan_cli.files import expanded
 from gan_cli.printable import any_console, shown, tell
 from gan_cli.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.scoring import finite, score_names
@@ -70,7 +71,7 @@ def would_run(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
     if run is None:
         return values(with_base(typed), root)
     overrides = [override for override in typed.overrides if key_of(override) != "resume"]
-    return {key: value for key, value in prepared(Path(run).expanduser(), overrides)[1].items() if key != "choices"}, ""
+    return {key: value for key, value in prepared(expanded(run), overrides)[1].items() if key != "choices"}, ""
 
 
 def carry_on(typed: Typed) -> int:
@@ -78,7 +79,7 @@ def carry_on(typed: Typed) -> int:
     set_stamp()
     run = value_of(typed.overrides, "resume")
     if run is not None:
-        return resume(Path(run).expanduser(), typed)
+        return resume(expanded(run), typed)
     typed = settled(with_base(typed), "train")
     sys.argv[1:] = typed.arguments  # what a misspelled key may have meant is looked for in what the base brings too
     if typed.flags.get("--cfg"):

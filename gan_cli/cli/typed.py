@@ -10,6 +10,7 @@ from pathlib import Path
 from gan_cli.cli.folder import config_folder
 from gan_cli.cli.quoting import quote
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 
 SHORT = {
     **{"-h": "--help", "-m": "--multirun", "-r": "--run", "-sc": "--shell-completion", "-c": "--cfg", "-i": "--info"},
@@ -21,6 +22,7 @@ WITH_VALUE = {  # what each may be; nothing: any
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     **dict.fromkeys(("--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"), ()),
 }
+FOLDERS = ("--config-path", "--config-dir")
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Typed:
 def read(arguments: Sequence[str]) -> Typed:
     """
     Raises:
-        UserError: a flag that does not exist, lacks its value or has a wrong one.
+        UserError: a flag that does not exist, lacks its value or has a wrong one; a home folder of nobody.
     """
     typed, rest = Typed(), list(arguments)
     while rest:
@@ -64,6 +66,8 @@ def read(arguments: Sequence[str]) -> Typed:
         elif flag in WITH_VALUE and not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
         typed.flags[flag] = checked_value(name, flag, value, equals)
+        if flag in FOLDERS:  # Hydra would look for a relative one beside this program's own files
+            typed.flags[flag] = str(expanded(value).absolute())
     typed.overrides = [quote(word, typed.sweeps) for word in typed.overrides]
     return typed
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
 from gan_cli.errors import UserError
+from gan_cli.files import expanded
 from gan_cli.progress import Progress, counted
 from gan_cli.threads import cores
 
@@ -149,7 +150,7 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
         UserError: no such folder, no pictures in it; a corrupt one, or a sub-folder that can't be entered, and not
             `skip_corrupt`.
     """
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
