@@ -6,7 +6,7 @@ point. Images are in [-1, 1] at every interface. Labels are class indices, int64
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,6 +112,31 @@ class Noise:
         """(N, *shape), standard normal; equal `name`s give equal draws."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
         return torch.randn(self.batch.total, *shape, generator=generator, device=self.device)[self.batch.rows]
+
+
+class OwnNoise(Noise):
+    """Draws of each sample by itself: the same in any batch, and made on the CPU, the same on any device.
+
+    Args:
+        samples: which they are.
+    """
+
+    def __init__(self, device: torch.device, samples: Sequence[int], *key: object) -> None:
+        super().__init__(device, Span(0, len(samples), 0, len(samples)), *key)
+        self.samples = samples
+
+    def on_cpu(self) -> Noise:
+        return OwnNoise(torch.device("cpu"), self.samples, *self.key)
+
+    def whole(self, name: str, *shape: int) -> Tensor:
+        return self._each(torch.rand, name, *shape)
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        return self._each(torch.randn, name, *shape)
+
+    def _each(self, draw: Callable[..., Tensor], name: str, *shape: int) -> Tensor:
+        made = [draw(shape, generator=generator_for("cpu", *self.key, sample, name)) for sample in self.samples]
+        return torch.stack(made).to(self.device)
 
 
 class Told(NamedTuple):

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.files import read_yaml
+from gan_cli.base.files import expanded, read_yaml
 from gan_cli.cli.config_folder import config_folder
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
@@ -20,7 +20,7 @@ PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights") 
 def absolute(path: Any) -> str:
     """A path as it is named from any working directory; what is no path of this machine (`s3://...`) stays."""
     text = str(path)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    return text if "://" in text else str(expanded(text).absolute())
 
 
 def settle(config: DictConfig) -> None:
@@ -101,8 +101,7 @@ def located(
         return config
     place = whereabouts(dataset, run, typed)
     moved = {**config, "dataset": {**dataset, "root": place}}
-    if place != absolute(dataset["root"]):
-        from gan_cli.use.preview import check_same_data
+    from gan_cli.use.preview import check_same_data
 
-        check_same_data(moved, fingerprint, trust)
+    check_same_data(moved, fingerprint, trust)
     return moved

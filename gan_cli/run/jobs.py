@@ -54,6 +54,9 @@ class Job:
     def begin(self, state: State) -> None:
         """Once, before the first step."""
 
+    def ending(self, state: State) -> None:
+        """Once, after the last step, before any job finishes."""
+
     def finish(self, state: State) -> None:
         """Once, after the last step."""
 
@@ -70,6 +73,7 @@ class LogPoint(Job):
         super().__init__(every, images)
         self.meter, self.curves, self.phases = meter, curves, phases
         self.clock, self.counted = time.monotonic(), images
+        self.ended: float | None = None
         self.latest: dict[str, float] = {}
 
     def __call__(self, state: State, last: bool = False) -> None:
@@ -78,12 +82,18 @@ class LogPoint(Job):
         for phase in self.phases:
             if phase.on(state.images) and not phase.regularizes:
                 values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
-        now = time.monotonic()
-        values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
+        now = time.monotonic() if self.ended is None else self.ended
+        if state.images > self.counted:  # else it goes on at its end, and has no speed
+            values["images_per_second"] = (state.images - self.counted) / max(now - self.clock, 1e-9)
         self.clock, self.counted = now, state.images
         self.latest = dict(sorted(values.items()))
         if self.curves is not None:
             self.curves.scalars(state.images, self.latest, last)
+
+    def ending(self, state: State) -> None:
+        """The clock stops here: the checkpoint, the grid and the scores of the end are no training."""
+        self.meter.check()  # waits for the device
+        self.ended = time.monotonic()
 
     def finish(self, state: State) -> None:
         """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
@@ -167,13 +177,17 @@ class SaveCheckpoint(Job):
         if self.saved_at == state.images:
             return
         self.meter.check()
+        distributed.all_or_none(lambda: self.write(state))
+        self.saved_at = state.images
+
+    def write(self, state: State) -> None:
+        """Process 0 does, for all."""
         if distributed.rank() == 0:
             content = self.content()
             self.check_weights(content["gan"])
             summary = {**self.summary, "progress": content["progress"]}
             self.newest = checkpoint.save(self.run, content, summary, self.keep)
             update_run(self.run, images=state.images, seconds=self.spent.seconds())
-        self.saved_at = state.images
 
     def finish(self, state: State) -> None:
         self(state)

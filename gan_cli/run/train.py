@@ -121,7 +121,7 @@ def train(
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         console.hold()
-        session = prepare(config, settings, folder, device, console, trust, threads)
+        session = distributed.all_or_none(lambda: prepare(config, settings, folder, device, console, trust, threads))
         try:
             for job in session.jobs:
                 job.begin(session.state)
@@ -147,6 +147,8 @@ def conclude(folder: Path, session: Session, stop: StopSignals, console: Console
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
+    for job in session.jobs:
+        job.ending(state)
     for job in sorted(session.jobs, key=lambda job: job.place):
         job.finish(state)
     scores = {name: value for job in session.jobs if isinstance(job, Measure) for name, value in job.latest.items()}
@@ -215,7 +217,7 @@ def prepare(
 
     examples = given(gan, config, settings.preview_samples, state.seed, device, trust)
     evaluator = evaluator_of(config, settings, device, console, trust, gan) if config.get("metric") else None
-    distributed.any_process(0)  # none has refused
+    distributed.all_or_none(lambda: None)  # none has refused
     curves = opened(folder, console, state.images, unfinished=not meter.empty)
     if curves is not None:
         announce(folder, config, gan, phases, data, device, settings, state.images, console, threads)
