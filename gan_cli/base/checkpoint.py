@@ -116,6 +116,12 @@ def config_of(where: Path) -> dict[str, Any] | None:
     Raises:
         UserError, RunError: it holds something else than a run's config.
     """
+    content = claimed(where)
+    return None if content is None else content["config"]
+
+
+def claimed(where: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint that can be read holds, its plain values alone, found without torch."""
     for path in candidates(where):
         try:
             with open_regular(path) as file:
@@ -123,7 +129,7 @@ def config_of(where: Path) -> dict[str, Any] | None:
         except (ClaimError, OSError):
             continue
         check_content(content, str(path))
-        return content["config"]
+        return content
     return None
 
 

@@ -15,9 +15,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gan_cli.base.errors import PictureError
+from gan_cli.base.errors import Interrupted, PictureError, RunError, UserError
 
 Made = TypeVar("Made")
+_left: list[bool] = []  # of the process: a world can't be joined twice
 
 
 def rank() -> int:
@@ -33,8 +34,23 @@ def world_described() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def joined() -> bool:
+    return dist.is_initialized()
+
+
+def has_left() -> bool:
+    """Whether this process was in a world: the others of it don't wait for it any more."""
+    return bool(_left)
+
+
 def join() -> None:
-    """Join the world that torch's elastic agent or torchrun has described in the environment, if any."""
+    """Join the world that torch's elastic agent or torchrun has described in the environment, if any.
+
+    Raises:
+        RunError: this process has left it before.
+    """
+    if has_left():
+        raise RunError("the other processes are gone, since an earlier run failed in this one alone; start them again")
     if not dist.is_initialized() and world_described() > 1:
         # optimizers import this; where that happens after joining, its default arguments hold the group for ever, so
         # that `leave` can't end gloo's threads, and a thread still running when Python ends now and then aborts it
@@ -46,6 +62,7 @@ def join() -> None:
 def leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
+        _left.append(True)
 
 
 def barrier() -> None:
@@ -110,25 +127,51 @@ def any_process(flag: int) -> int:
 
 
 def all_or_none(work: Callable[[], Made]) -> Made:
-    """Carry out what reads pictures: where one process can't, the work of all of them ends, at the same point.
+    """Carry out what may fail on one process alone, as reading pictures does: then the work of all of them ends, at
+    the same point.
 
-    Every process must call it.
+    Every process must call it. Of one within another the inner failure counts.
 
     Raises:
         PictureError: the same on every process.
+        Exception: whatever else `work` raises, here or on another process; `agreed` says so of it.
     """
     if world_size() == 1:
         return work()
-    made, fault = None, ""
+    made, fault = None, None
     try:
         made = work()
-    except PictureError as error:
-        fault = str(error)
-    if any_process(int(bool(fault))):
-        faults = [""] * world_size()
-        dist.all_gather_object(faults, fault)
-        raise PictureError(next(told for told in faults if told))
+    except Exception as error:
+        if getattr(error, "agreed", False):  # within: the others have met it there
+            raise
+        fault = error
+    if any_process(int(fault is not None)):
+        faults: list[Exception | None] = [None] * world_size()
+        dist.all_gather_object(faults, fault if fault is None else as_told(fault))
+        first = next(told for told in faults if told is not None)
+        failure = first if fault is None or isinstance(fault, PictureError) else fault
+        failure.agreed = True  # type: ignore[attr-defined]
+        raise failure
     return made  # type: ignore[return-value]
+
+
+def as_told(error: Exception) -> Exception:
+    """A failure as another process can raise it."""
+    if isinstance(error, (UserError, RunError)):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        return OSError(error.errno, error.strerror, error.filename)
+    return RunError(f"{type(error).__name__}: {error}")
+
+
+def agreed(error: BaseException) -> bool:
+    """Whether every process meets this failure at the same point, and then waits to be told what comes next."""
+    return isinstance(error, (RunError, Interrupted)) or getattr(error, "agreed", False)
+
+
+def peer_lost(error: BaseException) -> bool:
+    """Whether an exchange failed since another process is gone."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def broadcast_text(text: str) -> str:

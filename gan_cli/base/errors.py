@@ -34,3 +34,7 @@ class Interrupted(Exception):  # noqa: N818  (it is no error: a person asked for
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second signal, where the first would have been obeyed after a step: nothing is waited for."""

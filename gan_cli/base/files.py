@@ -45,6 +45,20 @@ def kind_of(mode: int) -> str:
     return next((name for name, fits in kinds.items() if fits(mode)), "a device")
 
 
+def expanded(text: str | Path) -> Path:
+    """A path as it was typed, with `~` and `~name` at its start as the home folders that they stand for.
+
+    Raises:
+        UserError: there is no such user, or the user has no home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        name = Path(text).parts[0]
+        fault = f"there is no user {name[1:]!r} here" if name[1:] else "you have no home folder here"
+        raise UserError(f"{str(text)!r} can't be found: {fault}, and {name} is a home; give the whole path") from error
+
+
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
     """A file opened for reading, at the end of a link if it must be; never a pipe or a device, which might not end.
 

@@ -16,7 +16,7 @@ from types import FrameType
 import torch
 
 from gan_cli import __version__
-from gan_cli.base.errors import UserError
+from gan_cli.base.errors import StoppedAtOnce, UserError
 from gan_cli.base.threads import Threads
 
 CODE = Path(__file__).resolve().parent
@@ -58,7 +58,7 @@ class StopSignals:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.signal and "TORCHELASTIC_RUN_ID" not in os.environ:
-            raise KeyboardInterrupt
+            raise StoppedAtOnce
         self.signal = number
 
 

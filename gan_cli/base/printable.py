@@ -6,6 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import unicodedata
 from pathlib import Path
@@ -51,8 +52,15 @@ def any_console() -> None:
 
 
 def tell(text: object, file: Any = None) -> None:
-    """Print, with what is foreign in it made fit to be shown; line breaks stay."""
-    print(printable(str(text), lines=True), file=file, flush=True)
+    """Print, with what is foreign in it made fit to be shown; line breaks stay.
+
+    Into a pipe that `head` has closed, or a terminal that is gone, this and all that follows is lost, and nothing else.
+    """
+    try:
+        print(printable(str(text), lines=True), file=file, flush=True)
+    except BrokenPipeError:
+        stream = sys.stdout if file is None else file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def cell(value: Any) -> Any:

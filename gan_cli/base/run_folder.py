@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,21 +58,40 @@ def is_run(folder: Path) -> bool:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder holds runs, and is none."""
-    return not is_run(folder) and any(is_run(Path(entry.path)) for entry in _inside(folder))
+    """Whether a folder holds runs, and is none: directly, or deeper where it has the lock of a sweep."""
+    if is_run(folder):
+        return False
+    direct = any(is_run(Path(entry.path)) and not entry.is_symlink() for entry in _inside(folder))
+    return direct or (has_lock(folder) and bool(cells_in(folder)))
+
+
+def has_lock(folder: Path) -> bool:
+    """Whether a folder was ever held, as that of a sweep is while it trains."""
+    return (folder / ".lock").is_file()
 
 
 DEEPEST = 3  # folders below outputs/: sweeps/NAME/CELL
 MOST_TOLD = 4
 
 
-def runs_in(folder: Path) -> str:
-    """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
+def cells_in(folder: Path, is_one: Callable[[Path], bool] = is_run) -> list[Path]:
+    """The runs below a folder, sorted, none within another and none behind a link: a sweep's cells, however deep."""
     found, places = [], [folder]
     for _ in range(DEEPEST):
         places = [Path(e.path) for place in places for e in _inside(place) if e.is_dir(follow_symlinks=False)]
-        found += [place for place in places if is_run(place)]
-        places = [place for place in places if not is_run(place)]
+        found += [place for place in places if is_one(place)]
+        places = [place for place in places if not is_one(place)]
+    return sorted(found)
+
+
+def links_in(folder: Path) -> list[Path]:
+    """Links in a folder that lead to runs, which are no cells of it."""
+    return sorted(Path(e.path) for e in _inside(folder) if e.is_symlink() and is_run(Path(e.path)))
+
+
+def runs_in(folder: Path) -> str:
+    """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
+    found = cells_in(folder)
     if not found:
         return ""
     found.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)

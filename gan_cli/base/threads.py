@@ -74,9 +74,8 @@ def choose(wanted: int | None = None, processes: int = 1, workers: int = 1, befo
     """
     if wanted is not None:
         return Threads(wanted, "as asked for")
-    named = next((name for name in COUNTS if os.environ.get(name)), None)
-    if named is not None:
-        return Threads(None, named)
+    if named := said():
+        return Threads(None, named[0])
     all_cores, share = cores(), processes * workers
     free = all_cores if workers > 1 or not _watched else free_cores()
     there = f"{free} of {all_cores} cores free"
@@ -89,6 +88,11 @@ def choose(wanted: int | None = None, processes: int = 1, workers: int = 1, befo
     if not _watched and processes == 1:
         return Threads()  # in a notebook: torch's own number, which the user may have set
     return Threads(max(1, free // processes), there if _watched else f"{all_cores} cores", exact=False)
+
+
+def said() -> tuple[str, ...]:
+    """The variables of the environment that say how many threads to use."""
+    return tuple(name for name in COUNTS if os.environ.get(name))
 
 
 def cores() -> int:

@@ -116,6 +116,31 @@ class Noise:
         return drawn[self.batch.rows].to(self.device)
 
 
+class OwnNoise(Noise):
+    """Draws of each sample by itself: the same in any batch, and made on the CPU, the same on any device.
+
+    Args:
+        samples: which they are.
+    """
+
+    def __init__(self, device: torch.device, samples: Sequence[int], *key: object) -> None:
+        super().__init__(device, Span(0, len(samples), 0, len(samples)), *key)
+        self.samples = samples
+
+    def on_cpu(self) -> Noise:
+        return OwnNoise(torch.device("cpu"), self.samples, *self.key)
+
+    def whole(self, name: str, *shape: int) -> Tensor:
+        return self._each(torch.rand, name, *shape)
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        return self._each(torch.randn, name, *shape)
+
+    def _each(self, draw: Callable[..., Tensor], name: str, *shape: int) -> Tensor:
+        made = [draw(shape, generator=generator_for("cpu", *self.key, sample, name)) for sample in self.samples]
+        return torch.stack(made).to(self.device)
+
+
 class CriticOutput(NamedTuple):
     """What a critic with an auxiliary classifier answers: logits (N,), and logits of the classes (N, K)."""
 

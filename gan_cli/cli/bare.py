@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.run_folder import is_run, is_sweep
+from gan_cli.base.files import expanded
+from gan_cli.base.run_folder import cells_in, has_lock, is_run, is_sweep, runs_in
+from gan_cli.cli.config import SWEEPS
 
 
 def check_bare(words: Iterable[str], program: str) -> None:
@@ -20,14 +22,38 @@ def check_bare(words: Iterable[str], program: str) -> None:
     Raises:
         UserError: one of them is a path.
     """
-    for word in words:
-        if "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word):  # ~key takes a key out
-            continue
-        path = Path(word).expanduser()
-        if "/" in word or path.exists():
-            keys = KEYS[program](path)
-            said = " or ".join(f"{program} {shlex.quote(f'{key}={word}')}" for key in keys)
-            raise UserError(f"{word!r} is a path without its key: say {said}")
+    paths = {word: expanded(word) for word in words if may_be_path(word)}
+    found = [word for word, path in paths.items() if "/" in word or path.exists()]
+    if not found:
+        return
+    if program == "gan-evaluate" and all(are_pictures(paths[word]) for word in found):
+        a, b = [*map(shlex.quote, found), "FOLDER"][:2]
+        raise UserError(f"folders of pictures have keys: say {program} a={a} b={b}, the real ones in b=")
+    word = found[0]
+    keys = KEYS[program](paths[word])
+    said = " or ".join(f"{program} {shlex.quote(f'{key}={word}')}" for key in keys)
+    raise UserError(f"{word!r} is a path without its key: say {said}")
+
+
+def may_be_path(word: str) -> bool:
+    return not ("=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word))  # ~key: taken out
+
+
+def are_pictures(path: Path) -> bool:
+    """Whether a folder has nothing of a run."""
+    of_run = is_run(path) or path.name == "checkpoints" or (path / "checkpoints").is_dir()
+    return path.is_dir() and not of_run and not cells_in(path)
+
+
+def check_one(path: Path, keys: list[str]) -> list[str]:
+    """The keys that take a run, for a path that may be one.
+
+    Raises:
+        UserError: it holds runs and is none.
+    """
+    if not is_run(path) and (hint := runs_in(path)):
+        raise UserError(f"{str(path)!r} is no run{hint}, as {' or '.join(f'{key}=RUN' for key in keys)}")
+    return keys
 
 
 def of_train(path: Path) -> list[str]:
@@ -35,16 +61,19 @@ def of_train(path: Path) -> list[str]:
         return ["init_from"]
     if is_run(path):
         return ["resume", "init_from"]
-    if is_sweep(path):
+    usual = path.absolute().parent == SWEEPS.absolute()
+    if is_sweep(path) and (usual or has_lock(path)):
+        again = f"sweep={path.name}" if usual else f"hydra.sweep.dir={path}"
         raise UserError(
             f"{str(path)!r} is a sweep: it goes on when it is started again by the same words, with"
-            f" sweep={shlex.quote(path.name)}; or say resume=CELL for one of its cells"
+            f" {shlex.quote(again)}; or say resume=CELL for one of its cells"
         )
+    check_one(path, ["resume", "init_from"])
     return ["dataset.root"] if path.is_dir() else ["resume"]
 
 
 def of_evaluate(path: Path) -> list[str]:
-    return ["sweep"] if is_sweep(path) else ["checkpoint"]
+    return ["sweep"] if is_sweep(path) else check_one(path, ["checkpoint"])
 
 
 def of_report(path: Path) -> list[str]:
@@ -52,7 +81,12 @@ def of_report(path: Path) -> list[str]:
 
 
 def of_sample(path: Path) -> list[str]:
-    return ["input"] if path.is_file() and path.suffix != ".pt" else ["checkpoint"]
+    pictures = are_pictures(path) or (path.is_file() and path.suffix != ".pt")
+    return ["input"] if pictures else of_export(path)
+
+
+def of_export(path: Path) -> list[str]:
+    return check_one(path, ["checkpoint"])
 
 
 KEYS = {
@@ -60,5 +94,5 @@ KEYS = {
     "gan-evaluate": of_evaluate,
     "gan-report": of_report,
     "gan-sample": of_sample,
-    "gan-export": lambda path: ["checkpoint"],
+    "gan-export": of_export,
 }

@@ -5,6 +5,7 @@ Hydra turns an exception in a callback into a warning, so a refusal leaves as Sy
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,16 +20,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
-from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, varying
+from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
+from gan_cli.cli.learned_from import SameData
 from gan_cli.cli.resume import changed_keys, locked_in
-from gan_cli.cli.sentences import say, sentence
+from gan_cli.cli.sentences import of_system, say, sentence
+from gan_cli.cli.typed import value_of
 from gan_cli.report.text import listed, plural
 
 
@@ -42,7 +46,7 @@ class CheckFirst(Callback):
             self.refuse_another(folder, content)
             if not (folder / "run.json").exists():  # else it is this very run, which was tried then
                 check_built(content)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     @staticmethod
@@ -65,7 +69,7 @@ class CheckFirst(Callback):
                 self.plan(config, grid(config))
             else:  # it chooses its cells as it goes
                 outcome.hold_sweep(self.folder)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
 
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
@@ -79,14 +83,16 @@ class CheckFirst(Callback):
             raise UserError("the sweep has no cells: one of its keys has no values")
         tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; checked before the first one starts")
         configs = [composed(config, cell, number) for number, cell in enumerate(cells)]
-        contents = [checked(cell) for cell in configs]
+        before = Cells(self.folder, SameData()) if self.folder.is_dir() else None
+        contents = [checked(cell, before) for cell in configs]
+        replace(note, facts=tuple(map(facts_of, contents))).leave()
         refuse_twins(cells, contents)
         for content in contents:  # torch is loaded once all of them are right without
             check_built(content)
         outcome.hold_sweep(self.folder)
-        there = Cells(self.folder)
+        there = Cells(self.folder, SameData())
         names = [name_of_settings(varying(cell, note.axes)) for cell in cells]
-        if any(text.startswith("hydra.sweep.subdir=") for text in config.hydra.overrides.hydra):
+        if any(text.startswith("hydra.sweep.subdir=") for text in words_of(config.hydra.overrides.hydra)):
             names = [str(OmegaConf.select(cell, "hydra.sweep.subdir")) for cell in configs]
         places = [there.place(content, name) for content, name in zip(contents, names, strict=True)]
         for place in places:
@@ -94,7 +100,7 @@ class CheckFirst(Callback):
         outcome.places = {tuple(cell): place for cell, place in zip(cells, places, strict=True)}
         config.hydra.sweeper._target_ = GRID
         Plugins.instance().class_name_to_class[GRID] = GridSweeper
-        tell_common(contents, self.folder, at_a_time(config.hydra.launcher))
+        tell_common(contents, self.folder, at_a_time(config.hydra.launcher, len(cells)))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if outcome.runs:  # a search has summed up by itself
@@ -130,6 +136,8 @@ class CheckReport(Callback):
 
 
 def refuse(error: Exception) -> NoReturn:
+    if isinstance(error, OSError):
+        raise SystemExit(say(of_system(error), 1))
     text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
     raise SystemExit(say(text, 2))
 
@@ -140,25 +148,38 @@ def content_of(config: DictConfig) -> dict[str, Any]:
     return plain(config, config.hydra.runtime.choices)
 
 
-def checked(config: DictConfig) -> dict[str, Any]:
-    """Check one composed config with its `hydra` node; returns its plain content."""
+def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
+    """Check one composed config with its `hydra` node; returns its plain content.
+
+    Args:
+        sweep: the cells that are there already: one with a checkpoint needs nothing of the run that it began from.
+    """
     content = content_of(config)
     check_places(config)
-    check(content)
+    begun = sweep is not None and sweep.has_begun(content)
+    check({**content, "init_from": None} if begun else content)
     fetch(content)
     return content
 
 
 def check_places(config: DictConfig) -> None:
-    """Hydra's settings that would put a run somewhere else than they say.
+    """What would put a run somewhere else than it says: Hydra's settings, and a sweep's name that is typed for one run.
 
     Raises:
-        UserError: a folder's name is empty, or the run would change into its folder.
+        UserError: a folder's name is empty or leads out of the folder that it is in, or the run would change into its
+            folder; `sweep=` without a sweep.
     """
     sweep = config.hydra.mode.name != "RUN"
+    name = None if sweep else value_of(list(config.hydra.overrides.task), "sweep")
+    if name is not None:
+        raise UserError(f"sweep={name} names the folder of a sweep, and this is one run: add -m, or say name={name}")
     for key in ("hydra.sweep.dir", "hydra.sweep.subdir") if sweep else ("hydra.run.dir",):
         if not str(OmegaConf.select(config, key) or ""):
             raise UserError(f"{key} is empty: it is the folder that a run is written to")
+    for key, of in {"hydra.output_subdir": "run", **({"hydra.sweep.subdir": "sweep"} if sweep else {})}.items():
+        inside = Path(str(OmegaConf.select(config, key) or ""))
+        if inside.is_absolute() or ".." in inside.parts:
+            raise UserError(f"{key}={str(inside)!r} leads out of the {of}'s folder: name a folder inside of it")
     if config.hydra.job.chdir:
         raise UserError(
             "hydra.job.chdir=true would change into the run's folder, where paths as dataset.root=DIR lead elsewhere:"
@@ -174,7 +195,7 @@ def fetch(content: dict[str, Any]) -> None:
     """
     dataset = content["dataset"]
     files = (dataset.get("provides") or {}).get("files") or []
-    root = Path(str(dataset.get("root"))).expanduser()
+    root = expanded(str(dataset.get("root")))
     if files and not all((root / name).exists() for name in files):
         from gan_cli.base.run_config import RunConfig
         from gan_cli.game.build import build_data
@@ -194,8 +215,10 @@ def grid(config: DictConfig) -> list[list[str]]:
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    parsed = OverridesParser.create(config_loader()).parse_overrides([*overrides, *config.hydra.overrides.task])
+    params: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+    overrides = [f"{key}={value}" for key, value in (params.get("params") or {}).items()]
+    typed = [*overrides, *words_of(config.hydra.overrides.task)]
+    parsed = OverridesParser.create(config_loader()).parse_overrides(typed)
     for override in parsed:
         if override.is_interval_sweep():
             raise UserError(

@@ -5,11 +5,11 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_device import check_device
@@ -151,7 +151,7 @@ def check_files(config: dict[str, Any]) -> None:
     files = (dataset.get("provides") or {}).get("files") or []
     if not files or dataset.get("root") is None:
         return
-    root = Path(str(dataset["root"])).expanduser()
+    root = expanded(str(dataset["root"]))
     missing = [name for name in files if not (root / name).exists() and not (root / f"{name}.gz").exists()]
     if missing and not dataset.get("download"):
         raise UserError(
@@ -167,7 +167,7 @@ def check_init_from(config: dict[str, Any]) -> None:
         return
     from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
 
-    path, summary = newest_summary(Path(str(config["init_from"])).expanduser())
+    path, summary = newest_summary(expanded(str(config["init_from"])))
     before, now = summary.get("networks"), model_facts(config)
     if before is None:  # no side file tells: loading will
         return

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.run_folder import flat
+from gan_cli.cli.config_folder import defaults_of
 from gan_cli.cli.typed import Typed
 
 
@@ -63,7 +64,7 @@ def names_of(typed: Typed, root: str) -> list[str]:
     assert isinstance(content, dict)
     plain = {str(key): value for key, value in content.items() if key != "hydra"}
     keys = [key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))]
-    return [*keys, *plain, *(["hydra.run.dir"] if root == "train" else [])]
+    return [*keys, *plain, *defaults_of(root), *(["hydra.run.dir"] if root == "train" else [])]
 
 
 def chosen_groups(typed: Typed) -> list[str]:

@@ -24,6 +24,7 @@ from gan_cli.cli.places import settle
 from gan_cli.cli.signatures import check_typed, nodes_of
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
+SWEEPS = Path("outputs/sweeps")  # as train.yaml has it
 
 
 def register_resolvers() -> None:
@@ -97,8 +98,19 @@ def run_name(name: Any, *parts: Any) -> str:
 
 
 def sweep_name(name: Any) -> str:
-    """The name of a sweep's folder; by default when the command started, to the second."""
-    return stamp()[:-4] if name in (None, "") else name_of(str(name))
+    """The name of a sweep's folder; by default when the command started, to the second.
+
+    A folder that is there already, by its name or as it is printed, is that folder.
+    """
+    if name in (None, ""):
+        return stamp()[:-4]
+    printed = str(name).rstrip("/").removeprefix(f"{SWEEPS.as_posix()}/")
+    return printed if printed in sweeps_there() else name_of(str(name))
+
+
+def sweeps_there() -> list[str]:
+    """The folders of sweeps by their names as they are stored: a file system may take others for them."""
+    return [entry.name for entry in SWEEPS.iterdir() if entry.is_dir()] if SWEEPS.is_dir() else []
 
 
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,3 +22,15 @@ def root_keys() -> frozenset[str]:
     root = yaml.safe_load((config_folder() / "train.yaml").read_text(encoding="utf-8"))
     groups = {group for entry in root["defaults"] if isinstance(entry, dict) for group in entry}
     return frozenset({*root, *groups} - {"defaults", "hydra", "experiment"} - {g for g in groups if "hydra/" in g})
+
+
+def defaults_of(root: str) -> dict[str, Any]:
+    """Each group of a command's config and what is chosen of it by default: an option, null, or a list."""
+    entries = written(root)["defaults"]
+    pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
+    return {group: option for group, option in pairs if not group.startswith("override ")}
+
+
+def written(root: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((config_folder() / f"{root}.yaml").read_text(encoding="utf-8"))
+    return content

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import RunError, UserError
-from gan_cli.base.files import write_json
+from gan_cli.base.files import expanded, write_json
 from gan_cli.base.printable import tell
 from gan_cli.base.run_config import DataConfig
+from gan_cli.base.run_folder import cells_in, links_in
 from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.base.stored import foreign, read_record
 from gan_cli.cli import outcome
@@ -44,15 +45,15 @@ def evaluate(wanted: dict[str, Any]) -> None:
         UserError: input that can't work; nothing was written.
     """
     check(wanted)
-    output = None if wanted["output"] is None else Path(wanted["output"]).expanduser()
+    output = None if wanted["output"] is None else expanded(wanted["output"])
     if output is not None and output.exists() and not wanted["overwrite"]:
         raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
     if wanted["a"] is not None:
         found = {f"{wanted['a']} against {wanted['b']}": of_folders(wanted)}
     elif wanted["sweep"] is not None:
-        found = of_sweep(wanted, Path(wanted["sweep"]).expanduser())
+        found = of_sweep(wanted, expanded(wanted["sweep"]))
     else:
-        where = Path(wanted["checkpoint"]).expanduser()
+        where = expanded(wanted["checkpoint"])
         found = {str(where): of_checkpoint(wanted, where, {})}
     if output is not None:
         lines = {name: [asdict(score) for score in scores] for name, scores in found.items()}
@@ -133,13 +134,13 @@ def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
     Raises:
         UserError: no cell has one.
     """
-    cells = sorted(file.parent for file in folder.glob("*/run.json"))
+    cells = sorted([*cells_in(folder), *links_in(folder)])
     if not cells:
         raise UserError(f"{str(folder)!r} is not a sweep's folder: it holds no folder with a run.json")
     found: dict[str, list[Score]] = {}
     evaluators: dict[str, Evaluator] = {}
     for number, cell in enumerate(cells, 1):
-        tell(f"\n[{number} of {len(cells)}] {cell.name}")
+        tell(f"\n[{number} of {len(cells)}] {cell.relative_to(folder)}")
         try:
             if cell.is_symlink():
                 raise UserError(
@@ -169,7 +170,7 @@ def of_folders(wanted: dict[str, Any]) -> list[Score]:
     from gan_cli.evaluation.setting import Plan
 
     how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"], white_level=wanted["white_level"])
-    a, b = (Path(wanted[side]).expanduser() for side in "ab")
+    a, b = (expanded(wanted[side]) for side in "ab")
     device = pick_device(wanted["device"])
     scores = folder_scores(a, b, wanted["metric"], wanted.get("features"), how, device, wanted["trust"])
     tell(f"\n{a} against {b}")

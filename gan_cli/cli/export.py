@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import Progress
 from gan_cli.cli.command import run
@@ -29,7 +29,7 @@ def export(wanted: dict[str, Any]) -> None:
     """
     check(wanted)
     make_importable(wanted["trust"])
-    where = Path(str(wanted["checkpoint"])).expanduser()
+    where = expanded(str(wanted["checkpoint"]))
     where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
 
@@ -39,7 +39,7 @@ def export(wanted: dict[str, Any]) -> None:
 
     exporter.check_installed(wanted["format"])
     ending = exporter.ENDINGS[wanted["format"]]
-    target = None if wanted["output"] is None else Path(str(wanted["output"])).expanduser()
+    target = None if wanted["output"] is None else expanded(str(wanted["output"]))
     if target is not None and target.suffix != ending:
         raise UserError(f"output={str(target)!r} must end with {ending}, for format={wanted['format']}")
     standing = wanted["standing_statistics"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.cli.synonyms import KEYS, OPTIONS, Instead
 
 
@@ -19,21 +21,44 @@ def no_key(key: str, known: Sequence[str], folders: Iterable[Path], program: str
         known: the keys of what is chosen, and the groups.
         folders: where the options of groups are.
     """
-    group, _, rest = key.partition(".")
-    if group in ("penalty", "metric") and group in known and rest:
-        name = rest.partition(".")[0]
-        brought = f"loss.penalties.{key.partition('.')[2]}"
-        if brought in known:
-            return f"{key} is not an option: the loss brings that penalty itself; {brought} is its key"
-        chosen = any(each.startswith(f"{group}.{name}.") for each in known)
-        if not chosen and any((folder / group / f"{name}.yaml").is_file() for folder in folders):
-            return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
-    having = owners(folders, group, rest) if rest and "." not in rest and group in known else []
-    if having:
-        return f"{key} is not an option of this {group}; {rest} is an option of {group}={', '.join(having)}"
-    return synonym(key, known) or (
-        f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
+    if any(each.startswith(f"{key}.") for each in known):  # it is there, and was given a table
+        return f"{key}={{...}} has a key that is not there{beside(f'{key}.', known)}"
+    return (
+        of_list(key, known, folders)
+        or of_group(key, known, folders)
+        or synonym(key, known)
+        or f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
     )
+
+
+def of_list(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
+    """The sentence for a key of a penalty or a metric that is not selected, else nothing."""
+    group, name, *_ = [*key.split("."), ""]
+    if group not in ("penalty", "metric") or group not in known or not name:
+        return ""
+    brought = f"loss.penalties.{key.partition('.')[2]}"
+    if brought in known:
+        return f"{key} is not an option: the loss brings that penalty itself; {brought} is its key"
+    options = options_in(folders, group)
+    if any(each.startswith(f"{group}.{name}.") for each in known) or name not in options:
+        return ""
+    return of_unselected(key, group, name, options[name])
+
+
+def of_group(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
+    """The sentence for a key that another option of its group has, or for any where none is chosen; else nothing."""
+    group, _, rest = key.partition(".")
+    if not rest or group not in known:
+        return ""
+    options = options_in(folders, group)
+    chosen = any(each.startswith(f"{group}.") for each in known)
+    of = f" of this {group}" if chosen else f": no {group} is chosen"
+    having = [name for name, option in options.items() if rest in option]
+    if having:
+        return f"{key} is not an option{of}; {rest} is an option of {group}={', '.join(having)}"
+    if chosen or not any("_target_" in option for option in options.values()):  # of an experiment: its keys are others'
+        return ""
+    return f"{key} is not an option{of}; {group} is one of {', '.join(options)}"
 
 
 def synonym(key: str, known: Sequence[str]) -> str:
@@ -71,23 +96,34 @@ def no_option(group: str, option: str, options: Sequence[str]) -> str:
     return f"{group}={option} does not exist{hint}{there}"
 
 
-def owners(folders: Iterable[Path], group: str, key: str) -> list[str]:
-    """The options of a group whose YAML has a key at its top: of `mixing`, stylegan and stylegan2."""
+def of_unselected(key: str, group: str, name: str, option: Mapping[str, Any]) -> str:
+    """The sentence for a key of a penalty or metric that is not selected, which may have no such key either."""
+    node = option.get(name, {})  # such a file is laid over its group's table
+    own = {inner: f"{group}.{name}.{inner}" for inner in node if inner not in ("_target_", *META_KEYS)}
+    wanted = key.removeprefix(f"{group}.{name}").lstrip(".")
+    if not wanted or wanted.partition(".")[0] in own:
+        return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
+    has = f"has {', '.join(own)}" if own else "has no keys of its own"
+    return f"{key} is not an option{meant(key, list(own.values()))}; {group}=[{name}], which is not selected, {has}"
+
+
+def options_in(folders: Iterable[Path], group: str) -> dict[str, dict[str, Any]]:
+    """The options of a group with what their YAML says."""
     files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
-    return [file.stem for file in files if key in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})]
+    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files}
 
 
 def beside(key: str, names: Sequence[str]) -> str:
     """`; model.generator has a, b`, where there is a model.generator: what else its key may have meant."""
     parent = key.rpartition(".")[0]
     inside = [name.removeprefix(f"{parent}.") for name in names if parent and name.startswith(f"{parent}.")]
-    others = dict.fromkeys(name.partition(".")[0] for name in inside)
+    others = [name for name in dict.fromkeys(name.partition(".")[0] for name in inside) if name not in META_KEYS]
     return f"; {parent} has {', '.join(others)}" if others else ""
 
 
 def meant(word: str, names: Sequence[str]) -> str:
     """`; did you mean a or b?`, or nothing. A key is also found by its last part, and never without it."""
-    names, last = list(dict.fromkeys(names)), word.rpartition(".")[2]
+    names, last = [name for name in dict.fromkeys(names) if name != word], word.rpartition(".")[2]
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     near = [name for name in near if difflib.get_close_matches(last, [name.rpartition(".")[2]])]
     if not near:

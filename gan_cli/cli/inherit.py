@@ -7,17 +7,21 @@ What was said of that run is put before Hydra in the words of its grammar, as if
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_cli.base.allow_list import META_KEYS
-from gan_cli.base.checkpoint import config_of, newest_summary
+from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
+from gan_cli.base.naming import name_of
 from gan_cli.base.run_config import DataConfig
 from gan_cli.cli.config import options_of
-from gan_cli.cli.quoting import as_text
-from gan_cli.cli.typed import Typed, value_of
+from gan_cli.cli.judge import parse
+from gan_cli.cli.places import absolute
+from gan_cli.cli.quoting import rendered
+from gan_cli.cli.typed import Typed, key_of, value_of
 
 OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
 NORM = "${critic_norm:"  # what a loss or a penalty may demand
@@ -29,18 +33,15 @@ def with_base(typed: Typed) -> Typed:
     Raises:
         UserError: the run's model is no option here, or there is no checkpoint.
     """
-    overrides = typed.overrides
-    source = value_of(overrides, "init_from")
-    if source is None:
+    overrides, sources = typed.overrides, sources_of(typed)
+    bases = [base_of(source, typed) for source in sources]
+    base = bases[0] if bases else None
+    if base is None:  # a file that is there and can't be read: loading it will tell what is wrong with it
         return typed
-    several = "," in source and not Path(source).expanduser().exists()
-    where = Path(source.partition(",")[0] if several else source).expanduser()
-    base = config_of(where)
-    if base is None:
-        newest_summary(where)
-        return typed  # there is a file, and loading it will tell what is wrong with it
-    options = options_of(typed.folders())
-    keys = {name.partition("=")[0].lstrip("+~") for name in overrides}
+    options, source = options_of(typed.folders()), sources[0]
+    keys = set(map(key_of, overrides))
+    if "model" not in keys:
+        check_alike(sources, bases)
     experiment = options.get("experiment", {}).get(value_of(overrides, "experiment") or "") or {}
     chosen = {key.removeprefix("override /"): option for key, option in defaults_of(experiment)}
     brought: list[str] = []
@@ -56,6 +57,54 @@ def with_base(typed: Typed) -> Typed:
         written = options.get("model", {}).get(model.partition(",")[0]) or {}
         brought += pictures_of(base, options.get("dataset", {}).get(name) or {}, written, keys)
     return Typed(typed.flags, [*brought, *overrides])
+
+
+def sources_of(typed: Typed) -> list[str]:
+    """What `init_from=` names, a run for each cell of a sweep over it."""
+    source = value_of(typed.overrides, "init_from")
+    if source is None:
+        return []
+    if typed.sweeps and not expanded(source).exists():
+        override = parse(f"init_from={source}", "gan-train")
+        if override.is_sweep_override() and not override.is_interval_sweep():
+            return [str(text) for text in override.sweep_string_iterator()]
+    return [source]
+
+
+def base_of(source: str, typed: Typed) -> dict[str, Any] | None:
+    """The config of the run that weights come from; None where its checkpoint can't be read.
+
+    Raises:
+        UserError: there is no checkpoint, and the sweep that is gone on with has no cell that began from it.
+    """
+    where = expanded(source)
+    try:
+        base = config_of(where)
+        if base is None:
+            newest_summary(where)
+        return base
+    except UserError:
+        name = value_of(typed.overrides, "sweep")
+        sweep = Path("outputs/sweeps", name_of(name)) if typed.sweeps and name is not None else None
+        for place in [] if sweep is None else sorted(sweep.glob("*/checkpoints")):
+            begun = config_of(place.parent)
+            if begun is not None and begun.get("init_from") == absolute(source):
+                return begun
+        raise
+
+
+def check_alike(sources: Sequence[str], bases: Sequence[Mapping[str, Any] | None]) -> None:
+    """
+    Raises:
+        UserError: the runs that cells start from are of several models.
+    """
+    facts = [None if base is None else model_facts(dict(base)) for base in bases]
+    for source, other in zip(sources, facts, strict=True):
+        if other != facts[0]:
+            raise UserError(
+                f"init_from={sources[0]!r} and init_from={source!r} are runs of different networks, and the cells of a"
+                " sweep take their model from one run: make a sweep of each"
+            )
 
 
 def defaults_of(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -154,14 +203,3 @@ def changes(
 def follows(value: Any) -> bool:
     """Whether a value is worked out from others."""
     return isinstance(value, str) and "${" in value
-
-
-def rendered(value: Any) -> str:
-    """A plain value in the words of Hydra's grammar."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{rendered(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(rendered, value)) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return as_text(value) if isinstance(value, str) else str(value)

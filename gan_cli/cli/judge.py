@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, QuotedString
+from hydra.core.override_parser.types import Glob, Override, OverrideType, QuotedString
 from hydra.errors import HydraException
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.printable import shown as as_typed
 from gan_cli.cli.bare import check_bare
-from gan_cli.cli.config_folder import config_folder
-from gan_cli.cli.hints import no_option
+from gan_cli.cli.config_folder import config_folder, defaults_of, written
+from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.kinds import shown
+from gan_cli.cli.quoting import rendered
 from gan_cli.cli.typed import Typed
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
@@ -53,9 +54,9 @@ def judge(typed: Typed, program: str, root: str) -> None:
         raise UserError(f"--config-name {name} is the config of gan-{name}, and {program} can do nothing with it")
     for folder in typed.folders():
         if not folder.is_dir():
-            raise UserError(f"there is no folder {str(folder)!r} with configs")
+            raise UserError(f"there is no folder {as_typed(folder)!r} with configs")
     if not any((folder / f"{name}.yaml").is_file() for folder in typed.folders()):
-        raise UserError(f"there is no {name}.yaml in {' or in '.join(repr(str(f)) for f in typed.folders())}")
+        raise UserError(f"there is no {name}.yaml in {' or in '.join(repr(as_typed(f)) for f in typed.folders())}")
     if "--shell-completion" in flags:
         return judge_completion(typed.overrides, program)
     check_bare(typed.overrides, program)
@@ -105,16 +106,39 @@ def settled(typed: Typed, root: str) -> Typed:
     Raises:
         UserError: no option of a group, several options where one is chosen, or a key that can't be taken out.
     """
-    overrides = [settle(parse(text, f"gan-{root}"), typed, root) for text in typed.overrides]
-    return Typed(typed.flags, overrides)
+    program = f"gan-{root}"
+    overrides = [laid_open(parse(text, program), root) for text in typed.overrides]
+    return Typed(typed.flags, [settle(parse(text, program), typed, root) for texts in overrides for text in texts])
+
+
+def laid_open(override: Override, root: str) -> list[str]:
+    """`optimizer={eps:1e-8}` as `optimizer.eps=1e-8`: of a key that is not there more can be said than of the whole.
+
+    Raises:
+        UserError: such a table for a group of Hydra's own.
+    """
+    key, line, value = override.key_or_group, str(override.input_line), override.value()
+    if not isinstance(value, dict):
+        return [line]
+    if key.startswith("hydra/"):
+        raise UserError(f"{line}: {key} takes the name of one of its options")
+    plain = override.type is OverrideType.CHANGE and not override.package
+    if not plain or not (key in defaults_of(root) or isinstance(written(root).get(key), dict)):
+        return [line]
+    return [f"{key}.{name}={rendered(inner)}" for name, inner in value.items()]
 
 
 def settle(override: Override, typed: Typed, root: str) -> str:
     key, line, defaults = override.key_or_group, str(override.input_line), defaults_of(root)
-    groups = {**defaults, **{name: None for name in group_names(typed) if name not in defaults}}
+    if key not in defaults and isinstance(inside := written(root).get(key), dict) and key != "hydra":
+        typable = ", ".join(f"{key}.{name}=..." for name in inside)
+        raise UserError(f"{line}: gan-{root} chooses no {key}; what can be typed of it is {typable}")
     if override.is_delete():
         return deleted(key, line, root, defaults)
-    if key not in groups and not key.startswith("hydra/"):
+    others = {*group_names(typed)} - {*defaults}
+    if key in others and override.type is OverrideType.CHANGE:  # Hydra can't say so of every value
+        raise UserError(no_key(key, [*defaults, *top_keys(root)], typed.folders(), f"gan-{root}"))
+    if key not in {*defaults, *others} and not key.startswith("hydra/"):
         if isinstance(override.value(), Glob):
             raise UserError(f"{line}: glob(...) matches the options of a group, and {key} is none")
         return line
@@ -174,20 +198,8 @@ def chosen(override: Override, options: list[str]) -> list[Any]:
     return [item.text if isinstance(item, QuotedString) else item for item in override.sweep_iterator()]
 
 
-def defaults_of(root: str) -> dict[str, Any]:
-    """Each group of a command's config and what is chosen of it by default: an option, null, or a list."""
-    entries = written(root)["defaults"]
-    pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
-    return {group: option for group, option in pairs if not group.startswith("override ")}
-
-
 def top_keys(root: str) -> set[str]:
     return set(written(root)) - {"defaults", "hydra"}
-
-
-def written(root: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((config_folder() / f"{root}.yaml").read_text(encoding="utf-8"))
-    return content
 
 
 def group_names(typed: Typed) -> set[str]:

@@ -56,7 +56,7 @@ def summarise(folder: Path) -> None:
     counts: dict[str, int] = {}
     for _, status, _ in runs:
         counts[status] = counts.get(status, 0) + 1
-    print("sweep: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), flush=True)
+    tell("sweep: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
     for cell, status, text in runs:
         if status not in ("finished", "skipped"):
             tell(f"  {status}: {shown(cell)}" + (f": {text}" if text else ""))

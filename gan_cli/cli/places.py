@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.files import read_yaml
+from gan_cli.base.files import expanded, read_yaml
 from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.config_folder import config_folder
 
@@ -21,7 +21,7 @@ PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights") 
 def absolute(path: Any) -> str:
     """A path as it is named from any working directory; what is no path of this machine (`s3://...`) stays."""
     text = str(path)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    return text if "://" in text else str(expanded(text).absolute())
 
 
 def settle(config: DictConfig) -> None:
@@ -99,8 +99,7 @@ def located(config: RunConfig, run: Path, typed: Any, fingerprint: str) -> RunCo
         return config
     place = whereabouts(dataset, run, typed)
     moved = config.data.changed(root=place)
-    if place != absolute(dataset["root"]):
-        from gan_cli.use.same_data import check_same_data
+    from gan_cli.use.same_data import check_same_data
 
-        check_same_data(moved, fingerprint, config.trust)
+    check_same_data(moved, fingerprint, config.trust)
     return config.on_data(moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 TEXT_KEYS = (
     *("checkpoint", "init_from", "input", "mask", "name", "notes", "output", "perceptual.weights", "resume", "sweep"),
@@ -61,3 +62,14 @@ def unquoted(name: str) -> str:
     if quote not in "'\"" or len(name) < 2 or name[-1] != quote:
         return name
     return name[1:-1].replace(f"\\{quote}", quote)
+
+
+def rendered(value: Any) -> str:
+    """A plain value in the words of Hydra's grammar."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{rendered(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(rendered, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return as_text(value) if isinstance(value, str) else str(value)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.files import write_atomically
+from gan_cli.base.files import expanded, write_atomically
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import Progress
 from gan_cli.cli.command import run
@@ -30,13 +30,13 @@ def report(wanted: dict[str, Any]) -> None:
         UserError: input that can't work; nothing was written.
     """
     check(wanted)
-    output = None if wanted["output"] is None else Path(str(wanted["output"])).expanduser()
+    output = None if wanted["output"] is None else expanded(str(wanted["output"]))
     if output is not None and output.exists() and not output.is_dir():
         raise UserError(f"output={str(output)!r} is a file; name a folder")
     if wanted["sweep"] is None:
         runs = "outputs" if wanted["runs"] is None else str(wanted["runs"])
-        return list_runs(Path(runs).expanduser(), output)
-    folder = Path(str(wanted["sweep"])).expanduser()
+        return list_runs(expanded(runs), output)
+    folder = expanded(str(wanted["sweep"]))
     by = None if wanted["by"] is None else str(wanted["by"])
     with Progress(f"reading the runs of {folder}"):
         sweep = read_sweep(folder, by, wanted["at"])

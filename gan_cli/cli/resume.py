@@ -19,11 +19,12 @@ from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import check_config, foreign, read_record
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
+from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.hints import meant, synonym
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import PATHS, absolute, whereabouts
 from gan_cli.cli.printed import show_config
-from gan_cli.cli.typed import Typed, value_of
+from gan_cli.cli.typed import Typed, key_of, value_of
 
 FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME), *PLACES)
 
@@ -48,6 +49,9 @@ def resume(run: Path, typed: Typed) -> int:
         return show_config(typed, "train", {key: value for key, value in content.items() if key != "choices"})
     for change in changes:
         tell(f"changed: {change}")
+    if content["dry_run"]:
+        dry_run(content)
+        return 0
     images, total = record.get("images") or 0, content["trainer"]["total_images"]
     if record.get("status") == "finished" and images >= total:
         tell(f"{run} is finished ({images:,} images); to go on for longer: trainer.total_images=N above that")
@@ -188,7 +192,7 @@ def beside(typed: Typed) -> list[str]:
             raise UserError(
                 f"resume= goes on with a run by the config that is stored in it: leave out {flag} {value}".rstrip()
             )
-    return [override for override in typed.overrides if not override.startswith("resume=")]
+    return [override for override in typed.overrides if key_of(override) != "resume"]
 
 
 def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:

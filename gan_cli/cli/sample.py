@@ -8,6 +8,7 @@ from typing import Any
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import counted
 from gan_cli.cli import sample_modes
@@ -37,14 +38,14 @@ def sample(wanted: dict[str, Any]) -> None:
     """
     check(wanted)
     make_importable(wanted["trust"])
-    where, output = Path(wanted["checkpoint"]).expanduser(), wanted["output"]
+    where, output = expanded(wanted["checkpoint"]), wanted["output"]
     where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
     if wanted["mode"] != "grid":
         return sample_modes.run(wanted, where)
     if wanted["input"] is not None:
         return translate(wanted, where)
-    target = None if output is None else output_path(Path(output).expanduser(), wanted["format"], wanted["overwrite"])
+    target = None if output is None else output_path(expanded(output), wanted["format"], wanted["overwrite"])
 
     load_torch(wanted["threads"])
     from gan_cli.use import sample as sampler
@@ -76,9 +77,9 @@ def sample(wanted: dict[str, Any]) -> None:
 
 def translate(wanted: dict[str, Any], where: Path) -> None:
     """`input=`: a picture or a folder of pictures through the generator; prints where the outputs are."""
-    given = Path(wanted["input"]).expanduser()
+    given = expanded(wanted["input"])
     ending = Path(str(wanted["output"] or "")).suffix.lower()
-    if ending in endings() and not Path(str(wanted["output"])).expanduser().is_dir():
+    if ending in endings() and not expanded(str(wanted["output"])).is_dir():
         if given.is_dir():
             raise UserError(f"input={str(given)!r} is a folder: give output= a folder too, for one picture of each")
         if ending != ".png":
@@ -86,7 +87,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     form = "grid" if given.is_file() and ending == ".png" else "png"
     target = None
     if wanted["output"] is not None:
-        target = output_path(Path(wanted["output"]).expanduser(), form, wanted["overwrite"])
+        target = output_path(expanded(wanted["output"]), form, wanted["overwrite"])
 
     load_torch(wanted["threads"])
     from gan_cli.use import translate as translation
@@ -95,7 +96,7 @@ def translate(wanted: dict[str, Any], where: Path) -> None:
     inputs = translation.find_inputs(given)
     masks, files = None, [given]
     if wanted["mask"] is not None:
-        files.append(Path(wanted["mask"]).expanduser())
+        files.append(expanded(wanted["mask"]))
         masks = translation.find_masks(files[1], list(inputs))
     trained = load_trained(where, wanted["ema"], wanted["device"], wanted["trust"])
     for remark in translation.remarks(trained, *files):

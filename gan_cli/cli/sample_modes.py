@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import Progress, counted
 from gan_cli.cli.loading import load_torch
@@ -51,7 +52,7 @@ def check(wanted: dict[str, Any]) -> None:
 def run(wanted: dict[str, Any], where: Path) -> None:
     """Carry out a mode; prints where what it made is."""
     mode, output = wanted["mode"], wanted["output"]
-    target = None if output is None else Path(output).expanduser()
+    target = None if output is None else expanded(output)
     if mode == "interpolation":
         from gan_cli.use.modes.interpolation import check_ending
 
@@ -93,7 +94,7 @@ def taken(path: Path, overwrite: bool) -> None:
 
 
 def picture_file(text: Any) -> Path:
-    path = Path(str(text)).expanduser()
+    path = expanded(str(text))
     if not path.is_file():
         raise UserError(f"input={str(text)!r} is no picture: mode=project takes one file")
     return path

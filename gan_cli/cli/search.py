@@ -28,10 +28,11 @@ from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import tell
 from gan_cli.base.scoring import is_better, score_names
 from gan_cli.cli import outcome, typed
-from gan_cli.cli.callbacks import checked, composed, config_loader, content_of, refuse, tell_common
-from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of
+from gan_cli.cli.callbacks import CheckFirst, checked, composed, config_loader, content_of, refuse, tell_common
+from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of, words_of
 from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.hints import meant
+from gan_cli.cli.learned_from import SameData
 from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import sentence
 
@@ -47,11 +48,12 @@ class CheckSearch(Callback):
         refuse(UserError("hydra/sweeper=optuna is a search over several runs: add -m"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if kwargs.get("config_name") != "train":
+        check = OmegaConf.select(config, "hydra.callbacks.gan_cli._target_")
+        if check not in (None, f"{CheckFirst.__module__}.{CheckFirst.__qualname__}"):
             return  # the other commands have a refusal of their own
         try:
             check_search(config)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
+        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(error)
         Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
 
@@ -68,7 +70,7 @@ def check_search(config: DictConfig) -> None:
     for key, least in (("trials", 1), ("seed", 0)):
         if isinstance(how[key], bool) or not isinstance(how[key], int) or how[key] < least:
             raise UserError(f"hydra.sweeper.{key}={how[key]} is not a whole number from {least} up")
-    space, fixed = read(list(config.hydra.overrides.task), config_loader())
+    space, fixed = read(words_of(config.hydra.overrides.task), config_loader())
     better_end(composed(config, [*fixed, *corners(space)[0]]), how.score)
     for chosen in corners(space):
         check_with(config, fixed, chosen, space)
@@ -135,7 +137,7 @@ class OptunaSweeper(CellSweeper):
         self.better = better_end(at_corners[0], self.score)
         self.folder = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
         self.study = opened(self.folder, self.score, self.better, self.space, self.fixed)
-        self.cells = Cells(self.folder)
+        self.cells = Cells(self.folder, SameData())
         Note(self.trials, tuple(dimension.key for dimension in self.space), searched=True).leave()
         tell(f"search of {self.trials} trials for the {self.better[:-2]}est {self.score} in {self.folder}")
         tell_common([content_of(config) for config in at_corners], self.folder)

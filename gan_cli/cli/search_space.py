@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.run_folder import not_learned
+from gan_cli.base.run_folder import cells_in, not_learned
 
 STUDY = "study.db"
 EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"
@@ -154,7 +154,7 @@ def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = folder / STUDY
-    if not file.exists() and any(folder.glob("*/run.json")):
+    if not file.exists() and cells_in(folder):
         raise UserError(f"{folder} holds runs of a sweep that was no search; choose another sweep=NAME")
     try:
         url = URL.create("sqlite", database=str(file.resolve())).render_as_string()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from gan_cli.base.errors import Interrupted, RunError, UserError
+from gan_cli.base.errors import Interrupted, RunError, StoppedAtOnce, UserError
 from gan_cli.base.printable import any_console, tell
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.hints import no_key, no_option
@@ -38,8 +38,10 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
     except BrokenPipeError:  # `gan-train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    except StoppedAtOnce:
         return say("stopped at once, by a second signal", 130)
+    except KeyboardInterrupt:
+        return say("stopped", 130)
     except (HydraException, OmegaConfBaseException) as error:
         return say(sentence(error, names, program), 2)
     except UserWarning as warning:

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import Interrupted, RunError, UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.printable import any_console, shown, tell
 from gan_cli.base.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.base.scoring import finite, score_names
 from gan_cli.base.stored import is_section, read_record
 from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
-from gan_cli.cli.cells import Note, at_a_time
+from gan_cli.cli.cells import Note, at_a_time, words_of
 from gan_cli.cli.command import answered, hand_over
 from gan_cli.cli.config import plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
@@ -30,8 +33,8 @@ from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import settled
 from gan_cli.cli.printed import show_config, values
 from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
-from gan_cli.cli.sentences import ended, exit_code_of, say
-from gan_cli.cli.typed import Typed, read, value_of
+from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
+from gan_cli.cli.typed import Typed, check_named, key_of, read, value_of
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
 
@@ -50,6 +53,7 @@ def command(arguments: list[str]) -> int:
 
         return follow()
     typed = read(arguments)
+    check_named(typed.overrides)
     code = answered(typed, "train", train_help, would_run)
     if code is not None:
         return code
@@ -66,8 +70,8 @@ def would_run(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
     run = value_of(typed.overrides, "resume")
     if run is None:
         return values(with_base(typed), root)
-    overrides = [override for override in typed.overrides if not override.startswith("resume=")]
-    return {key: value for key, value in prepared(Path(run).expanduser(), overrides)[1].items() if key != "choices"}, ""
+    overrides = [override for override in typed.overrides if key_of(override) != "resume"]
+    return {key: value for key, value in prepared(expanded(run), overrides)[1].items() if key != "choices"}, ""
 
 
 def carry_on(typed: Typed) -> int:
@@ -75,12 +79,12 @@ def carry_on(typed: Typed) -> int:
     set_stamp()
     run = value_of(typed.overrides, "resume")
     if run is not None:
-        return resume(Path(run).expanduser(), typed)
+        return resume(expanded(run), typed)
     typed = settled(with_base(typed), "train")
     sys.argv[1:] = typed.arguments  # what a misspelled key may have meant is looked for in what the base brings too
     if typed.flags.get("--cfg"):
         return show_config(typed, "train")
-    if value_of(typed.overrides, "dry_run") in ("true", "True") and not typed.flags.get("--info"):
+    if str(value_of(typed.overrides, "dry_run")).lower() == "true" and not typed.flags.get("--info"):
         return rehearse(typed)
     hand_over(typed, "train", task)
     return outcome.code
@@ -101,10 +105,21 @@ def task(config: DictConfig) -> Any:
     any_console()  # a sweep launcher's worker process has a console of its own
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
-    content = plain(config, about.runtime.choices)
-    if about.mode == RunMode.MULTIRUN:
+    sweeps, overrides = about.mode == RunMode.MULTIRUN, words_of(about.overrides.task)
+    note = Note.found()
+    if sweeps:
+        note.keep_to_said()
+    number = about.job.num if sweeps else 0
+    try:
+        content = plain(config, about.runtime.choices)
+    except (UserError, HydraException, OmegaConfBaseException) as error:  # what was checked before is there no more
+        refusal = UserError(str(error) if isinstance(error, UserError) else sentence(error, outcome.names))
+        if sweeps:
+            return not_finished(note.label(number, overrides), folder, refusal)
+        raise ended(refusal) from error
+    if sweeps:
         alone = str(about.launcher._target_).endswith("BasicLauncher")
-        return cell(content, folder, about.job.num, list(about.overrides.task), alone, at_a_time(about.launcher))
+        return cell(content, folder, number, overrides, alone, at_a_time(about.launcher, note.cells))
     try:
         if content["dry_run"]:
             return dry_run(content)
@@ -137,8 +152,9 @@ def cell(
     """
     note = Note.found()
     about = Cell(note.label(number, overrides), note.axes, alone, workers)
-    how, text = "finished", ""
+    how = "finished"
     try:
+        note.check(number, content)
         check_entries(folder)
         record = read_record(folder) or {}
         changes = locked_in(changed_keys(folder, content), PLACES)
@@ -157,12 +173,23 @@ def cell(
         again = f"{error}; the same command with sweep={sweep} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:
-        status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
-        tell(f"{about.label}   {status}: {text}   {shown(folder)}", sys.stderr)
-        if not isinstance(error, (UserError, RunError)):
-            import traceback
+        return not_finished(about.label, folder, error)
+    return recorded(folder, status)
 
-            traceback.print_exc()
+
+def not_finished(label: str, folder: Path, error: Exception) -> dict[str, Any]:
+    """Tell why a cell did not finish."""
+    status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
+    tell(f"{label}   {status}: {text}   {shown(folder)}", sys.stderr)
+    if not isinstance(error, (UserError, RunError)):
+        import traceback
+
+        traceback.print_exc()
+    return recorded(folder, status, text)
+
+
+def recorded(folder: Path, status: str, text: str = "") -> dict[str, Any]:
+    """How a cell ended, as its task returns it to the sweep, which may be another process."""
     returned = {"status": status, "folder": str(folder), "text": text}
     outcome.runs.append(outcome.end_of(returned))
     return returned

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.quoting import quote
 
@@ -21,6 +22,7 @@ WITH_VALUE = {  # what each may be; nothing: any
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     **dict.fromkeys(("--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"), ()),
 }
+FOLDERS = ("--config-path", "--config-dir")
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Typed:
 def read(arguments: Sequence[str]) -> Typed:
     """
     Raises:
-        UserError: a flag that does not exist, lacks its value or has a wrong one.
+        UserError: a flag that does not exist, lacks its value or has a wrong one; a home folder of nobody.
     """
     typed, rest = Typed(), list(arguments)
     while rest:
@@ -64,6 +66,8 @@ def read(arguments: Sequence[str]) -> Typed:
         elif flag in WITH_VALUE and not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("-") else ""
         typed.flags[flag] = checked_value(name, flag, value, equals)
+        if flag in FOLDERS:  # Hydra would look for a relative one beside this program's own files
+            typed.flags[flag] = str(expanded(value).absolute())
     typed.overrides = [quote(word, typed.sweeps) for word in typed.overrides]
     return typed
 
@@ -86,10 +90,28 @@ def checked_value(name: str, flag: str, value: str, equals: str) -> str:
 
 
 def value_of(overrides: Sequence[str], key: str) -> str | None:
-    """The value typed for `key`, unquoted; None where it was not given or is null."""
-    for override in overrides:
-        name, equals, value = override.partition("=")
-        if equals and name == key and value not in ("", "null"):
-            quotes = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
-            return value[1:-1].replace("\\'", "'") if quotes else value
+    """The value typed for `key`, with or without a `+`, unquoted; the last one, as Hydra takes it. None where it was
+    not given or is null."""
+    for override in reversed(overrides):
+        _, equals, value = override.partition("=")
+        if equals and key_of(override) == key:
+            quotes = value[:1] in ("'", '"') and value[-1] == value[0] and len(value) > 1
+            text = value[1:-1].replace("\\'", "'") if quotes else value
+            return None if text in ("", "null") else text
     return None
+
+
+def key_of(override: str) -> str:
+    """The key of an override, without what stands before it."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def check_named(overrides: Sequence[str], keys: Sequence[str] = ("resume", "init_from")) -> None:
+    """
+    Raises:
+        UserError: one of the keys names nothing, as a shell leaves it whose variable is not set.
+    """
+    for override in overrides:
+        _, equals, value = override.partition("=")
+        if equals and key_of(override) in keys and value in ("", "''", '""'):
+            raise UserError(f"{key_of(override)}= names no run: give its folder, or leave it out")

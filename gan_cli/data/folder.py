@@ -4,8 +4,8 @@ Rules, all of them: every file below the folder whose ending is one of `picture.
 path has no part that starts with a dot; in the order of their paths. Other files are counted, and
 named by their endings. If every picture lies in a sub-folder and there are two or more such
 sub-folders of the first level, these are the classes, in the order of their names as text;
-otherwise there are no labels. One more sub-folder without a usable picture is refused where labels
-are used: left out, it would move the classes behind it to other ids.
+otherwise there are no labels. One more sub-folder without a usable picture is refused beside classes:
+left out, it would move those behind it to other ids.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.progress import Progress, counted
 from gan_cli.base.threads import cores
 from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
 
+SKIP = ", or leave such {} out with dataset.skip_corrupt=true"
 MOST_ENDINGS = 5  # that are named of the files that do not count
 
 
@@ -63,6 +65,7 @@ class Scan:
     classes: list[str]  # empty where there are no labels
     bare: list[str]  # sub-folders beside the classes that hold no usable picture
     others: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by ending
+    closed: dict[str, str] = field(default_factory=dict)  # sub-folder that can't be entered -> why
 
     @property
     def labels(self) -> list[int] | None:
@@ -81,7 +84,7 @@ class Scan:
             return
         name = self.bare[0]
         several = f" ({len(self.bare)} folders are like that)" if len(self.bare) > 1 else ""
-        lost = any(path.startswith(f"{name}/") for path in self.corrupt)
+        lost = any(f"{path}/".startswith(f"{name}/") for path in (*self.corrupt, *self.closed))
         fault = "no picture that can be read" if lost else "no pictures"
         raise UserError(
             f"the sub-folders of {self.root!r} are classes, and {name!r} holds {fault}{several}: nothing can be learned"
@@ -110,6 +113,9 @@ class Scan:
         out = []
         if self.corrupt:
             out.append(f"left out of {self.root}: {number_of(len(self.corrupt), 'picture')} that can't be read")
+        if self.closed:
+            first, several = next(iter(self.closed)), number_of(len(self.closed), "folder")
+            out.append(f"left out of {self.root}: {several} that can't be entered ({first!r})")
         if self.others:
             count = number_of(self.others.total(), "file")
             out.append(
@@ -141,13 +147,16 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     `what` is the option that named the folder, for the errors.
 
     Raises:
-        UserError: no such folder, no pictures in it, or a corrupt one and not `skip_corrupt`.
+        UserError: no such folder, no pictures in it; a corrupt one, or a sub-folder that can't be entered, and not
+            `skip_corrupt`.
     """
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
-    names, folders, others = _find(folder)
+    names, folders, others, closed = _find(folder)
+    if closed and not (skip_corrupt and names):
+        raise UserError(_closed(folder, closed, what))
     if not names:
         there = f", only {by_ending(others)}" if others else ""
         raise UserError(f"the folder {what}={str(root)!r} has no images in it{there} ({' '.join(endings())} are read)")
@@ -155,7 +164,7 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
     if corrupt and not skip_corrupt:
         name, why = next(iter(corrupt.items()))
-        way_out = "" if what != "dataset.root" else ", or leave such files out with dataset.skip_corrupt=true"
+        way_out = SKIP.format("files") if what == "dataset.root" else ""
         raise UserError(
             f"{str(folder / name)!r} {why}; {len(corrupt)} of {len(names)} files can't be used: repair or remove"
             f" {'it' if len(corrupt) == 1 else 'them'}{way_out}"
@@ -170,7 +179,18 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     classes = sorted({name.split("/", 1)[0] for name in good}) if nested else []
     classes = classes if len(classes) > 1 else []
     bare = [name for name in folders if classes and name not in classes]
-    return Scan(str(folder), pictures, corrupt, classes, bare, others)
+    return Scan(str(folder), pictures, corrupt, classes, bare, others, closed)
+
+
+def _closed(folder: Path, closed: dict[str, str], what: str) -> str:
+    """Sub-folders that can't be entered, as a refusal."""
+    name, why = next(iter(closed.items()))
+    several = f" ({len(closed)} folders are like that)" if len(closed) > 1 else ""
+    way_out = SKIP.format("folders") if what == "dataset.root" and name != "." else ""
+    return (
+        f"the folder {str(folder / name)!r} can't be entered ({why}){several}, and what it holds would be missing: make"
+        f" it readable or move it out{way_out}"
+    )
 
 
 def remarks_on(given: Path, white: int | None, key: str | None, what: str) -> list[str]:
@@ -182,12 +202,19 @@ def remarks_on(given: Path, white: int | None, key: str | None, what: str) -> li
     return [remark] if remark else []
 
 
-def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
-    """The paths that count, in order; the sub-folders; and how many other files there are of each ending."""
+def _find(folder: Path) -> tuple[list[str], list[str], Counter[str], dict[str, str]]:
+    """The paths that count, in order; the sub-folders; how many other files there are of each ending; and the folders
+    that can't be entered, with why.
+    """
     read, found, others, first = endings(), [], Counter[str](), None
     entered = {folder.resolve()}  # links may lead in a circle
+    closed: dict[str, str] = {}
+
+    def refused(error: OSError) -> None:
+        closed[Path(error.filename).relative_to(folder).as_posix()] = error.strerror or str(error)
+
     with Progress(f"finding the pictures of {folder}", unit="files") as step:
-        for place, folders, files in os.walk(folder, followlinks=True):
+        for place, folders, files in os.walk(folder, onerror=refused, followlinks=True):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in list(folders):
                 real = (Path(place) / name).resolve()
@@ -200,12 +227,12 @@ def _find(folder: Path) -> tuple[list[str], list[str], Counter[str]]:
                 elif not name.startswith("."):
                     others[Path(name).suffix.lower()] += 1
             step(len(files))
-    return sorted(found), first or [], others
+    return sorted(found), first or [], others, dict(sorted(closed.items()))
 
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
     cache_file = (
-        cache_folder() / f"scan5-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
+        cache_folder() / f"scan6-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text(encoding="utf-8"))
@@ -233,7 +260,8 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)
             temporary = cache_file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(verdicts), encoding="utf-8")
+            kept = {name: verdict for name, verdict in verdicts.items() if "passing" not in verdict}
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
             temporary.replace(cache_file)
         except OSError:
             pass  # a cache that can't be written costs the next run a second look, nothing else

@@ -243,10 +243,18 @@ class Decoder:
             )
         if self.fit == "crop":
             return _centre(image, min(image.size))
-        if self.fit == "pad":
-            side = max(image.size)
-            return ImageOps.pad(image, (side, side), color=(self.background,) * len(image.getbands()))
-        return image
+        return self._padded(image, self.resolution) if self.fit == "pad" and image.width != image.height else image
+
+    def _padded(self, image, edge):  # type: ignore[no-untyped-def]
+        """The longer edge is resized before the shorter one is padded: the square of both may be larger than memory."""
+        from PIL import Image
+
+        side, lying = max(image.size), image.width > image.height
+        image = image.resize((edge, image.height) if lying else (image.width, edge), Image.Resampling.BICUBIC)
+        shape = (edge, side) if lying else (side, edge)
+        square = Image.new(image.mode, shape, (self.background,) * len(image.getbands()))
+        square.paste(image, tuple(round((whole - part) / 2) for whole, part in zip(shape, image.size, strict=True)))
+        return square
 
 
 def _centre(image, side: int):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.data.folder import Picture, Scan, scan
 
 
@@ -71,7 +72,7 @@ def find_unpaired(
     Raises:
         UserError: a folder is missing or holds no pictures.
     """
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     _require(folder)
     bases, shared = split_folders(root, split)
     sides = []
@@ -127,7 +128,7 @@ def check_crop(side: Side, crop: int) -> None:
 
 def split_folders(root: str | Path, split: str) -> tuple[list[Path], bool]:
     """Where the pictures of a split are, and whether a share has to be held out of them."""
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     _require(folder)
     train, test = folder / "train", folder / "test"
     if train.is_dir() and test.is_dir():

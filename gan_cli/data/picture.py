@@ -35,11 +35,13 @@ RARE = (  # decoders that few have tested, for files whose ending more often mea
     *("BLP", "DDS", "FITS", "FTEX", "GBR", "IM", "IMT", "MCIDAS", "MSP", "PCD", "PIXAR"),
     *("SGI", "SPIDER", "SUN", "XBM", "XPM", "XVTHUMB"),
 )
+JPEGS = ("JPEG", "MPO")  # the second holds further pictures behind the first, as telephones and 3D cameras write it
 LOSSLESS = ("BMP", "DIB", "PCX", "PNG", "PPM", "QOI", "TGA", "TIFF")
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
 LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB on the way
 SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
+SIGNED = ("I;16S", "I;16BS")  # as PIL names what it decodes
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 WHITE = 2**16 - 1  # of 16-bit values, where nothing else is said
 STANDARD_TABLE = 3688  # sum of JPEG's table for luminance in the standard, which libjpeg scales by the quality
@@ -59,7 +61,7 @@ def endings() -> tuple[str, ...]:
     """The endings by which a file counts as a picture, in small letters, as PIL knows them."""
     from PIL import Image
 
-    read = formats()
+    read = {*formats(), *JPEGS}
     return tuple(sorted(ending for ending, form in Image.registered_extensions().items() if form in read))
 
 
@@ -105,6 +107,8 @@ def opened(path: Path) -> Iterator[Any]:
             width, height = image.size
             if width * height > LARGEST:
                 raise Refused(too_large(width * height, f"{width}x{height}, "))
+            if any(sign in str(tile) for tile in image.tile for sign in SIGNED):
+                raise Refused("has signed 16-bit values; save it with 8 bits, or with 16 without a sign")
             if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
                 raise Refused(
                     f"has values that are neither 8 nor 16 bit, but PIL's mode {image.mode}; save it with 8 or 16 bits"
@@ -161,7 +165,8 @@ def look(path: Path) -> dict[str, Any]:
 
     Returns:
         `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG
-        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong.
+        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong, and
+        `passing` where it is the system that refuses the file, which may be over the next time.
     """
     try:
         with warnings.catch_warnings():
@@ -174,7 +179,7 @@ def look(path: Path) -> dict[str, Any]:
                     width, height = height, width
                 found = {"mode": image.mode, "width": width, "height": height, "format": image.format}
                 found["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-                if image.format == "JPEG" or image.info.get("compression") == "jpeg":
+                if image.format in JPEGS or image.info.get("compression") == "jpeg":
                     found |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}
                 if colour:
                     found |= {"largest": 257 * max(high for _, high in image.getextrema()[:3]), "deep_colour": True}
@@ -182,7 +187,9 @@ def look(path: Path) -> dict[str, Any]:
                     found["largest"] = largest_of(image)
                 return found
     except PictureError as error:
-        return {"error": str(error).removeprefix(f"{str(path)!r} ")}
+        found = {"error": str(error).removeprefix(f"{str(path)!r} ")}
+        cause = error.__cause__
+        return {**found, "passing": True} if isinstance(cause, OSError) and cause.errno is not None else found
 
 
 def largest_of(image: Any) -> int:
@@ -213,7 +220,7 @@ def range_remark(
         deep_colour: of colour pictures, whose high bytes alone PIL reads.
     """
     white = WHITE if white is None or deep_colour else white
-    if largest is None or white <= 2 * largest <= 2 * white:
+    if not largest or white <= 2 * largest <= 2 * white:  # 0: all is black, whatever is white
         return None
     if largest > white:
         return f"warning: 16-bit values in {where} go up to {largest:,}, and all above {white:,} are shown as white"
@@ -224,6 +231,6 @@ def range_remark(
     )
     if deep_colour:
         return f"{told}; of 16-bit colour the high byte alone is read: save such pictures with 8 bits a channel"
-    likely = 2 ** max(1, largest.bit_length()) - 1
-    way_out = f"if they hold {likely.bit_length()} bits, say {key}={likely}"
+    bits = largest.bit_length()
+    way_out = f"if they hold {bits} bit{'s' if bits > 1 else ''}, say {key}={2**bits - 1}"
     return f"{told}; {way_out if key else 'it is the dataset.white_level of the run that says so'}"

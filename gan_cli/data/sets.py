@@ -16,6 +16,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.limits import Grey, Megabytes, Padding, Pixels, SixteenBit, Workers
 from gan_cli.data.folder import scan
 from gan_cli.data.images import (
@@ -120,7 +121,7 @@ def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[
     """
     from torchvision import datasets
 
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     parts = ["train", "test"] if split == "all" else [split]
     try:
         loaded = [getattr(datasets, name)(folder, train=part == "train", download=download) for part in parts]
@@ -191,7 +192,7 @@ class CelebA(ImageData):
     ) -> None:
         from torchvision import datasets
 
-        folder = Path(root).expanduser()
+        folder = expanded(root)
         try:
             stored = datasets.CelebA(folder, split=split, download=download)
         except (RuntimeError, OSError, ImportError) as error:  # ImportError: its download needs gdown

@@ -12,7 +12,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.base.limits import Grey, Megabytes, Pixels, SixteenBit, Workers
-from gan_cli.base.types import Noise, Span
+from gan_cli.base.types import Noise, OwnNoise
 from gan_cli.data.degrade import Degradation
 from gan_cli.data.images import Decoder, FileStore, SizesStore, all_decoded, flipped, to_float, window
 from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired, remarks_on_sides
@@ -229,10 +229,12 @@ class Degraded:
         return Order(len(self), seed)
 
     def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
-        """Without `noise`, or in the test split, the window is the middle one; degradations are still drawn."""
+        """Without `noise`, or in the test split, the window is the middle one. Degradations are still drawn: without
+        `noise` for each picture by itself, the same in any batch.
+        """
         count = len(indices)
         jitter = noise if self.training else None
-        noise = noise or Noise(device, Span(0, count, 0, count), "held out")
+        noise = noise or OwnNoise(device, indices.tolist(), "held out")
         where = torch.full((count, 2), 0.5)
         if jitter is not None:  # the pictures lie in memory: drawn there, so that nothing waits for the device
             where = jitter.on_cpu().uniform("crop", 2)

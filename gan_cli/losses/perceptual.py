@@ -15,6 +15,7 @@ from annotated_types import MinLen
 from torch import Tensor, nn
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.limits import Positive, Weight
 from gan_cli.base.progress import Progress
 
@@ -67,7 +68,7 @@ class Features(nn.Module):
         Raises:
             UserError: they are not there.
         """
-        path = Path(self.weights).expanduser()
+        path = expanded(self.weights)
         if not path.is_file():
             raise UserError(f"the weights {self.group}.weights={str(path)!r} do not exist; name a state_dict's file")
         return path

@@ -60,14 +60,13 @@ def placed(count: int, label: Tensor | None = None, columns: int | None = None) 
     """Columns and cells of a grid of `count` samples: with labels (N,), every row is of one class.
 
     A class has one row, or, where `columns` are too few for it, several; what is left of its last one stays white.
-    Nearly square in the order of the samples where there is nothing to tell apart: no labels, one class, or no two
-    samples of a class.
+    Nearly square in the order of the samples where there is nothing to tell apart: no labels, one class, or most
+    classes with a single sample, whose rows would be white but for that.
     """
     classes: dict[int, list[int]] = {}
     for number, one in enumerate([] if label is None else label.tolist()):
         classes.setdefault(one, []).append(number)
-    most = max(map(len, classes.values()), default=1)
-    if len(classes) < 2 or most == 1:
+    if len(classes) < 2 or 2 * sum(len(own) == 1 for own in classes.values()) > len(classes):
         return columns or max(1, round(count**0.5)), None
-    wide = columns or most
+    wide = columns or max(map(len, classes.values()))
     return wide, [cell for own in classes.values() for cell in [*own, *[-1] * (-len(own) % wide)]]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.limits import Pixels
 from gan_cli.losses.perceptual import Colour, Features, Spread, download
 from gan_cli.metrics.classifier import accuracy, trained_classifier
@@ -125,7 +126,7 @@ class Inception(Extractor):
             UserError: nowhere, and they can't be had.
         """
         if self.weights is not None:
-            path = Path(self.weights).expanduser()
+            path = expanded(self.weights)
             if not path.is_file():
                 raise UserError(f"the weights features.weights={str(path)!r} do not exist; they are {INCEPTION_FILE}")
             return path

@@ -11,7 +11,7 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.naming import name_of
-from gan_cli.base.run_folder import flat
+from gan_cli.base.run_folder import cells_in, flat, links_in
 from gan_cli.base.scoring import NOT_COMPARED
 from gan_cli.report.parameters import differing, label, typed_keys, values_of
 from gan_cli.report.runs import Key, Point, Run, best_of, is_run, read_run
@@ -186,7 +186,7 @@ def read_sweep(folder: Path, by: str | None = None, at: str = "newest") -> Sweep
 
 
 def read_cells(folder: Path) -> list[Run]:
-    """The runs directly below a folder, by name.
+    """The runs below a folder, by name; links are not followed.
 
     Raises:
         UserError: there are none.
@@ -198,7 +198,7 @@ def read_cells(folder: Path) -> list[Run]:
     if is_run(folder):
         parent = folder.resolve().parent
         raise UserError(f"{str(folder)!r} is a single run: say runs={folder}, or sweep={parent} for its whole sweep")
-    cells = [read_run(place, place.name) for place in sorted(folder.iterdir()) if place.is_dir() and is_run(place)]
+    cells = [read_run(place, place.relative_to(folder).as_posix()) for place in cells_in(folder, is_run)]
     if not cells:
         raise UserError(f"{str(folder)!r} has no cells: none of its subfolders is a run; runs={folder} looks deeper")
     return cells
@@ -272,6 +272,7 @@ def notes(sweep: Sweep) -> list[str]:
         found.append(
             f"{text} no readable config, so nobody knows the setting: {listed([r.name for r in sweep.strays])}."
         )
+    found += [f"{link.name} is a link to a run, and no cell of this sweep." for link in links_in(sweep.folder)]
     return [*found, *(f"{problem}." for run in sweep.cells for problem in run.problems)]
 
 

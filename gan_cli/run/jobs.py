@@ -51,6 +51,9 @@ class Job:
     def begin(self) -> None:
         """Once, before the first step."""
 
+    def ending(self) -> None:
+        """Once, after the last step, before any job finishes."""
+
     def finish(self) -> None:
         """Once, after the last step."""
 
@@ -66,6 +69,7 @@ class LogPoint(Job):
     def __init__(self, session: Session, logbook: Logbook) -> None:
         super().__init__(session, logbook, session.config.trainer.log_every_images)
         self.clock, self.counted = time.monotonic(), session.state.images
+        self.ended: float | None = None
         self.latest: dict[str, float] = {}
 
     def __call__(self, last: bool = False) -> None:
@@ -75,12 +79,18 @@ class LogPoint(Job):
         for phase in self.session.phases:
             if phase.on(images) and not phase.regularizes:
                 values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
-        now = time.monotonic()
-        values["images_per_second"] = (images - self.counted) / max(now - self.clock, 1e-9)
+        now = time.monotonic() if self.ended is None else self.ended
+        if images > self.counted:  # else it goes on at its end, and has no speed
+            values["images_per_second"] = (images - self.counted) / max(now - self.clock, 1e-9)
         self.clock, self.counted = now, images
         self.latest = dict(sorted(values.items()))
         if self.logbook.curves is not None:
             self.logbook.curves.scalars(images, self.latest, last)
+
+    def ending(self) -> None:
+        """The clock stops here: the checkpoint, the grid and the scores of the end are no training."""
+        self.session.meter.check()  # waits for the device
+        self.ended = time.monotonic()
 
     def finish(self) -> None:
         """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
@@ -144,13 +154,17 @@ class SaveCheckpoint(Job):
         if self.saved_at == images:
             return
         self.session.meter.check()
+        distributed.all_or_none(self.write)
+        self.saved_at = images
+
+    def write(self) -> None:
+        """Process 0 does, for all."""
         if distributed.rank() == 0:
             content = self.session.state_dict()
             self.check_weights(content["game"])
             summary = {**side_file(self.session), "progress": content["progress"]}
             self.newest = checkpoint.save(self.logbook.folder, content, summary, self.keep)
-            update_run(self.logbook.folder, images=images, seconds=self.spent.seconds())
-        self.saved_at = images
+            update_run(self.logbook.folder, images=self.session.state.images, seconds=self.spent.seconds())
 
     def finish(self) -> None:
         self()

@@ -110,12 +110,13 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
 
 
 def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Threads:
-    """How many CPU threads each process of a run shall use. One that goes on takes as many as it had: in another
-    number sums are rounded in another order, and its last bits would differ.
+    """How many CPU threads each process of a run shall use. One that goes on from a checkpoint takes as many as it had:
+    in another number sums are rounded in another order, and its last bits would differ.
     """
     settings, record = trainer_settings(config["trainer"]), read_record(folder) or {}
     processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    before = record.get("threads") if (record.get("processes") or 1) == processes else None
+    goes_on = (record.get("processes") or 1) == processes and checkpoint.listed(folder)
+    before = record.get("threads") if goes_on else None
     return choose(settings.threads, processes, workers, before)
 
 
@@ -141,6 +142,7 @@ def lead(
 
     Raises:
         UserError: the batch can't be shared out.
+        RunError: the others are gone, since an earlier run failed here alone.
     """
     from gan_cli.base import distributed
     from gan_cli.run.train import train
@@ -150,11 +152,20 @@ def lead(
         raise UserError(f"trainer.batch_size={config['trainer']['batch_size']} can't be cut into {parts} equal parts")
     distributed.join()
     distributed.broadcast_text(json.dumps([config, str(folder), list(trust), astuple(threads)]))
-    return train(config, folder, trust, threads, cell)
+    try:
+        return train(config, folder, trust, threads, cell)
+    except BaseException as error:
+        if not distributed.agreed(error):
+            distributed.leave()  # the others may be in the middle of another exchange: that ends it
+        raise
 
 
 def follow() -> int:
-    """The other processes under torchrun: train what process 0 trains, until it says that it is done."""
+    """The other processes under torchrun: train what process 0 trains, until it says that it is done.
+
+    Returns:
+        the exit code: 1 where another process is gone, which says by itself why, or the agent does.
+    """
     from gan_cli.base import distributed
     from gan_cli.run.train import train
 
@@ -164,8 +175,14 @@ def follow() -> int:
             config, folder, trust, threads = json.loads(text)
             try:
                 train(config, Path(folder), trust, Threads(*threads))
-            except (RunError, Interrupted):  # process 0 meets the same one, and says it
-                continue
+            except Exception as error:
+                if not distributed.agreed(error):
+                    raise
+                continue  # process 0 meets the same one, and says it
+    except RuntimeError as error:
+        if not distributed.peer_lost(error):
+            raise
+        return 1
     finally:  # gloo's threads, still running when Python ends, would now and then abort the process
         distributed.leave()
     return 0
@@ -175,15 +192,17 @@ def follow() -> int:
 def leading() -> Iterator[None]:
     """Around what process 0 under torchrun does: at the end the others are told that there is nothing more to do.
 
-    Where it fails they may be in the middle of another exchange: then it only leaves, which ends theirs too.
+    They are told so where it fails together with them too. Where it failed alone, `lead` has left the group.
     """
     from gan_cli.base import distributed
 
     try:
         yield
-        distributed.join()  # nothing to train, say a sweep that is finished already: they wait all the same
-        distributed.broadcast_text("")
+        if not distributed.has_left():
+            distributed.join()  # nothing to train, say a sweep that is finished already: they wait all the same
     finally:
+        if distributed.joined():
+            distributed.broadcast_text("")
         distributed.leave()
 
 

@@ -61,7 +61,7 @@ class Curves:
         self.there = tags_at(folder, images) if images else set()
         self._keep(lambda line: _images_of(line) <= images)
         if unfinished:
-            self.take_back("images_per_second")
+            self.take_back("loss/")  # of every such line, and of no other
         self.events = EventFile(folder, purge_step=(images + 1 if images else 0) if again else None)
         for values in self._at(images):
             self._points(images, values)

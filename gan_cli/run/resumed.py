@@ -12,6 +12,7 @@ from gan_cli.base import checkpoint
 from gan_cli.base.checkpoint import model_facts
 from gan_cli.base.console import Console
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.run_folder import PLACES, flat, not_learned
 from gan_cli.base.stored import check_content
 from gan_cli.data.order import Data
@@ -117,7 +118,7 @@ def start_from(where: str, game: Game, ema: EMA, class_names: list[str], console
     Raises:
         UserError: no valid checkpoint there, or one of another model.
     """
-    path, content = checkpoint.load(Path(where).expanduser(), console)
+    path, content = checkpoint.load(expanded(where), console)
     check_content(content, str(path))
     weights, averages = content["game"], content["ema"]
     try:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_cli.base import checkpoint, distributed
 from gan_cli.base.console import Console
 from gan_cli.base.errors import Interrupted, PictureError, RunError
@@ -62,8 +64,7 @@ def train(
     with stop_signals() as stop, thread_count(threads), determinism(settings.deterministic):
         console = Console(folder / "run.log" if distributed.rank() == 0 else None, cell)
         console.hold()
-        session = Session.build(typed, device, distributed.rank(), distributed.world_size())
-        logbook, jobs = begin(session, folder, console, threads)
+        session, logbook, jobs = distributed.all_or_none(lambda: prepare(typed, device, folder, console, threads))
         try:
             for job in jobs:
                 job.begin()
@@ -87,12 +88,15 @@ def loop(session: Session, jobs: Sequence[Job], stop: StopSignals) -> None:
             return
 
 
-def begin(session: Session, folder: Path, console: Console, threads: Threads) -> tuple[Logbook, list[Job]]:
-    """Put back what the folder has, and make the jobs. Refuses before it writes anything."""
+def prepare(
+    config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
+) -> tuple[Session, Logbook, list[Job]]:
+    """Build all parts, put back what the folder has, make the jobs. Refuses before it writes anything."""
+    session = Session.build(config, device, distributed.rank(), distributed.world_size())
     restored = put_back(session, folder, console)
     evaluator = evaluator_of(session, console) if session.config.metrics else None
     examples = session.examples(session.config.trainer.preview_samples)
-    distributed.any_process(0)  # none has refused
+    distributed.all_or_none(lambda: None)  # none has refused
     state = session.state
     logbook = Logbook(folder, console, opened(folder, console, state.images, unfinished=not session.meter.empty))
     if logbook.curves is not None:
@@ -103,7 +107,8 @@ def begin(session: Session, folder: Path, console: Console, threads: Threads) ->
     log = LogPoint(session, logbook)
     measures: list[Job] = [] if evaluator is None else [Measure(session, logbook, evaluator)]
     save = SaveCheckpoint(session, logbook, restored)
-    return logbook, [log, SampleGrid(session, logbook, examples), *measures, save, Status(session, logbook, log)]
+    grid, status = SampleGrid(session, logbook, examples), Status(session, logbook, log)
+    return session, logbook, [log, grid, *measures, save, status]
 
 
 def put_back(session: Session, folder: Path, console: Console) -> Path | None:
@@ -137,6 +142,8 @@ def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: Stop
             f" go on with:  gan-train resume={shlex.quote(shown(folder))}",
             distributed.any_process(stop.signal),
         )
+    for job in jobs:
+        job.ending()
     for job in sorted(jobs, key=lambda job: job.place):
         job.finish()
     scores = {name: value for job in jobs if isinstance(job, Measure) for name, value in job.latest.items()}

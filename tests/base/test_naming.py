@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.naming import LONGEST, name_of, name_of_list, name_of_settings
+from gan_cli.cli.bare import of_train
 from gan_cli.cli.config import run_name, sweep_name
 from gan_cli.cli.outputs import default_output
 
@@ -94,3 +96,31 @@ def test_pictures_of_different_names_get_folders_of_different_names(tmp_path: Pa
     made = [default_output(tmp_path / "checkpoints" / "x.pt", 64, wanted, of).name for of in ("猫", "犬", "a 1", "a-1")]
     assert len(set(made)) == 4
     assert made[0] == "sample-000000064-猫"
+
+
+def test_a_sweeps_folder_is_typed_back_by_its_name_or_as_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = sweep_name("four cells")
+    assert sweep_name(name) != name, "a text like any other, as long as there is no such folder"
+    place = Path("outputs/sweeps") / name
+    place.mkdir(parents=True)
+    for text in ("four cells", name, f"{place}", f"{place}/"):
+        assert sweep_name(text) == name
+    for text in (name.upper(), f"../sweeps/{name}", f"x/{name}", ".", "..", "four  cells"):
+        assert sweep_name(text) != name
+        assert sweep_name(text) not in (".", "..")
+    with pytest.raises(UserError, match=f"started again by the same words, with sweep={name};"):
+        of_train_told(place)
+    (elsewhere := tmp_path / "my sweep").mkdir()
+    with pytest.raises(UserError, match=f"with 'hydra.sweep.dir={elsewhere}';"):
+        of_train_told(elsewhere)
+
+
+def of_train_told(sweep: Path) -> None:
+    """Have `gan-train` say what is to be typed for a sweep's folder."""
+    (sweep / "seed-0").mkdir()
+    (sweep / "seed-0" / "run.json").write_text("{}")
+    (sweep / ".lock").write_text("")
+    of_train(sweep)

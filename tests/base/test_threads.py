@@ -235,7 +235,9 @@ def test_a_sweeps_launcher_says_how_many_cells_run_at_a_time(
     launcher: dict[str, Any], wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cells, "cores", lambda: 4)
-    assert cells.at_a_time(OmegaConf.create(launcher)) == wanted
+    assert cells.at_a_time(OmegaConf.create(launcher), 8) == wanted
+    assert cells.at_a_time(OmegaConf.create(launcher), 2) == min(wanted, 2), "no more than there are cells"
+    assert cells.at_a_time(OmegaConf.create(launcher), 0) == wanted, "where nobody knows how many"
 
 
 def test_a_cell_gets_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +247,42 @@ def test_a_cell_gets_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     train_command.cell({"trust": [], "trainer": {}}, tmp_path / "cell", 0, ["seed=0"], workers=2)
     assert asked == [2]
+
+
+def test_numbers_that_a_launcher_sets_for_its_workers_are_nobodys_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """joblib sets what the user has not set; what he has set it hands on."""
+    monkeypatch.setenv("GAN_CLI_SWEEP", "")
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    cells.Note(2).leave()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # in the worker process
+    cells.Note.found().keep_to_said()
+    assert threads.said() == ("MKL_NUM_THREADS",)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.delenv("GAN_CLI_SWEEP")
+    cells.Note.found().keep_to_said()
+    assert threads.said() == threads.COUNTS, "of no sweep nothing is known"
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_a_cell_in_a_launchers_worker_shares_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As loky makes it: the task is found by its import, the variables are set before."""
+    monkeypatch.setenv("GAN_CLI_SWEEP", "")
+    cells.Note(2).leave()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    chosen: list[Threads] = []
+
+    def cell(*given: object) -> None:
+        chosen.append(choose(workers=2))
+
+    about = {"mode": "MULTIRUN", "runtime": {"output_dir": "x", "choices": {}}, "overrides": {"task": []}}
+    told = OmegaConf.create({**about, "job": {"num": 0}, "launcher": {"_target_": "JoblibLauncher"}})
+    told.mode = train_command.RunMode.MULTIRUN
+    monkeypatch.setattr(train_command.HydraConfig, "get", lambda: told)
+    monkeypatch.setattr(train_command, "plain", lambda config, choices: {})
+    monkeypatch.setattr(train_command, "cell", cell)
+    train_command.task(OmegaConf.create({}))
+    assert chosen == [Threads(2, "4 cores for 2 runs at a time", False)]
 
 
 @pytest.fixture
@@ -312,6 +350,9 @@ def test_what_a_run_had_counts_for_as_many_processes_alone(tmp_path: Path, monke
     one, two = compose_checked(*DCGAN), compose_checked(*DCGAN, "trainer.processes=2")
     assert threads_of(one, tmp_path / "run").count == 4
     update_run(tmp_path / "run", threads=1, processes=1)
+    assert threads_of(one, tmp_path / "run").count == 4, "without a checkpoint there is nothing to go on with"
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "images-000000008.pt").touch()
     assert (threads_of(one, tmp_path / "run").count, threads_of(two, tmp_path / "run").count) == (1, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert threads_of(one, tmp_path / "run").count == 1, "under torchrun: a quarter of the four"

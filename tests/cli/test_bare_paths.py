@@ -34,6 +34,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("gan-sample", "outputs/gan/1", "say gan-sample checkpoint=outputs/gan/1"),
         ("gan-sample", "outputs/gan/gone", "say gan-sample checkpoint=outputs/gan/gone"),
         ("gan-sample", "my picture.png", "say gan-sample 'input=my picture.png'"),
+        ("gan-sample", "pictures", "say gan-sample input=pictures"),
         ("gan-export", "outputs/gan/1", "say gan-export checkpoint=outputs/gan/1"),
         ("gan-evaluate", "outputs/gan/1/", "say gan-evaluate checkpoint=outputs/gan/1/"),
         ("gan-evaluate", "outputs/sweeps/first", "say gan-evaluate sweep=outputs/sweeps/first"),
@@ -49,6 +50,29 @@ def test_a_bare_path_is_told_its_key(program: str, path: str, words: str) -> Non
     with pytest.raises(UserError, match=path) as told:
         check_bare(read([path, "seed=0"]).overrides, program)
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "words"),
+    [
+        ("gan-train", "outputs", r"'outputs' is no run: it holds 4 runs, .*; name one of them, as resume=RUN or init"),
+        ("gan-train", "outputs/gan", r"'outputs/gan' is no run: it holds 2 runs, .*, as resume=RUN or init_from=RUN"),
+        ("gan-sample", "outputs/sweeps/first", r"is no run: it holds 2 runs, .*; name one of them, as checkpoint=RUN$"),
+        ("gan-export", "outputs", r"is no run: it holds 4 runs, .*; name one of them, as checkpoint=RUN$"),
+        ("gan-evaluate", "outputs", r"is no run: it holds 4 runs, .*; name one of them, as checkpoint=RUN$"),
+    ],
+)
+def test_a_bare_folder_of_runs_says_what_it_holds(program: str, path: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_bare([path], program)
+
+
+def test_bare_folders_of_pictures_are_told_the_keys_of_both() -> None:
+    Path("real ones").mkdir()
+    with pytest.raises(UserError, match="say gan-evaluate a=pictures b='real ones', the real ones in b="):
+        check_bare(["pictures", "real ones", "count=100"], "gan-evaluate")
+    with pytest.raises(UserError, match="say gan-evaluate a=pictures b=FOLDER,"):
+        check_bare(["pictures"], "gan-evaluate")
 
 
 def test_keys_flags_and_words_are_no_paths() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +15,19 @@ import pytest
 import yaml
 from conftest import TINY, compose_checked
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from gan_cli.base.files import write_json
+from gan_cli.base.machine import stop_signals
 from gan_cli.base.run_folder import CONFIG
 from gan_cli.cli import callbacks, outcome
 from gan_cli.cli import train as train_command
 from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
+from gan_cli.cli.config_folder import config_folder, defaults_of
 from gan_cli.cli.hints import no_key, no_option, synonym
-from gan_cli.cli.judge import defaults_of
+from gan_cli.cli.search import TARGET
 from gan_cli.cli.signatures import check_typed
 from gan_cli.cli.synonyms import KEYS, OPTIONS
 from gan_cli.cli.typed import Typed, read
@@ -110,6 +115,20 @@ def test_a_search_chooses_among_what_a_pattern_matches(command: Command) -> None
     assert {run["choices"]["loss"] for run in end.ran} == {"wgan", "wgan_gp"}, end
 
 
+def test_a_search_may_stand_in_a_config_of_ones_own(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'gan_cli[search]'")
+    monkeypatch.delitem(Plugins.instance().class_name_to_class, TARGET, raising=False)  # of an earlier search
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("defaults: [train, _self_]\nseed: 5\n", encoding="utf-8")
+    own = ["--config-dir", "own", "-cn", "mine", "-m", "hydra/sweeper=optuna", "hydra.sweeper.trials=2"]
+    toy = ["model=toy", "dataset=gaussians", "metric=[modes]", "loss=hinge,lsgan"]
+    assert "a search needs to know" in refused(command("gan-train", *own, *toy))
+    end = command("gan-train", *own, *toy, "hydra.sweeper.score=high_quality_share")
+    assert {(run["choices"]["loss"], run["seed"]) for run in end.ran} == {("hinge", 5), ("lsgan", 5)}, end
+
+
 WORKS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], Any]] = {
     "null for penalties": (["penalty=null"], lambda run: run["penalty"], {}),
     "penalties taken out": (["model=stylegan", "~penalty"], lambda run: run["penalty"], {}),
@@ -117,6 +136,12 @@ WORKS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], Any]] = {
     "null for an experiment": (["experiment=null"], lambda run: run["choices"]["model"], "dcgan"),
     "one more penalty": (["+penalty=r1"], lambda run: list(run["penalty"]), ["r1"]),
     "forced": (["++seed=3"], lambda run: run["seed"], 3),
+    "a dict in a dict": (
+        ["model={generator:{base_channels:8},pack:2}"],
+        lambda run: (run["model"]["generator"]["base_channels"], run["model"]["pack"]),
+        (8, 2),
+    ),
+    "a dict of a penalty": (["penalty=[r1]", "penalty={r1:{every:3}}"], lambda run: run["penalty"]["r1"]["every"], 3),
     "a dict": (["optimizer={learning_rate:1e-3}"], lambda run: run["optimizer"]["learning_rate"], 1e-3),
     "escaped": ([r"name=a\,b"], lambda run: run["name"], "a,b"),
     "as typed": (["notes=a, (b) = c"], lambda run: run["notes"], "a, (b) = c"),
@@ -171,6 +196,12 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "hydra.job.chdir=true": ("hydra.job.chdir", [*COMMANDS]),
     "hydra.run.dir=": ("hydra.run.dir is empty", ["gan-train"]),
     "hydra.run.dir=null": ("hydra.run.dir=null does not fit", ["gan-train"]),
+    "hydra.output_subdir=/dev/null/x": ("leads out of the run's folder", ["gan-train"]),
+    "hydra.output_subdir=../elsewhere": ("leads out of the run's folder", ["gan-train"]),
+    "-m seed=1,2 hydra.sweep.subdir=/dev/null/x/${seed}": ("leads out of the sweep's folder", ["gan-train"]),
+    "-m seed=1,2 hydra.sweep.subdir=../${seed}": ("leads out of the sweep's folder", ["gan-train"]),
+    "-m seed=1,2 hydra.output_subdir=../x": ("leads out of the run's folder", ["gan-train"]),
+    "sweep=first": ("sweep=first names the folder of a sweep, and this is one run: add -m, or say name", ["gan-train"]),
     "~hydra.callbacks.gan_cli": ("checks a run", ["gan-train"]),
     "hydra.mode=foo": ("one of [RUN, MULTIRUN]", ["gan-train"]),
     "loss=null": ("loss=null does not exist; loss is one of dragan", ["gan-train"]),
@@ -192,6 +223,24 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "-m seed=interval(0,2)": ("hydra/sweeper=optuna", ["gan-train"]),
     "-m loss=glob(zzz*)": ("matches no option; loss is one of", ["gan-train"]),
     "-m loss=range(0,2)": ("numbers are none", ["gan-train"]),
+    "penalty={r1:1}": ("penalty.r1 is not an option: is its penalty selected? penalty=[r1] adds it", ["gan-train"]),
+    "model={a:1}": ("model.a is not an option; model has pack, latent, generator, discriminator;", ["gan-train"]),
+    "model.generator={a:1}": ("has a key that is not there; model.generator has latent_size, channels,", ["gan-train"]),
+    "features={a:1}": ("no features is chosen; features is one of classifier,", ["gan-train", "gan-evaluate"]),
+    "features.weights=x": (
+        "no features is chosen; weights is an option of features=inc",
+        ["gan-train", "gan-evaluate"],
+    ),
+    "hydra/sweeper={a:1}": ("hydra/sweeper takes the name of one of its options", ["gan-train"]),
+    "dataset=cifar10": (
+        "chooses no dataset; what can be typed of it is dataset.root=...",
+        ["gan-sample", "gan-evaluate"],
+    ),
+    "dataset=null": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "~dataset": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "+dataset=cifar10": ("what can be typed of it is dataset.root=...", ["gan-sample", "gan-evaluate"]),
+    "dataset={x:y}": ("dataset.x is not an option; dataset has root;", ["gan-sample", "gan-evaluate"]),
+    "model=null": ("model is not an option", ["gan-sample", "gan-evaluate", "gan-report", "gan-export"]),
     "-m features=null,classifier": ("features=null does not exist", ["gan-train"]),
 }
 
@@ -203,6 +252,24 @@ def test_what_can_not_be_typed_gets_one_sentence(typed: str, name: str, command:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(f"{name} ~nouser/x" for name in COMMANDS),
+        *(f"gan-train {key}=~nouser/x" for key in ("resume", "init_from", "dataset=mnist dataset.root")),
+        *("gan-train -m seed=1,2 dataset=image_folder dataset.root=~nouser/x", "gan-train --cfg job resume=~nouser/x"),
+        *("gan-train features=inception metric=[fid] features.weights=~nouser/x", "gan-sample checkpoint=~nouser/x"),
+        *("gan-export checkpoint=~nouser/x", "gan-report runs=~nouser/x", "gan-report sweep=~nouser/x"),
+        *(f"gan-evaluate metric=[psnr] {source}" for source in ("checkpoint=~nouser/x", "sweep=~nouser/x")),
+        *("gan-report output=~nouser/x", "gan-evaluate metric=[psnr] checkpoint=y output=~nouser/x"),
+    ],
+)
+def test_a_home_of_nobody_is_one_sentence(typed: str, command: Command) -> None:
+    name, *arguments = typed.split()
+    told = refused(command(name, *arguments))
+    assert "'~nouser/x' can't be found: there is no user 'nouser' here" in told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(
     "flag", ["--cfg=job", "--cfg=hydra", "--cfg=all --resolve", "--info=defaults", "-h", "--version"]
@@ -212,6 +279,34 @@ def test_what_only_prints_prints(name: str, flag: str, command: Command, tmp_pat
     assert (end.code, end.err) == (0, ""), end
     assert end.out.strip()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("typed", ["-m seed=1,2 hydra.sweep.dir=file", "hydra.run.dir=file/run"])
+def test_what_the_system_refuses_before_a_run_is_one_sentence(typed: str, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    end = command("gan-train", "model=gan", *typed.split())
+    assert (end.code, end.ran) == (1, []), end
+    assert re.fullmatch(r"error: \S*file\S* can't be used \(.*\)\n", end.err)
+
+
+def test_one_signal_is_told_from_a_second(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loading(content: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(callbacks, "check_built", loading)
+    end = command("gan-train", "model=gan")
+    assert (end.code, end.err) == (130, "stopped\n")
+
+    def training(content: dict[str, Any], folder: Path, about: Any = None) -> None:
+        with stop_signals() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.signal == signal.SIGINT
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(callbacks, "check_built", lambda content: None)
+    monkeypatch.setattr(train_command, "carry_out", training)
+    end = command("gan-train", "model=gan")
+    assert (end.code, end.err) == (130, "stopped at once, by a second signal\n")
 
 
 # ---- the values that run ----
@@ -278,6 +373,34 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return configs
 
 
+@pytest.mark.parametrize("flag", ["--config-path", "--config-dir"])
+@pytest.mark.parametrize("folder", ["my_conf", "~/my_conf"])
+def test_a_folder_of_configs_is_found_from_here(
+    flag: str, folder: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(config_folder(), tmp_path / "my_conf")
+    file = tmp_path / "my_conf" / "trainer" / "smoke.yaml"
+    (tmp_path / "my_conf" / "trainer" / "own.yaml").write_bytes(file.read_bytes())
+    typed = [f"{flag}={folder}", "model=gan", "trainer=own"]
+    for arguments in (typed, ["-m", "seed=1,2", *typed]):
+        end = command("gan-train", *arguments)
+        assert end.code == 0, end
+        assert {run["choices"]["trainer"] for run in end.ran} == {"own"}
+    assert command("gan-train", *typed, "--cfg", "job").code == 0
+
+
+def test_a_sweeps_name_may_stand_in_a_config_of_ones_own(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("defaults: [train, _self_]\nsweep: first\n", encoding="utf-8")
+    own = ["--config-dir", "own", "-cn", "mine"]
+    assert command("gan-train", *own).code == 0
+    assert command("gan-train", *own, "sweep=null").code == 0
+    (tmp_path / "own" / "many.yaml").write_text("defaults: [mine, _self_]\nhydra: {mode: MULTIRUN}\n", encoding="utf-8")
+    (run,) = command("gan-train", *own[:3], "many", "sweep=second").ran
+    assert run["folder"].parent.name == "second"
+
+
 def test_hints_come_from_a_model_of_ones_own(stranger: Path, command: Command) -> None:
     typed = ["--config-dir", "my_conf", "trust=[stranger_parts]", "model=own"]
     assert "did you mean model.shade?" in refused(command("gan-train", *typed, "model.shad=3"))
@@ -299,8 +422,20 @@ def test_a_misspelled_key_of_a_selected_penalty_is_hinted_at(command: Command) -
     said = refused(command("gan-train", "model=stylegan2", "penalty.r1.wieght=3"))
     assert "did you mean penalty.r1.weight?" in said, "the model selects it"
     assert "penalty=[r1] adds it" in refused(command("gan-train", "penalty.r1.weight=3"))
+    for key, hint in {"gamma": "", "wieght": "; did you mean penalty.r1.weight?"}.items():
+        said = refused(command("gan-train", f"penalty.r1.{key}=3"))
+        assert f"{key} is not an option{hint}; penalty=[r1], which is not selected, has weight, every, " in said
+    assert "metric=[fid], which is not selected, has no keys of its own" in refused(
+        command("gan-train", "metric.fid.x=3")
+    )
     said = refused(command("gan-train", "loss=wgan_gp", "penalty.gradient_penalty.weight=3"))
     assert "loss.penalties.gradient_penalty.weight" in said
+
+
+def test_no_key_is_taken_for_itself() -> None:
+    known = ["dataset.root", "dataset", "penalty", "seed"]
+    for key in known:
+        assert f"mean {key}" not in no_key(key, known, [config_folder()], "gan-sample")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.resume import resume
 from gan_cli.cli.sample import sample
-from gan_cli.cli.train import cell
+from gan_cli.cli.train import cell, command
 from gan_cli.cli.typed import read
 from gan_cli.run.launch import launch
 from gan_cli.use.load import load_trained
@@ -245,6 +245,37 @@ def test_a_fine_tuned_run_that_was_cut_before_its_first_checkpoint_says_what_it_
     assert on(run) == 0
 
 
+# ---- what is typed ----
+
+
+def test_a_dry_run_of_a_run_that_goes_on_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = started(tmp_path / "run")
+    before = files(run)
+    for yes in ("true", "TRUE"):
+        assert on(run, f"dry_run={yes}") == 0
+        assert "measured in a few steps" in capsys.readouterr().out
+    assert files(run) == before
+
+
+@pytest.mark.parametrize("words", [["++resume=run"], ["+resume=run"], ["resume=other", "resume=run"]])
+def test_the_run_that_hydra_would_read_is_the_one_that_goes_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert command([*words, f"trainer.total_images={LONG}"]) == 0
+    assert record(run)["images"] == LONG
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("word", ["resume=", "++resume=", "init_from=", "resume=''"])
+def test_a_run_of_no_name_is_none(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"(resume|init_from)= names no run: give its folder, or leave it out"):
+        command([word, "trainer.total_images=8"])
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- the other commands ----
 
 
@@ -269,6 +300,10 @@ def test_scores_are_of_the_data_where_it_lies_now(tmp_path: Path) -> None:
     others, before = pictures(tmp_path / "other", seed=50), files(run)
     with pytest.raises(UserError, match=r"dataset\.root='.*other' holds other data than the run was trained on"):
         evaluate(wanted("evaluate", *asked, f"dataset.root={others}"))
+    shutil.rmtree(data, ignore_errors=True)
+    others.rename(data)
+    with pytest.raises(UserError, match=r"dataset\.root='.*old' holds other data than the run was trained on"):
+        evaluate(wanted("evaluate", *asked))
     assert files(run) == before
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,12 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from conftest import QUICK, TINY, compose_checked, data_of
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
@@ -26,11 +29,14 @@ from gan_cli.base import checkpoint
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_folder import identity_of
 from gan_cli.cli import outcome
+from gan_cli.cli import train as train_command
 from gan_cli.cli.callbacks import grid
 from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
 from gan_cli.cli.config import STAMP
 from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.inherit import with_base
 from gan_cli.cli.train import command, headline
+from gan_cli.cli.typed import read
 from gan_cli.run.start import common_block
 
 SMALL = ["model=gan", *TINY["gan"], *QUICK, "trainer.total_images=16", "trainer.device=cpu"]
@@ -173,6 +179,10 @@ def test_a_sweep_that_is_under_way_is_not_started_again(sweep: Sweep, capsys: py
     assert cells_of("a") == ["cell"]
 
 
+def always(place: Path, content: Any) -> bool:
+    return True
+
+
 def test_places_follow_no_link_and_take_no_folder_of_another_run(tmp_path: Path) -> None:
     def run(place: Path, **config: Any) -> Path:
         place.mkdir(parents=True)
@@ -185,7 +195,7 @@ def test_places_follow_no_link_and_take_no_folder_of_another_run(tmp_path: Path)
     os.symlink(tmp_path / "elsewhere", home / "linked")
     (home / "seed-5").write_text("no folder")
     (home / "seed-6" / ".hydra").mkdir(parents=True)  # of a command that was killed as it began
-    cells = Cells(home)
+    cells = Cells(home, always)
     assert cells.place({"seed": 7.0}, "seed-7") == other, "7 and 7.0 are the same"
     assert cells.place({"seed": 0}, "seed-0") == home / "seed-0"
     assert cells.place({"seed": 1}, "loss-a--seed-1") == home / f"loss-a--seed-1-{identity_of({'seed': 1})[:10]}"
@@ -202,10 +212,143 @@ def test_a_cell_whose_data_moved_is_found_and_one_of_other_data_is_another(tmp_p
     for name, seed, root in (("a", 0, gone), ("b", 1, here)):
         (home / name).mkdir(parents=True)
         (home / name / "config.json").write_text(json.dumps({"seed": seed, "dataset": {"root": str(root)}}))
-    cells, there = Cells(home), {"root": str(tmp_path / "there")}
+    cells, there = Cells(home, always), {"root": str(tmp_path / "there")}
     assert cells.place({"seed": 0, "dataset": there}, "seed-0") == home / "a"
     assert cells.place({"seed": 1, "dataset": there}, "seed-1") == home / "seed-1", "what it learned from is still here"
     assert cells.place({"seed": 1, "dataset": {"root": str(here)}}, "seed-1") == home / "b"
+
+
+def test_a_place_whose_data_moved_is_given_to_one_cell_and_only_with_its_own_data(tmp_path: Path) -> None:
+    home = tmp_path / "sweep"
+    for name in ("a", "b"):
+        (home / name).mkdir(parents=True)
+        (home / name / "config.json").write_text(json.dumps({"seed": 0, "dataset": {"root": f"/gone/{name}"}}))
+    cells = Cells(home, lambda place, content: place.name in ("root-c", Path(content["dataset"]["root"]).name))
+    for name in ("b", "a", "c"):
+        place = cells.place({"seed": 0, "dataset": {"root": f"/moved/{name}"}}, f"root-{name}")
+        assert place == home / (name if name != "c" else "root-c")
+    with pytest.raises(UserError, match=r"the data set has changed since .*a was trained \(other files.* sweep=NAME"):
+        Cells(home, lambda place, content: False).place({"seed": 0, "dataset": {"root": "/gone/a"}}, "root-a")
+
+
+def pictures(folder: Path, seed: int) -> Path:
+    folder.mkdir(parents=True)
+    noise = numpy.random.default_rng(seed).integers(0, 256, (10, 16, 16), dtype=numpy.uint8)
+    for number, picture in enumerate(noise):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return folder
+
+
+FOLDERS = ("dataset=image_folder", "dataset.channels=1", "dataset.resolution=16")
+
+
+def test_cells_are_found_again_with_the_data_that_each_has_learned_from(sweep: Sweep, tmp_path: Path) -> None:
+    for number, name in enumerate("AB"):
+        pictures(tmp_path / name, number)
+    sweep(*FOLDERS, "dataset.root=A,B", "sweep=s")
+    (tmp_path / "moved").mkdir()
+    for name in "AB":
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    before = untouched("s")
+    said = sweep(*FOLDERS, "dataset.root=moved/B,moved/A", "sweep=s")
+    assert re.findall(r"root=moved/(.)   skipped.*root-(.)", said) == [("B", "B"), ("A", "A")]
+    assert untouched("s") == before
+    (tmp_path / "moved" / "A").rename(tmp_path / "aside")
+    pictures(tmp_path / "C", 7)
+    assert "root=C   finished" in sweep(*FOLDERS, "dataset.root=C,moved/B", "sweep=s"), "other data is another cell"
+    pictures(tmp_path / "moved" / "A", 8)
+    said = sweep(*FOLDERS, "dataset.root=moved/A", "sweep=s", code=0)
+    assert "skipped" not in said, "new pictures where the old ones were moved to are another cell's"
+    (tmp_path / "C" / "0.png").write_bytes((tmp_path / "C" / "1.png").read_bytes())
+    with pytest.raises(SystemExit):
+        sweep(*FOLDERS, "dataset.root=C,moved/B", "sweep=s")
+
+
+def test_a_cell_whose_pictures_go_away_fails_alone(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, held, number = pictures(tmp_path / "A", 0), tmp_path / "held", iter(range(9))
+    carry_out = train_command.carry_out
+
+    def spoiled(content: Any, folder: Path, about: Any = None) -> Any:
+        done = carry_out(content, folder, about)
+        if next(number) == 0:
+            root.rename(held)
+        return done
+
+    monkeypatch.setattr(train_command, "carry_out", spoiled)
+    said = sweep(*FOLDERS, f"dataset.root={root}", "seed=0,1,2", code=1)
+    assert "sweep: 2 failed, 1 finished" in said
+    assert said.count("does not exist") == 4, "each once when it fails, and once in the summary"
+    assert "Error executing job" not in said
+
+
+def test_a_cell_is_not_trained_on_fewer_pictures_than_the_sweep_was_checked_with(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, carry_out = pictures(tmp_path / "A", 0), train_command.carry_out
+
+    def loses(content: Any, folder: Path, about: Any = None) -> Any:
+        done = carry_out(content, folder, about)
+        (root / "0.png").unlink(missing_ok=True)
+        return done
+
+    monkeypatch.setattr(train_command, "carry_out", loses)
+    said = sweep(*FOLDERS, f"dataset.root={root}", "seed=0,1", code=1)
+    assert "sweep: 1 failed, 1 finished" in said
+    assert "the data set has changed since the sweep began" in said
+
+
+def test_what_refers_to_another_key_is_worked_out_in_each_cell(sweep: Sweep) -> None:
+    sweep("trainer.batch_size=4,8", "trainer.preview_samples=${trainer.batch_size}", "sweep=s")
+    configs = [json.loads((place / "config.json").read_text()) for place in Path("outputs/sweeps/s").glob("*/")]
+    found = {(config["trainer"]["batch_size"], config["trainer"]["preview_samples"]) for config in configs}
+    assert found == {(4, 4), (8, 8)}
+
+
+def test_cells_may_be_numbered_as_hydra_numbers_them(sweep: Sweep, tmp_path: Path) -> None:
+    assert "sweep: 2 finished" in sweep("seed=4,5", "sweep=s", "hydra.sweep.subdir=${hydra.job.num}")
+    assert all((tmp_path / "outputs/sweeps/s" / name / "run.json").is_file() for name in "01")
+
+
+def test_a_sweep_goes_on_into_a_closed_pipe(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from gan_cli.cli.train import main; main()", "-m", *SMALL, "seed=0,1", "sweep=s"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        said = run.stderr.read().decode()
+    assert "Traceback" not in said
+    assert "raised" not in said
+    assert {json.loads(file.read_text())["status"] for file in tmp_path.glob("outputs/sweeps/s/*/run.json")} == {
+        "finished"
+    }
+    assert len(list(tmp_path.glob("outputs/sweeps/s/*/run.json"))) == 2
+
+
+def test_a_sweep_of_runs_that_began_from_another_needs_nothing_of_it(sweep: Sweep, tmp_path: Path) -> None:
+    sweep("seed=7", "hydra.sweep.dir=base", "hydra.sweep.subdir=a")
+    begun = ("init_from=base/a", "seed=0,1", "sweep=fine")
+    sweep(*begun)
+    (tmp_path / "base").rename(tmp_path / "gone")
+    assert "sweep: 2 skipped" in sweep(*begun)
+    with pytest.raises(UserError, match="there is no checkpoint in 'base/a'"):
+        sweep("init_from=base/a", "seed=0,1", "sweep=other")
+
+
+def test_a_sweep_over_bases_takes_its_model_from_them(sweep: Sweep) -> None:
+    for name, width in (("a", 8), ("b", 8), ("c", 6)):
+        place = ("hydra.sweep.dir=base", f"hydra.sweep.subdir={name}", f"seed={ord(name)}")
+        sweep(*place, f"model.generator.width={width}")
+    assert "sweep: 2 finished" in sweep("init_from=choice(base/a,base/b)", "sweep=s")
+    brought = with_base(read(["-m", "init_from=base/a,base/b"])).overrides
+    assert {"model=gan", "model.generator.width=8"} <= {*brought}
+    with pytest.raises(UserError, match="'base/a' and init_from='base/c' are runs of different networks"):
+        with_base(read(["-m", "init_from=base/a,base/c"]))
 
 
 def test_axes_are_what_differs_parts_and_the_seed_first() -> None:

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -507,6 +508,37 @@ def test_padding_of_colour_and_grey(tmp_path: Path, channels: int) -> None:
     assert pixels.shape == (channels, 4, 4)
     assert pixels[:, :, 0].unique().tolist() == [9]
     assert pixels[:, :, 1].unique().tolist() == [50]
+
+
+@pytest.mark.parametrize("size", [(40, 17), (17, 40), (5, 3), (16, 3), (3, 16), (12, 12), (16, 16)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_padding_is_that_of_the_whole_square(size: tuple[int, int], mode: str, tmp_path: Path) -> None:
+    """To rounding, and in its bits where the picture is no taller than wide."""
+    rng, channels = numpy.random.default_rng(3), {"L": 1, "RGB": 3}[mode]
+    smooth = Image.fromarray(rng.integers(40, 216, (4, 4, channels), dtype=numpy.uint8).squeeze())
+    image = smooth.resize(size, Image.Resampling.BICUBIC)
+    image.save(tmp_path / "a.png")
+    square = ImageOps.pad(image, (max(size), max(size)), color=(9,) * channels)
+    expected = torch.from_numpy(numpy.array(square.resize((16, 16), Image.Resampling.BICUBIC))).view(16, 16, channels)
+    made = Decoder(16, channels, "pad", background=9)(tmp_path / "a.png").permute(1, 2, 0)
+    apart = (made.int() - expected.int()).abs().max()
+    assert apart <= (1 if size[1] > size[0] else 0)
+
+
+@pytest.mark.parametrize("size", [(12_000, 2), (2, 12_000)])
+def test_a_picture_like_a_thread_is_not_padded_before_it_is_small(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", size, "red").save(tmp_path / "a.png")
+    real, pixels = Image.new, []
+
+    def new(mode: str, size: tuple[int, int], *more: Any) -> Image.Image:
+        pixels.append(size[0] * size[1])
+        return real(mode, size, *more)
+
+    monkeypatch.setattr(Image, "new", new)
+    assert Decoder(16, 3, "pad")(tmp_path / "a.png").shape == (3, 16, 16)
+    assert 0 < max(pixels) <= 12_000 * 16
 
 
 @pytest.mark.parametrize("shrink", [2, 3])

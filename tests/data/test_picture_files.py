@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -16,6 +19,7 @@ from PIL import Image, features
 from gan_cli.base.errors import PictureError, UserError
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.stored import check_config
+from gan_cli.data import folder
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.layout import find_pairs
@@ -90,6 +94,63 @@ def test_what_needs_another_program_or_holds_other_files_is_not_opened(tmp_path:
     (tmp_path / "drawn.eps").rename(tmp_path / "drawn.png")
     with pytest.raises(PictureError, match=r"drawn\.png' can't be read as an image"), opened(tmp_path / "drawn.png"):
         pass
+
+
+# ---- what the system refuses ----
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_picture_that_the_system_refused_is_looked_at_again(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is the same as before, its trouble is over; one that is damaged is known to be."""
+    noise().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    real = Image.open
+
+    def refused(path: Path, *more: Any, **options: Any) -> Image.Image:
+        if Path(path).name == "a.png":
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *more, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", refused)
+        with pytest.raises(UserError, match=rf"a\.png' can't be read \({os.strerror(number)}\)"):
+            scan(tmp_path)
+    seen: list[Path] = []
+    monkeypatch.setattr(folder, "look", lambda path: seen.append(path) or look(path))
+    assert [picture.path for picture in scan(tmp_path, skip_corrupt=True).pictures] == ["a.png"]
+    assert seen == [tmp_path / "a.png"]
+
+
+@pytest.mark.parametrize("inner", ["closed", "b/closed"])
+def test_a_folder_that_cannot_be_entered_is_not_left_out_without_a_word(
+    inner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        noise().save(tmp_path / name / "1.png")
+    (tmp_path / inner).mkdir()
+    real = os.scandir
+
+    def scandir(place: Any) -> Any:
+        if Path(place) == tmp_path / inner:
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=rf"{inner}' can't be entered \(Permission denied\).*skip_corrupt=true"):
+        scan(tmp_path)
+    with pytest.raises(UserError, match="can't be entered") as caught:
+        scan(tmp_path, what="input")
+    assert "skip_corrupt" not in str(caught.value)
+    found = scan(tmp_path, skip_corrupt=True)
+    assert found.remarks() == [f"left out of {tmp_path}: 1 folder that can't be entered ({inner!r})"]
+    if inner == "closed":
+        with pytest.raises(UserError, match="'closed' holds no picture that can be read"):
+            found.check_classes()
+    with pytest.raises(UserError, match=rf"{inner}' can't be entered"):
+        scan(tmp_path / inner, skip_corrupt=True)
 
 
 # ---- what is left out is told ----
@@ -189,6 +250,18 @@ def test_values_of_more_than_16_bits_are_refused_wherever_a_picture_is_read(valu
         Decoder(None, 1)(file)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_signed_values_of_16_bits_are_called_signed(order: str, tmp_path: Path) -> None:
+    """The header of a grey TIFF of 2x2, its bytes in either order; SampleFormat (339) is 2."""
+    tags = [(256, 2), (257, 2), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 2), (279, 8), (339, 2)]
+    fields = b"".join(struct.pack(order + "HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    body = struct.pack(order + "4h", -5, 0, 7, 32_000)
+    mark = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 16)
+    (tmp_path / "a.tif").write_bytes(mark + body + struct.pack(order + "H", len(tags)) + fields + bytes(4))
+    with pytest.raises(UserError, match=r"a\.tif' has signed 16-bit values; save it with 8 bits, or with 16 without"):
+        scan(tmp_path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(9000, 9000), (15_000, 13_000), (60_000, 60_000)])
 def test_a_picture_that_is_too_large_is_called_so(width: int, height: int, tmp_path: Path) -> None:
     """Below and above the limits of the library's own, which come with other words."""
@@ -231,7 +304,9 @@ def test_the_white_level_scales_16_bit_grey_and_nothing_else(tmp_path: Path) -> 
         (4000, None, "they hold 12 bits, say dataset.white_level=4095"),
         (4000, 4095, None),
         (4096, 4095, "go up to 4,096, and all above 4,095 are shown as white"),
-        (0, None, "the largest 16-bit value"),
+        (1, None, "if they hold 1 bit, say dataset.white_level=1"),
+        (0, None, None),
+        (0, 4095, None),
     ],
 )
 def test_values_that_do_not_fit_the_white_level_are_told(
@@ -308,6 +383,20 @@ def test_jpeg_tells_its_quality(tmp_path: Path) -> None:
     noise().save(tmp_path / "a.png")
     assert look(tmp_path / "a.png")["format"] == "PNG"
     assert "quality" not in look(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo", "a.MPO"])
+def test_a_telephones_jpeg_with_a_second_picture_behind_it_is_a_jpeg(name: str, tmp_path: Path) -> None:
+    first, second = noise(32), Image.new("RGB", (32, 32), "red")
+    first.save(tmp_path / name, format="MPO", save_all=True, append_images=[second], quality=75)
+    first.save(tmp_path / "b.jpg", quality=75)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == "MPO"
+    one, other = scan(tmp_path).pictures
+    assert {one.path, other.path} == {name, "b.jpg"}
+    assert (one.format, one.quality) == (other.format, other.quality) == ("JPEG", pytest.approx(75, abs=1))
+    decode = Decoder(32, 3)
+    assert torch.equal(decode(tmp_path / name), decode(tmp_path / "b.jpg"))
 
 
 @pytest.mark.parametrize("value", [0, -1, 70_000, "4095", 2.5])

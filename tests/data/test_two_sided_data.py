@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.types import Noise, Span
+from gan_cli.base.types import Noise, OwnNoise, Span
 from gan_cli.data.degrade import Downscale, Masks, downscale, enlarge, filled_smoothly
 from gan_cli.data.layout import Side, find_pairs, find_single, find_unpaired, held_out_rows
 from gan_cli.data.order import Batches
@@ -623,6 +623,29 @@ def test_a_smooth_filling_by_hand() -> None:
     assert -0.5 <= hole.min() < hole.max() <= 0.5
     assert hole[..., 0].mean() < hole[..., -1].mean()
     assert torch.equal(filled_smoothly(plain_one * 0, mask * 0 + 1), plain_one * 0)  # nothing is known
+
+
+def test_a_held_out_picture_has_one_mask_whatever_stands_beside_it(tmp_path: Path) -> None:
+    for number in range(12):
+        noisy(tmp_path / f"{number:02}.png", number, 24, 24)
+    data = Degraded(str(tmp_path), Masks(0.25, "mixed"), 16, split="test", held_out=0.5)
+    whole = data.fetch(torch.arange(6), CPU)
+    assert len({tuple(mask.flatten().tolist()) for mask in whole["mask"]}) == 6
+    for rows in ([5], [4, 1], [2, 3, 0]):
+        some = data.fetch(torch.tensor(rows), CPU)
+        assert all(torch.equal(some[name], whole[name][rows]) for name in ("mask", "source", "target"))
+
+
+def test_own_draws_are_in_their_ranges_and_made_on_the_cpu() -> None:
+    noise = OwnNoise(CPU, range(2000), "key")
+    uniform, normal = noise.uniform("a", 2), noise.normal("a", 2)
+    assert uniform.shape == normal.shape == (2000, 2)
+    assert 0 <= uniform.min() < 0.01 < 0.99 < uniform.max() < 1
+    assert (abs(normal.mean()) < 0.1, abs(normal.std() - 1) < 0.1) == (True, True)
+    assert torch.equal(noise.on_cpu().uniform("a", 2), uniform)
+    assert not torch.equal(noise.uniform("b", 2), uniform)
+    meta = OwnNoise(torch.device("meta"), [0], "key")
+    assert (meta.uniform("a").device.type, meta.on_cpu().uniform("a").device.type) == ("meta", "cpu")
 
 
 def masked(kind: str, area: float, count: int = 200, side: int = 32, seed: int = 3) -> dict[str, Tensor]:

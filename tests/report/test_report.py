@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import cells_in, is_sweep
+from gan_cli.cli import evaluate, outcome
 from gan_cli.cli.help import report_help
 from gan_cli.report.curves import MOST_POINTS, panel, thinned, tick_words, ticks, value_range
 from gan_cli.report.grids import as_uri
@@ -83,6 +85,37 @@ def rows_of(text: str, title: str) -> list[list[str]]:
 
 
 # ---- tables ----
+
+
+def test_cells_that_lie_deeper_are_found_and_links_are_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    elsewhere = cell(tmp_path / "elsewhere", "wgan", 0, score("fid", 1, 100))
+    for seed in (0, 1):
+        cell(folder / "fixed" / f"seed-{seed}", "hinge", seed, score("fid", 10 + seed, 100))
+    (folder / "seed-2").symlink_to(elsewhere)
+    (folder / "more").symlink_to(tmp_path)
+    sweep = read_sweep(folder)
+    assert [run.name for run in sweep.cells] == ["fixed/seed-0", "fixed/seed-1"]
+    assert "seed-2 is a link to a run, and no cell of this sweep." in sweep.notes
+    assert cells_in(folder) == [folder / "fixed" / "seed-0", folder / "fixed" / "seed-1"]
+    assert not is_sweep(folder), "it may be any folder of runs"
+    (folder / ".lock").touch()
+    assert is_sweep(folder)
+
+
+def test_gan_evaluate_scores_cells_that_lie_deeper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored: list[Path] = []
+    monkeypatch.setattr(evaluate, "of_checkpoint", lambda wanted, where, known: scored.append(where) or [])
+    monkeypatch.setattr(outcome, "code", 0)
+    cells = [cell(tmp_path / "deep" / "fixed" / f"seed-{seed}", "hinge", seed) for seed in (0, 1)]
+    (tmp_path / "deep" / "seed-2").symlink_to(cells[0])
+    assert list(evaluate.of_sweep({}, tmp_path / "deep")) == list(map(str, cells))
+    assert scored == cells
+    said = capsys.readouterr()
+    assert "[2 of 3] fixed/seed-1" in said.out
+    assert "it is a link" in said.err
 
 
 def test_mean_and_spread_are_over_seeds_and_the_best_row_is_first(sweep: Path) -> None:

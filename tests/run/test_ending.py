@@ -6,14 +6,17 @@ import copy
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import QUICK, TINY, compose_checked
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from gan_cli.base.types import State
+from gan_cli.game.update import Updater
 from gan_cli.run.closing import rounded
-from gan_cli.run.jobs import speed
+from gan_cli.run.jobs import SaveCheckpoint, speed
 from gan_cli.run.train import train
 
 SHORT = [*("model=toy", *TINY["toy"], *QUICK, "trainer.device=cpu"), "trainer.log_every_images=100"]
@@ -127,3 +130,29 @@ def test_a_run_that_still_learns_is_not_warned(tmp_path: Path, capsys: pytest.Ca
     for images in (16, 40):
         train(config_of(images, *FALLEN, "optimizer.schedule.warmup_images=8"), tmp_path / "run")
     assert "warning" not in capsys.readouterr().out
+
+
+def test_the_last_speed_is_that_of_training_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step takes a second by this clock, and the checkpoint of the end a hundred."""
+    clock = [0.0]
+    real_update, real_finish = Updater.__call__, SaveCheckpoint.finish
+
+    def update(self: Updater, phase: Any, *more: Any, **options: Any) -> None:
+        clock[0] += 0.5  # of both players
+        real_update(self, phase, *more, **options)
+
+    def finish(self: SaveCheckpoint, state: State) -> None:
+        clock[0] += 100
+        real_finish(self, state)
+
+    monkeypatch.setattr("gan_cli.run.jobs.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Updater, "__call__", update)
+    monkeypatch.setattr(SaveCheckpoint, "finish", finish)
+    config = compose_checked("model=gan", *TINY["gan"], *QUICK, "trainer.total_images=24")
+    train(config, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "scalars.jsonl").read_text().splitlines()]
+    assert [(line["images"], line["images_per_second"]) for line in lines] == [(16, 8.0), (24, 8.0)]
+    train(config, tmp_path / "run")
+    again = [json.loads(line) for line in (tmp_path / "run" / "scalars.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in again][-1] == 24
+    assert again[-1].get("images_per_second") in (8.0, None), "nothing was trained: no speed"

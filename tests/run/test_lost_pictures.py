@@ -258,8 +258,8 @@ def test_several_processes_end_with_the_same_words_and_a_checkpoint(
 def test_one_process_that_cannot_read_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """As process 0 of two sees it, whose neighbour has lost a picture."""
 
-    def gather(faults: list[str], mine: str) -> None:
-        faults[:] = [mine, "'b.png' can't be read"]
+    def gather(faults: list[Exception | None], mine: Exception | None) -> None:
+        faults[:] = [mine, PictureError("'b.png' can't be read")]
 
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     monkeypatch.setattr(distributed, "any_process", lambda flag: 1)
@@ -268,6 +268,41 @@ def test_one_process_that_cannot_read_stops_all(monkeypatch: pytest.MonkeyPatch)
         distributed.all_or_none(lambda: 3)
     monkeypatch.setattr(distributed, "any_process", lambda flag: flag)
     assert distributed.all_or_none(lambda: 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (UserError("too few"), UserError("too few")),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), OSError(errno.ENOSPC, "No space left", "/x")),
+        (ValueError("of a user's own"), RunError("ValueError: of a user's own")),
+    ],
+)
+def test_what_one_process_meets_alone_ends_all_of_them(
+    fault: Exception, told: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its own as it was, and elsewhere as a failure that every Python can hold; within another only once."""
+    sent: list[Exception | None] = []
+
+    def gather(faults: list[Exception | None], mine: Exception | None) -> None:
+        sent.append(mine)
+        faults[:] = [mine, None] if mine is not None else [None, sent[0]]
+
+    def fail() -> None:
+        raise fault
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "any_process", lambda flag: 1)
+    monkeypatch.setattr(distributed.dist, "all_gather_object", gather)
+    with pytest.raises(type(fault)) as here:
+        distributed.all_or_none(lambda: distributed.all_or_none(fail))
+    assert here.value is fault
+    assert len(sent) == 1
+    with pytest.raises(type(told), match=str(told.args[-1])) as there:
+        distributed.all_or_none(lambda: 3)
+    assert distributed.agreed(here.value)
+    assert distributed.agreed(there.value)
+    assert not distributed.agreed(OSError(errno.EIO, "Input/output error"))
 
 
 # ---- scores ----

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from conftest import QUICK, TINY, compose_plain
 
 from gan_cli.base import checkpoint, distributed
 from gan_cli.base.allow_list import make_importable
-from gan_cli.base.errors import RunError
-from gan_cli.run.launch import follow
+from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.threads import Threads
+from gan_cli.run.launch import follow, lead, leading
 from gan_cli.run.train import train
 
 TOLERANCE = 1e-5  # relative and absolute, on weights: sums are added in another order
@@ -199,6 +201,98 @@ def test_torchrun_ends_at_once_where_there_is_nothing_left_to_train(place: Path)
     out, err = finish(started(place, "resume=run", "trust=[spy]", prefix=prefix), 0)
     assert "is finished (16 images)" in out
     assert "terminate" not in err
+
+
+LOSING = '''
+"""A user's own data set, whose files are gone for one process alone."""
+import os
+from gan_cli.base import distributed
+from gan_cli.data.sets import Digits
+from gan_cli.base.errors import PictureError
+
+
+class Losing(Digits):
+    def fetch(self, indices, device, noise=None):
+        rank, at = os.environ["LOST_AT"].split()
+        self.fetched = getattr(self, "fetched", 0) + 1
+        if distributed.rank() == int(rank) and self.fetched > int(at):
+            raise PictureError("'/mnt/gone/7.png' can't be read")
+        return super().fetch(indices, device, noise)
+'''
+
+
+@pytest.mark.parametrize(
+    ("lost", "typed", "words"),
+    [
+        ("0 0", ["-m", "seed=0,1", "hydra.sweep.dir=s"], "can't be read; no checkpoint was written yet"),
+        ("1 3", ["hydra.run.dir=run"], "can't be read; the run stopped at"),
+    ],
+    ids=["cells whose first look at the data fails in process 0 alone", "a run that fails in training"],
+)
+def test_under_torchrun_a_failure_is_one_sentence_and_all_processes_end(
+    lost: str, typed: list[str], words: str, place: Path
+) -> None:
+    """No process waits for another, and none but the first has anything to say."""
+    (place / "losing.py").write_text(LOSING)
+    game = ["trust=[losing]", "dataset._target_=losing.Losing", "model=gan", *TINY["gan"], *QUICK]
+    prefix = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    process = started(
+        place, *game, "trainer.device=cpu", "trainer.total_images=96", *typed, prefix=prefix, LOST_AT=lost
+    )
+    _, err = finish(process, 1)
+    assert err.count(words) == (2 if "-m" in typed else 1), err
+    assert err.count("Traceback") == 1, "that of torch's own program, which tells of process 0 alone"
+    assert err.count("exitcode  : 1") == 1, err
+    assert "rank      : 0" in err
+
+
+@pytest.mark.parametrize("fault", ["Connection closed by peer", "other words"])
+def test_a_follower_whose_peer_is_gone_ends_without_a_word(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gloo = f"[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] {fault} [127.0.0.1]:2750"
+    left: list[bool] = []
+
+    def lost(text: str) -> str:
+        raise RuntimeError(gloo)
+
+    monkeypatch.setattr(distributed, "join", lambda: None)
+    monkeypatch.setattr(distributed, "leave", lambda: left.append(True))
+    monkeypatch.setattr(distributed, "broadcast_text", lost)
+    assert follow() == 1
+    gloo = "of the user's own"
+    with pytest.raises(RuntimeError, match="the user's own"):
+        follow()
+    assert left == [True, True]
+
+
+@pytest.mark.parametrize("error", [None, OSError(28, "No space left"), RunError("diverged"), UserError("agreed")])
+def test_the_others_are_told_that_it_is_over_where_they_wait_for_it(
+    error: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What process 0 meets alone leaves them in the middle of another exchange: it leaves the group."""
+    if isinstance(error, UserError):
+        error.agreed = True  # type: ignore[attr-defined]
+    seen: list[str] = []
+
+    def trained(*given: Any) -> dict[str, Any]:
+        if error is not None:
+            raise error
+        return {}
+
+    monkeypatch.setattr("gan_cli.run.train.train", trained)
+    monkeypatch.setattr(distributed, "_left", [])
+    monkeypatch.setattr(distributed, "joined", lambda: not distributed.has_left())
+    monkeypatch.setattr(distributed, "join", lambda: None)
+    monkeypatch.setattr(distributed, "broadcast_text", lambda text: seen.append("a run" if text else "the end"))
+    monkeypatch.setattr(distributed, "leave", lambda: distributed._left.append(True))
+    with suppress(Exception), leading():
+        lead({"trainer": {"accumulate": 1, "batch_size": 8}}, tmp_path, [], Threads(1))
+    assert seen == (["a run"] if isinstance(error, OSError) else ["a run", "the end"])
+
+
+def test_a_world_is_not_joined_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "_left", [True])
+    with pytest.raises(RunError, match="failed in this one alone; start them again"):
+        distributed.join()
 
 
 LEAVING = """
