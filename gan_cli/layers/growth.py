@@ -14,6 +14,7 @@ from torch.nn.functional import leaky_relu
 from gan_cli.base.limits import Count, Pixels
 from gan_cli.base.types import CriticOutput
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
+from gan_cli.layers.head import Head
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.resample import Blur, double, halve
 
@@ -155,14 +156,15 @@ class GrowingCritic(Grown):
             EqualizedLinear(widths[0] * 16, widths[0], he),
             nn.LeakyReLU(0.2),
         )
-        self.answer = EqualizedLinear(widths[0], 1)
-        told, asked = conditional == "projection", conditional == "auxiliary"
-        self.embed = nn.Embedding(num_classes, widths[0]) if num_classes and told else None
-        self.classes = EqualizedLinear(widths[0], num_classes) if num_classes and asked else None
+        self.head = Head(
+            EqualizedLinear(widths[0], 1),
+            nn.Embedding(num_classes, widths[0]) if num_classes and conditional == "projection" else None,
+            EqualizedLinear(widths[0], num_classes) if num_classes and conditional == "auxiliary" else None,
+            divisor=math.sqrt(widths[0]),
+        )
 
     def parts(self, level: int) -> list[nn.Module]:
-        whole: list[nn.Module] = [self.last, self.answer, *(part for part in (self.embed, self.classes) if part)]
-        return [*self.from_image[max(level - 1, 0) : level + 1], *self.blocks[:level], *whole]
+        return [*self.from_image[max(level - 1, 0) : level + 1], *self.blocks[:level], self.last, self.head]
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = leaky_relu(self.from_image[self.level](image), 0.2)
@@ -170,10 +172,4 @@ class GrowingCritic(Grown):
             x = self.blocks[level - 1](x)
             if level == self.level and self.faded < 1:
                 x = torch.lerp(leaky_relu(self.from_image[level - 1](halve(image)), 0.2), x, self.faded)
-        x = self.last(x)
-        answer = self.answer(x).squeeze(1)
-        if self.classes is not None:
-            return CriticOutput(answer, self.classes(x))
-        if self.embed is None:
-            return answer
-        return answer + (self.embed(label) * x).sum(1) / math.sqrt(x.shape[1])
+        return self.head(self.last(x), label)

@@ -16,6 +16,7 @@ from torch.nn.functional import relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.base.types import CriticOutput
+from gan_cli.layers.head import Head
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
 
 MULTIPLES = {  # of the width, from 4x4 to the finest level
@@ -122,16 +123,10 @@ class Discriminator(nn.Module):
             layers.append(DownBlock(before, after, down, first=number == 0, wrap=wrapped))
             if down and resolution >> (number + 1) == attention_at:
                 layers.append(SelfAttention(after, wrapped))
-        self.blocks, self.answer = nn.Sequential(*layers), wrapped(nn.Linear(outs[-1], 1))
-        told, asked = conditional == "projection", conditional == "auxiliary"
-        self.embed = wrapped(nn.Embedding(num_classes, outs[-1])) if num_classes and told else None
-        self.classes = wrapped(nn.Linear(outs[-1], num_classes)) if num_classes and asked else None
+        self.blocks, answer = nn.Sequential(*layers), wrapped(nn.Linear(outs[-1], 1))
+        projects, names = conditional == "projection", conditional == "auxiliary"
+        embed = wrapped(nn.Embedding(num_classes, outs[-1])) if num_classes and projects else None
+        self.head = Head(answer, embed, wrapped(nn.Linear(outs[-1], num_classes)) if num_classes and names else None)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
-        x = relu(self.blocks(image)).sum([2, 3])
-        answer = self.answer(x).squeeze(1)
-        if self.classes is not None:
-            return CriticOutput(answer, self.classes(x))
-        if self.embed is None or label is None:
-            return answer
-        return answer + (self.embed(label) * x).sum(1)
+        return self.head(relu(self.blocks(image)).sum([2, 3]), label)

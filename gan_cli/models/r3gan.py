@@ -16,6 +16,7 @@ from torch.nn.functional import conv2d, leaky_relu, one_hot
 
 from gan_cli.base.limits import Channels, Count, Depth, Pixels, Width
 from gan_cli.base.types import CriticOutput
+from gan_cli.layers.head import Head
 from gan_cli.layers.resample import Downsample, Upsample
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of LeakyReLU(0.2), He et al. 2015
@@ -86,9 +87,8 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         widths = widths_of(resolution, width, full_until, group)
-        self.num_classes = num_classes
-        told, asked = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
-        size = (embedding or widths[0]) if told else 1
+        projects, names = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
+        size = (embedding or widths[0]) if projects else 1
         fine_to_coarse, total = list(widths)[::-1], blocks * len(widths)
         self.from_image = Project(channels, fine_to_coarse[0])
         stages: list[nn.Module] = []
@@ -100,20 +100,15 @@ class Discriminator(nn.Module):
             stages += [Block(width, group, total) for _ in range(blocks)]
         self.stages = nn.Sequential(*stages)
         self.basis = nn.Parameter(torch.randn(widths[0], 1, 4, 4) / 4)  # a dot product over 4x4 pixels
-        self.end = plain_linear(widths[0], size)
+        answer = plain_linear(widths[0], size)
         # N(0, 1 / (size K)), as the authors': a logit starts about as large as without labels, over sqrt(K)
-        self.embed = plain_linear(num_classes or 0, size, 1 / math.sqrt(size)) if told else None
-        self.classes = plain_linear(widths[0], num_classes or 0) if asked else None
+        embed = plain_linear(num_classes or 0, size, 1 / math.sqrt(size)) if projects else None
+        classes = plain_linear(widths[0], num_classes or 0) if names else None
+        self.head = Head(answer, embed, classes, num_classes, projects_on="answer")
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         seen = conv2d(self.stages(self.from_image(image)), self.basis, groups=len(self.basis))
-        answer = self.end(seen.flatten(1))
-        if self.classes is not None:
-            return CriticOutput(answer.squeeze(1), self.classes(seen.flatten(1)))
-        if self.embed is None:
-            return answer.squeeze(1)
-        assert label is not None
-        return (answer * self.embed(classes(label, self.num_classes, answer))).sum(1)
+        return self.head(seen.flatten(1), label)
 
 
 class Block(nn.Module):

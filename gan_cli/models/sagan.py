@@ -16,6 +16,7 @@ from torch.nn.functional import one_hot, relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.base.types import CriticOutput
+from gan_cli.layers.head import Head
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, plain, spectral, xavier_init
 
 
@@ -80,7 +81,7 @@ class Discriminator(nn.Module):
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
-        wide, self.num_classes = widths(resolution, width), num_classes
+        wide = widths(resolution, width)
         layers: list[nn.Module] = []
         before, sides = channels, sorted(wide, reverse=True)
         for number, side in enumerate(sides):  # each block halves, the last leaves 4x4 as it is
@@ -88,16 +89,11 @@ class Discriminator(nn.Module):
             before = wide[side]
             if side // 2 == attention_at:
                 layers.append(SelfAttention(before, wrapped))
-        self.blocks, self.answer = nn.Sequential(*layers), wrapped(nn.Linear(before, 1))
-        told, asked = conditional == "projection", conditional == "auxiliary"
-        self.embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes and told else None
-        self.classes = wrapped(nn.Linear(before, num_classes)) if num_classes and asked else None
+        self.blocks, answer = nn.Sequential(*layers), wrapped(nn.Linear(before, 1))
+        projects, names = conditional == "projection", conditional == "auxiliary"
+        embed = wrapped(nn.Linear(num_classes, before, bias=False)) if num_classes and projects else None
+        classes = wrapped(nn.Linear(before, num_classes)) if num_classes and names else None
+        self.head = Head(answer, embed, classes, num_classes)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
-        x = relu(self.blocks(image)).sum([2, 3])
-        answer = self.answer(x).squeeze(1)
-        if self.classes is not None:
-            return CriticOutput(answer, self.classes(x))
-        if self.embed is None or label is None:
-            return answer
-        return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)
+        return self.head(relu(self.blocks(image)).sum([2, 3]), label)

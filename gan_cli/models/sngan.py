@@ -15,6 +15,7 @@ from torch.nn.functional import one_hot, relu
 
 from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.base.types import CriticOutput
+from gan_cli.layers.head import Head
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectral, xavier_init
 
 
@@ -85,11 +86,11 @@ class Discriminator(nn.Module):
                 for n, (i, o, down) in enumerate(zip(ins, outs, downs, strict=True))
             )
         )
-        self.answer = nn.Linear(outs[-1], 1, bias=False)
-        told, asked = conditional == "projection", conditional == "auxiliary"
-        self.embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes and told else None
-        self.classes = nn.Linear(outs[-1], num_classes) if num_classes and asked else None
-        self.num_classes = num_classes
+        answer = nn.Linear(outs[-1], 1, bias=False)
+        projects, names = conditional == "projection", conditional == "auxiliary"
+        embed = nn.Linear(num_classes, outs[-1], bias=False) if num_classes and projects else None
+        classes = nn.Linear(outs[-1], num_classes) if num_classes and names else None
+        self.head = Head(answer, embed, classes, num_classes)
         xavier_init(self)
         if norm == "spectral":
             for layer in list(self.modules()):
@@ -97,10 +98,4 @@ class Discriminator(nn.Module):
                     spectral(layer)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
-        x = relu(self.blocks(image)).sum([2, 3])
-        answer = self.answer(x).squeeze(1)
-        if self.classes is not None:
-            return CriticOutput(answer, self.classes(x))
-        if self.embed is None or label is None:
-            return answer
-        return answer + (self.embed(one_hot(label, self.num_classes or 0).to(x.dtype)) * x).sum(1)
+        return self.head(relu(self.blocks(image)).sum([2, 3]), label)

@@ -18,6 +18,7 @@ from torch.nn.functional import conv2d
 from gan_cli.base.limits import Channels, Count, Pixels, Width
 from gan_cli.base.types import CriticOutput
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
+from gan_cli.layers.head import Head
 from gan_cli.layers.minibatch import MinibatchStddev
 from gan_cli.layers.modulation import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
 from gan_cli.layers.resample import Downsample, Filter, Upsample
@@ -171,17 +172,25 @@ class Discriminator(nn.Module):
         self.deviation = MinibatchStddev(group) if group else nn.Identity()
         self.last = EqualizedConv2d(wide[4] + bool(group), wide[4], 3)
         self.dense = EqualizedLinear(wide[4] * 16, wide[4])
-        told, asked = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
-        self.answer = EqualizedLinear(wide[4], wide[4] if told else 1)
-        self.label = MappingNetwork(0, wide[4], 8, num_classes) if told else None
-        self.classes = EqualizedLinear(wide[4], num_classes or 0) if asked else None
+        projects, names = num_classes and conditional == "projection", num_classes and conditional == "auxiliary"
+        self.head = Head(
+            EqualizedLinear(wide[4], wide[4] if projects else 1),
+            MappedLabel(wide[4], num_classes) if num_classes and projects else None,
+            EqualizedLinear(wide[4], num_classes or 0) if names else None,
+            projects_on="answer",
+            divisor=math.sqrt(wide[4]),
+        )
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor | CriticOutput:
         x = self.deviation(self.blocks(activate(self.from_image(image))))
-        x = activate(self.dense(activate(self.last(x)).flatten(1)))
-        answer = self.answer(x)
-        if self.classes is not None:
-            return CriticOutput(answer.squeeze(1), self.classes(x))
-        if self.label is None:
-            return answer.squeeze(1)
-        return (answer * self.label(None, label)).sum(1) / math.sqrt(answer.shape[1])
+        return self.head(activate(self.dense(activate(self.last(x)).flatten(1))), label)
+
+
+class MappedLabel(MappingNetwork):
+    """Label (N,) -> (N, W), by eight layers."""
+
+    def __init__(self, size: int, num_classes: int) -> None:
+        super().__init__(0, size, 8, num_classes)
+
+    def forward(self, label: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(None, label)

@@ -220,8 +220,8 @@ def test_sngan_has_glorot_weights_of_the_published_gains() -> None:
         if block.skip is not None:
             assert within(block.skip.weight, 1.0)  # type: ignore[arg-type,union-attr]
     assert within(generator.dense.weight, 1.0)
-    assert within(critic.answer.weight, 1.0)
-    assert critic.answer.bias is None
+    assert within(critic.head.answer.weight, 1.0)
+    assert critic.head.answer.bias is None
 
 
 def test_sagan_has_xavier_weights() -> None:
@@ -238,9 +238,9 @@ def test_sagan_has_xavier_weights() -> None:
 def test_r3gans_critic_starts_with_class_vectors_of_the_published_size(classes: int) -> None:
     torch.manual_seed(0)
     critic = r3gan.Discriminator(3, 32, width=64, num_classes=classes)
-    assert critic.embed is not None
-    assert critic.embed.weight.shape == (64, classes)
-    assert critic.embed.weight.std().item() == pytest.approx(1 / math.sqrt(64 * classes), rel=0.1)
+    assert critic.head.embed is not None
+    assert critic.head.embed.weight.shape == (64, classes)
+    assert critic.head.embed.weight.std().item() == pytest.approx(1 / math.sqrt(64 * classes), rel=0.1)
     generator = r3gan.Generator(8, 3, 32, width=64, num_classes=classes)
     assert generator.embed is not None
     assert generator.embed.weight.std().item() == pytest.approx(1 / math.sqrt(classes), rel=0.1)
