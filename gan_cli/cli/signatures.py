@@ -177,13 +177,40 @@ def _of_class(found: ast.ClassDef, source: Source) -> dict[str, Argument] | None
 
 
 def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:
+    further: dict[str, Argument] | None = {}
     if method.args.kwarg is not None:
-        return None  # takes anything
+        further = _unpacked(method.args.kwarg.annotation, source)
+        if further is None:
+            return None  # takes anything
     positional = method.args.args[1:]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(method.args.defaults))
     pairs = [*zip(positional, [*defaults, *method.args.defaults], strict=True)]
     pairs += [*zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True)]
-    return {argument.arg: _argument(argument.annotation, default is None, source) for argument, default in pairs}
+    named = {argument.arg: _argument(argument.annotation, default is None, source) for argument, default in pairs}
+    return {**named, **further}
+
+
+def _unpacked(annotation: ast.expr | None, source: Source) -> dict[str, Argument] | None:
+    """The keys of `**rules: Unpack[Rules]`, a TypedDict here or in another module; None of any other `**`."""
+    if not isinstance(annotation, ast.Subscript) or last_name(annotation.value) != "Unpack":
+        return None
+    return _keys_of(last_name(annotation.slice), source)
+
+
+def _keys_of(name: str, source: Source) -> dict[str, Argument] | None:
+    """Of a TypedDict, those of its bases first."""
+    found = source.of_class(name)
+    if found is None:
+        module, _, own = (source.imported(name) or "").rpartition(".")
+        other = source_of(module) if module else None
+        return None if other is None else _keys_of(own, other)
+    keys: dict[str, Argument] = {}
+    for base in found.bases:
+        if last_name(base) != "TypedDict":
+            keys |= _keys_of(last_name(base), source) or {}
+    needed = not any(keyword.arg == "total" and ast.unparse(keyword.value) == "False" for keyword in found.keywords)
+    fields = [item for item in found.body if isinstance(item, ast.AnnAssign)]
+    return keys | {ast.unparse(item.target): _argument(item.annotation, needed, source) for item in fields}
 
 
 def _argument(annotation: ast.expr | None, needed: bool, source: Source) -> Argument:
