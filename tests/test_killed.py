@@ -249,6 +249,8 @@ def test_a_last_picture_of_held_out_pairs_has_its_scores_once(killer: Killer, tm
         killer(run, lambda run=run: launch(config, run), at)
         launch(config, run)
         found = ending(run)
+        for one in (found, expected):  # what goes on at its very end has no speed to tell
+            one.pop("images_per_second", None)
         same(found, expected, calls[at])
 
 

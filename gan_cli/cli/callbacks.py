@@ -136,7 +136,7 @@ class CheckReport(Callback):
 
 
 def refuse(error: Exception) -> NoReturn:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, HydraException):  # one of Hydra's is both
         raise SystemExit(say(of_system(error), 1))
     text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
     raise SystemExit(say(text, 2))
