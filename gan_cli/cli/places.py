@@ -10,6 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_cli.cli import same_data
 from gan_cli.cli.folder import config_folder
 from gan_cli.errors import UserError
 from gan_cli.files import expanded, read_yaml
@@ -101,7 +102,5 @@ def located(
         return config
     place = whereabouts(dataset, run, typed)
     moved = {**config, "dataset": {**dataset, "root": place}}
-    from gan_cli.preview import check_same_data
-
-    check_same_data(moved, fingerprint, trust)
+    same_data.check(moved, fingerprint, trust)
     return moved
