@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded, read_yaml
+from gan_cli.cli import same_data
 from gan_cli.cli.config_folder import config_folder
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
@@ -101,7 +102,5 @@ def located(
         return config
     place = whereabouts(dataset, run, typed)
     moved = {**config, "dataset": {**dataset, "root": place}}
-    from gan_cli.use.preview import check_same_data
-
-    check_same_data(moved, fingerprint, trust)
+    same_data.check(moved, fingerprint, trust)
     return moved

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_cli.base.checkpoint import claimed
+from gan_cli.base.errors import UserError
 from gan_cli.data.node import undecoded, without_download
 
 
@@ -26,14 +27,33 @@ class SameData:
             UserError: the data is not there.
         """
         before = claimed(run) if run.is_dir() else None
-        return before is None or before["data"]["fingerprint"] == self.fingerprint(content)
-
-    def fingerprint(self, content: Mapping[str, Any]) -> str:
-        """What the data of a composed config is known by."""
-        from gan_cli.game.build import build_data
-
-        node = undecoded(without_download(content["dataset"]))
-        key = json.dumps(node, sort_keys=True)
+        if before is None:
+            return True
+        key = json.dumps(content["dataset"], sort_keys=True)
         if key not in self.known:
-            self.known[key] = build_data({"dataset": node}, content["trust"]).fingerprint
-        return self.known[key]
+            self.known[key] = fingerprint(content, content["trust"])
+        return self.known[key] == before["data"]["fingerprint"]
+
+
+def check(config: Mapping[str, Any], before: str, trust: Sequence[str] = ()) -> None:
+    """
+    Args:
+        config: of a run, with the folder in which its data lies now.
+        before: the fingerprint of the data that it was trained on.
+        trust: packages whose classes the config may use.
+
+    Raises:
+        UserError: the folder holds other data, or none.
+    """
+    if fingerprint(config, trust) != before:
+        raise UserError(
+            f"dataset.root={str(config['dataset']['root'])!r} holds other data than the run was trained on: other"
+            " files, or the same under other names"
+        )
+
+
+def fingerprint(config: Mapping[str, Any], trust: Sequence[str] = ()) -> str:
+    """What the data of a composed config is known by; nothing is fetched."""
+    from gan_cli.game.build import build_data
+
+    return build_data({**config, "dataset": undecoded(without_download(config["dataset"]))}, trust).fingerprint

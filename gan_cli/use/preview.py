@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_cli.base.errors import UserError
 from gan_cli.data.node import undecoded, without_download
 from gan_cli.data.order import Data
 from gan_cli.game.build import build_data
@@ -19,26 +18,10 @@ from gan_cli.parts.latent import latents
 MOST_COLUMNS = 8  # of a grid that shows several rows for each example
 
 
-def check_same_data(config: dict[str, Any], fingerprint: str, trust: Sequence[str] = ()) -> None:
-    """Whether the folder that a config names holds the data that a run was trained on, by its fingerprint.
-
-    Raises:
-        UserError: it holds other data, or none.
-    """
-    dataset = undecoded(without_download(config["dataset"]))
-    if build_data({**config, "dataset": dataset}, trust).fingerprint != fingerprint:
-        raise UserError(
-            f"dataset.root={str(dataset['root'])!r} holds other data than the run was trained on: other files, or the"
-            " same under other names"
-        )
-
-
 def held_out(config: dict[str, Any], trust: Sequence[str] = ()) -> Data:
     """The test split of a run's data set; its files are decoded when they are needed, and never fetched."""
-    dataset = {**without_download(config["dataset"]), "split": "test"}
-    if "memory_limit_mb" in dataset:
-        dataset["memory_limit_mb"] = 0
-    return build_data({**config, "dataset": dataset}, trust)
+    dataset = undecoded(without_download(config["dataset"]))
+    return build_data({**config, "dataset": {**dataset, "split": "test"}}, trust)
 
 
 def given(
