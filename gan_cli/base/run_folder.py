@@ -58,11 +58,8 @@ def is_run(folder: Path) -> bool:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder holds runs, and is none: directly, or deeper where it has the lock of a sweep."""
-    if is_run(folder):
-        return False
-    direct = any(is_run(Path(entry.path)) and not entry.is_symlink() for entry in _inside(folder))
-    return direct or (has_lock(folder) and bool(cells_in(folder)))
+    """Whether a folder has cells, and is no run itself."""
+    return not is_run(folder) and bool(cells_in(folder))
 
 
 def has_lock(folder: Path) -> bool:
@@ -75,9 +72,16 @@ MOST_TOLD = 4
 
 
 def cells_in(folder: Path, is_one: Callable[[Path], bool] = is_run) -> list[Path]:
-    """The runs below a folder, sorted, none within another and none behind a link: a sweep's cells, however deep."""
+    """A sweep's cells, sorted: the runs in its folder. Deeper ones only where it has the lock of a sweep, for any other
+    folder may hold what was never one sweep.
+    """
+    return runs_below(folder, DEEPEST if has_lock(folder) else 1, is_one)
+
+
+def runs_below(folder: Path, depth: int = DEEPEST, is_one: Callable[[Path], bool] = is_run) -> list[Path]:
+    """The runs below a folder, sorted, so many folders deep, none within another and none behind a link."""
     found, places = [], [folder]
-    for _ in range(DEEPEST):
+    for _ in range(depth):
         places = [Path(e.path) for place in places for e in _inside(place) if e.is_dir(follow_symlinks=False)]
         found += [place for place in places if is_one(place)]
         places = [place for place in places if not is_one(place)]
@@ -91,7 +95,7 @@ def links_in(folder: Path) -> list[Path]:
 
 def runs_in(folder: Path) -> str:
     """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
-    found = cells_in(folder)
+    found = runs_below(folder)
     if not found:
         return ""
     found.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
-from gan_cli.base.run_folder import cells_in, has_lock, is_run, is_sweep, runs_in
-from gan_cli.cli.config import SWEEPS
+from gan_cli.base.run_folder import has_lock, is_run, is_sweep, runs_below, runs_in
+from gan_cli.cli.config import SWEEPS, named_again
 
 
 def check_bare(words: Iterable[str], program: str) -> None:
@@ -42,7 +42,7 @@ def may_be_path(word: str) -> bool:
 def are_pictures(path: Path) -> bool:
     """Whether a folder has nothing of a run."""
     of_run = is_run(path) or path.name == "checkpoints" or (path / "checkpoints").is_dir()
-    return path.is_dir() and not of_run and not cells_in(path)
+    return path.is_dir() and not of_run and not runs_below(path)
 
 
 def check_one(path: Path, keys: list[str]) -> list[str]:
@@ -61,12 +61,10 @@ def of_train(path: Path) -> list[str]:
         return ["init_from"]
     if is_run(path):
         return ["resume", "init_from"]
-    usual = path.absolute().parent == SWEEPS.absolute()
-    if is_sweep(path) and (usual or has_lock(path)):
-        again = f"sweep={path.name}" if usual else f"hydra.sweep.dir={path}"
+    if is_sweep(path) and (has_lock(path) or path.absolute().parent == SWEEPS.absolute()):
         raise UserError(
             f"{str(path)!r} is a sweep: it goes on when it is started again by the same words, with"
-            f" {shlex.quote(again)}; or say resume=CELL for one of its cells"
+            f" {named_again(path)}; or say resume=CELL for one of its cells"
         )
     check_one(path, ["resume", "init_from"])
     return ["dataset.root"] if path.is_dir() else ["resume"]

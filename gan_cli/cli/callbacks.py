@@ -14,10 +14,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
@@ -31,7 +29,7 @@ from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.learned_from import SameData
 from gan_cli.cli.resume import changed_keys, locked_in
-from gan_cli.cli.sentences import of_system, say, sentence
+from gan_cli.cli.sentences import REFUSALS, code_of, say, sentence
 from gan_cli.cli.typed import value_of
 from gan_cli.report.text import listed, plural
 
@@ -46,7 +44,7 @@ class CheckFirst(Callback):
             self.refuse_another(folder, content)
             if not (folder / "run.json").exists():  # else it is this very run, which was tried then
                 check_built(content)
-        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        except REFUSALS as error:
             refuse(error)
 
     @staticmethod
@@ -69,7 +67,7 @@ class CheckFirst(Callback):
                 self.plan(config, grid(config))
             else:  # it chooses its cells as it goes
                 outcome.hold_sweep(self.folder)
-        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        except REFUSALS as error:
             refuse(error)
 
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
@@ -136,10 +134,7 @@ class CheckReport(Callback):
 
 
 def refuse(error: Exception) -> NoReturn:
-    if isinstance(error, OSError):
-        raise SystemExit(say(of_system(error), 1))
-    text = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
-    raise SystemExit(say(text, 2))
+    raise SystemExit(say(sentence(error, outcome.names), code_of(error)))
 
 
 def content_of(config: DictConfig) -> dict[str, Any]:

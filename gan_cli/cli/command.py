@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli import __version__
-from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.errors import RunError
 from gan_cli.base.printable import tell
 from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
@@ -21,7 +19,7 @@ from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.judge import judge, settled
 from gan_cli.cli.printed import show_config, value_lines, values
-from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
+from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, sentence
 from gan_cli.cli.typed import Typed, read
 
 Carry = Callable[[dict[str, Any]], None]
@@ -56,10 +54,8 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: HelpText
     def task(config: DictConfig) -> None:  # an exception would leave Hydra as a traceback
         try:
             carry_out(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
-        except OmegaConfBaseException as error:
-            raise SystemExit(say(sentence(error, list, f"gan-{name}"), 2)) from error
-        except (UserError, RunError, OSError) as error:
-            raise ended(error) from error
+        except (*REFUSALS, RunError) as error:
+            raise ended(error, list, f"gan-{name}") from error
 
     hand_over(typed, name, task)
     return outcome.code
@@ -94,9 +90,7 @@ def show_beside(typed: Typed, root: str, shown: Values) -> None:
     try:
         judge(typed, f"gan-{root}", root)
         content, refusal = shown(typed, root)
-    except UserError as error:
-        content, refusal = {}, str(error)
-    except (HydraException, OmegaConfBaseException) as error:
+    except REFUSALS as error:
         content, refusal = {}, sentence(error, lambda: outcome.names(root), f"gan-{root}")
     if content:
         print("\n".join(["", "With what is typed here:", *value_lines(content)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -106,6 +107,12 @@ def sweep_name(name: Any) -> str:
         return stamp()[:-4]
     printed = str(name).rstrip("/").removeprefix(f"{SWEEPS.as_posix()}/")
     return printed if printed in sweeps_there() else name_of(str(name))
+
+
+def named_again(sweep: Path) -> str:
+    """What starts a sweep again, as a shell takes it: `sweep=NAME`, or the folder where it lies elsewhere."""
+    usual = sweep.absolute().parent == SWEEPS.absolute()
+    return shlex.quote(f"sweep={sweep.name}" if usual else f"hydra.sweep.dir={sweep}")
 
 
 def sweeps_there() -> list[str]:

@@ -14,7 +14,7 @@ from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import expanded, write_json
 from gan_cli.base.printable import tell
 from gan_cli.base.run_config import DataConfig
-from gan_cli.base.run_folder import cells_in, links_in
+from gan_cli.base.run_folder import cells_in, links_in, runs_in
 from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.base.stored import foreign, read_record
 from gan_cli.cli import outcome
@@ -136,7 +136,8 @@ def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
     """
     cells = sorted([*cells_in(folder), *links_in(folder)])
     if not cells:
-        raise UserError(f"{str(folder)!r} is not a sweep's folder: it holds no folder with a run.json")
+        hint = runs_in(folder) or ": it holds no folder with a run.json"
+        raise UserError(f"{str(folder)!r} is not a sweep's folder{hint}")
     found: dict[str, list[Score]] = {}
     evaluators: dict[str, Evaluator] = {}
     for number, cell in enumerate(cells, 1):

@@ -15,9 +15,9 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
-from gan_cli.base.naming import name_of
 from gan_cli.base.run_config import DataConfig
-from gan_cli.cli.config import options_of
+from gan_cli.base.run_folder import cells_in
+from gan_cli.cli.config import SWEEPS, options_of, sweep_name
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import absolute
 from gan_cli.cli.quoting import rendered
@@ -84,13 +84,17 @@ def base_of(source: str, typed: Typed) -> dict[str, Any] | None:
             newest_summary(where)
         return base
     except UserError:
-        name = value_of(typed.overrides, "sweep")
-        sweep = Path("outputs/sweeps", name_of(name)) if typed.sweeps and name is not None else None
-        for place in [] if sweep is None else sorted(sweep.glob("*/checkpoints")):
-            begun = config_of(place.parent)
+        for cell in cells_in(sweep_of(typed)) if typed.sweeps else []:
+            begun = config_of(cell)
             if begun is not None and begun.get("init_from") == absolute(source):
                 return begun
         raise
+
+
+def sweep_of(typed: Typed) -> Path:
+    """The folder of the sweep that is typed."""
+    where = value_of(typed.overrides, "hydra.sweep.dir")
+    return SWEEPS / sweep_name(value_of(typed.overrides, "sweep")) if where is None else expanded(where)
 
 
 def check_alike(sources: Sequence[str], bases: Sequence[Mapping[str, Any] | None]) -> None:

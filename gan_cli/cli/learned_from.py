@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_cli.base.checkpoint import claimed
+from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import DataConfig
 
 
@@ -26,14 +27,33 @@ class SameData:
             UserError: the data is not there.
         """
         before = claimed(run) if run.is_dir() else None
-        return before is None or before["data"]["fingerprint"] == self.fingerprint(content)
-
-    def fingerprint(self, content: Mapping[str, Any]) -> str:
-        """What the data of a composed config is known by."""
-        from gan_cli.game.build import build_data
-
-        data = DataConfig("", content["dataset"]).without_download().undecoded()
-        key = json.dumps(data.node, sort_keys=True)
+        if before is None:
+            return True
+        key = json.dumps(content["dataset"], sort_keys=True)
         if key not in self.known:
-            self.known[key] = build_data(data, content["trust"]).fingerprint
-        return self.known[key]
+            self.known[key] = fingerprint(DataConfig("", content["dataset"]), content["trust"])
+        return self.known[key] == before["data"]["fingerprint"]
+
+
+def check(data: DataConfig, before: str, trust: Sequence[str] = ()) -> None:
+    """
+    Args:
+        data: what a run's config says of its data, with the folder in which it lies now.
+        before: the fingerprint of the data that the run was trained on.
+        trust: packages whose classes the config may use.
+
+    Raises:
+        UserError: the folder holds other data, or none.
+    """
+    if fingerprint(data, trust) != before:
+        raise UserError(
+            f"dataset.root={str(data.node['root'])!r} holds other data than the run was trained on: other files, or the"
+            " same under other names"
+        )
+
+
+def fingerprint(data: DataConfig, trust: Sequence[str] = ()) -> str:
+    """What data is known by; nothing is fetched."""
+    from gan_cli.game.build import build_data
+
+    return build_data(data.without_download().undecoded(), trust).fingerprint

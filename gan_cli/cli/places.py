@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded, read_yaml
 from gan_cli.base.run_config import RunConfig
+from gan_cli.cli import learned_from
 from gan_cli.cli.config_folder import config_folder
 
 PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
@@ -99,7 +100,5 @@ def located(config: RunConfig, run: Path, typed: Any, fingerprint: str) -> RunCo
         return config
     place = whereabouts(dataset, run, typed)
     moved = config.data.changed(root=place)
-    from gan_cli.use.same_data import check_same_data
-
-    check_same_data(moved, fingerprint, config.trust)
+    learned_from.check(moved, fingerprint, config.trust)
     return config.on_data(moved)

@@ -6,9 +6,7 @@ import sys
 from typing import Any
 
 import yaml
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
@@ -18,7 +16,7 @@ from gan_cli.cli.config import plain
 from gan_cli.cli.hints import meant
 from gan_cli.cli.judge import settled
 from gan_cli.cli.kinds import shown
-from gan_cli.cli.sentences import sentence
+from gan_cli.cli.sentences import REFUSALS, sentence
 from gan_cli.cli.typed import Typed
 
 
@@ -33,9 +31,7 @@ def values_of(config: DictConfig, root: str) -> tuple[dict[str, Any], str]:
         return as_far_as_can_be(typed), ""
     try:
         content = plain(config, config.hydra.runtime.choices)
-    except UserError as error:
-        return as_far_as_can_be(typed), str(error)
-    except (HydraException, OmegaConfBaseException) as error:
+    except REFUSALS as error:
         return as_far_as_can_be(typed), sentence(error, list)
     del content["choices"]
     return content, ""

@@ -17,10 +17,8 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import read_json, write_json
@@ -34,7 +32,7 @@ from gan_cli.cli.check_metrics import stem
 from gan_cli.cli.hints import meant
 from gan_cli.cli.learned_from import SameData
 from gan_cli.cli.search_space import Dimension, opened, read
-from gan_cli.cli.sentences import sentence
+from gan_cli.cli.sentences import REFUSALS, sentence
 
 BEST = "best.json"
 TARGET = "hydra_plugins.gan_cli.OptunaSweeper"  # Hydra takes plugins by a name in this package alone
@@ -53,7 +51,7 @@ class CheckSearch(Callback):
             return  # the other commands have a refusal of their own
         try:
             check_search(config)
-        except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        except REFUSALS as error:
             refuse(error)
         Plugins.instance().class_name_to_class[TARGET] = OptunaSweeper
 
@@ -216,9 +214,8 @@ class OptunaSweeper(CellSweeper):
         """The score of a cell, or why there is none."""
         try:
             folder = self.place(chosen, number)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            why = str(error) if isinstance(error, UserError) else sentence(error, outcome.names)
-            self.failures.append(f"refused: {why}")
+        except REFUSALS as error:
+            self.failures.append(f"refused: {sentence(error, outcome.names)}")
             return None, "refused"
         ((_, status, text),) = self.launch([([*self.fixed, *chosen], folder)], number)
         record = read_json(folder / "run.json") or {}

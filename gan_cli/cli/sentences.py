@@ -18,6 +18,8 @@ from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.typed import read
 
+REFUSALS = (UserError, HydraException, OmegaConfBaseException, OSError)  # what composing and checking may raise
+
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
     """Run a command; print what it has to say on stderr when it fails.
@@ -33,8 +35,6 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
     logging.raiseExceptions = False  # Hydra prints by way of logging, into a pipe that `head` may have closed
     try:
         return command()
-    except (UserError, RunError, Interrupted) as error:
-        return say(str(error), error.exit_code)
     except BrokenPipeError:  # `gan-train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -42,15 +42,13 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
         return say("stopped at once, by a second signal", 130)
     except KeyboardInterrupt:
         return say("stopped", 130)
-    except (HydraException, OmegaConfBaseException) as error:
-        return say(sentence(error, names, program), 2)
     except UserWarning as warning:
         return say(f"there is nothing at what hydra.searchpath names ({warning})", 2)
-    except OSError as error:
-        return say(of_system(error), 1)
+    except (*REFUSALS, RunError, Interrupted) as error:
+        return say(sentence(error, names, program), code_of(error))
 
 
-def ended(error: UserError | RunError | Interrupted | OSError) -> SystemExit:
+def ended(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> SystemExit:
     """How a command's task leaves Hydra, which would tell of any other exception by itself, in its own words first.
 
     Raises:
@@ -58,14 +56,19 @@ def ended(error: UserError | RunError | Interrupted | OSError) -> SystemExit:
     """
     if isinstance(error, BrokenPipeError):
         raise error
-    if isinstance(error, OSError):
-        return SystemExit(say(of_system(error), 1))
-    return SystemExit(say(str(error), error.exit_code))
+    return SystemExit(say(sentence(error, names, program), code_of(error)))
 
 
-def of_system(error: OSError) -> str:
-    """What the system refused."""
-    return f"{error.filename or 'a file'} can't be used ({error.strerror or error})"
+def of_the_system(error: Exception) -> bool:
+    """Whether the system refused something; one of Hydra's own errors is an `OSError` as well."""
+    return isinstance(error, OSError) and not isinstance(error, HydraException)
+
+
+def code_of(error: Exception) -> int:
+    """The exit code of a command that an error ends."""
+    if isinstance(error, (UserError, RunError, Interrupted)):
+        return error.exit_code
+    return 1 if of_the_system(error) else 2
 
 
 def say(text: str, code: int) -> int:
@@ -75,8 +78,14 @@ def say(text: str, code: int) -> int:
 
 
 def sentence(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> str:
-    """A Hydra or OmegaConf error in words for the person who typed."""
+    """An error in words for the person who typed: what this program says itself as it is, Hydra's and OmegaConf's
+    in our words, and what the system refused.
+    """
     text = str(error).strip()
+    if isinstance(error, (UserError, RunError, Interrupted)):
+        return text
+    if isinstance(error, OSError) and of_the_system(error):
+        return f"{error.filename or 'a file'} can't be used ({error.strerror or error})"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         found = sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))  # Hydra tells none of a list

@@ -177,11 +177,10 @@ def _of_class(found: ast.ClassDef, source: Source) -> dict[str, Argument] | None
 
 
 def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:
-    further: dict[str, Argument] | None = {}
-    if method.args.kwarg is not None:
-        further = _unpacked(method.args.kwarg.annotation, source)
-        if further is None:
-            return None  # takes anything
+    rest = method.args.kwarg
+    further = {} if rest is None else _unpacked(rest.annotation, source)
+    if further is None:
+        return None  # takes anything
     positional = method.args.args[1:]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(method.args.defaults))
     pairs = [*zip(positional, [*defaults, *method.args.defaults], strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.errors import Interrupted, RunError, UserError
 from gan_cli.base.files import expanded
@@ -26,14 +23,14 @@ from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import Note, at_a_time, words_of
 from gan_cli.cli.command import answered, hand_over
-from gan_cli.cli.config import plain, register_resolvers, set_stamp
+from gan_cli.cli.config import named_again, plain, register_resolvers, set_stamp
 from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.help import train_help
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import settled
 from gan_cli.cli.printed import show_config, values
 from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
-from gan_cli.cli.sentences import ended, exit_code_of, say, sentence
+from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, say, sentence
 from gan_cli.cli.typed import Typed, check_named, key_of, read, value_of
 
 register_resolvers()  # on import: a sweep launcher's worker processes import this file to find `task`
@@ -112,11 +109,11 @@ def task(config: DictConfig) -> Any:
     number = about.job.num if sweeps else 0
     try:
         content = plain(config, about.runtime.choices)
-    except (UserError, HydraException, OmegaConfBaseException) as error:  # what was checked before is there no more
-        refusal = UserError(str(error) if isinstance(error, UserError) else sentence(error, outcome.names))
+    except REFUSALS as error:  # what was checked before is there no more
         if sweeps:
+            refusal = UserError(sentence(error, outcome.names))
             return not_finished(note.label(number, overrides), folder, refusal)
-        raise ended(refusal) from error
+        raise ended(error, outcome.names) from error
     if sweeps:
         alone = str(about.launcher._target_).endswith("BasicLauncher")
         return cell(content, folder, number, overrides, alone, at_a_time(about.launcher, note.cells))
@@ -125,7 +122,7 @@ def task(config: DictConfig) -> Any:
             return dry_run(content)
         return carry_out(content, folder)
     except (UserError, RunError, Interrupted, OSError) as error:
-        raise ended(error) from error
+        raise ended(error, outcome.names) from error
 
 
 def carry_out(content: dict[str, Any], folder: Path, about: Cell | None = None) -> dict[str, Any]:
@@ -169,8 +166,8 @@ def cell(
         if not note.searched:
             tell(f"{about.label}   {how}{headline(record, content)}   {shown(folder)}")
     except Interrupted as error:
-        sweep = shlex.quote(str(folder.parent.name if content["sweep"] in (None, "") else content["sweep"]))
-        again = f"{error}; the same command with sweep={sweep} goes on with the sweep"
+        sweep = named_again(Path(HydraConfig.get().sweep.dir))
+        again = f"{error}; the same command with {sweep} goes on with the sweep"
         raise SystemExit(say(again, error.exit_code)) from error
     except Exception as error:
         return not_finished(about.label, folder, error)

@@ -127,13 +127,20 @@ def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[
         loaded = [getattr(datasets, name)(folder, train=part == "train", download=download) for part in parts]
     except (RuntimeError, OSError) as error:  # a failed download and missing or damaged files
         raise UserError(
-            f"{name} is not in {str(folder)!r} and could not be downloaded ({error}); put its files there as"
+            f"{name} is not in {str(folder)!r} {not_had(download, error)}; put its files there as"
             " torchvision lays them out, set dataset.root, or use dataset=digits, which needs no download"
         ) from error
     pixels = torch.cat([torch.as_tensor(part.data) for part in loaded])
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     labels = torch.cat([torch.as_tensor(part.targets) for part in loaded]).long()
     return pixels, labels, list(loaded[0].classes)
+
+
+def not_had(download: bool, error: Exception) -> str:
+    """Say why files that are not on disk did not arrive; torchvision's own words propose an argument of its API."""
+    if download:
+        return f"and could not be downloaded ({error})"
+    return "or is damaged, and dataset.download=false fetches nothing"
 
 
 class ImageFolder(ImageData):
@@ -197,7 +204,7 @@ class CelebA(ImageData):
             stored = datasets.CelebA(folder, split=split, download=download)
         except (RuntimeError, OSError, ImportError) as error:  # ImportError: its download needs gdown
             raise UserError(
-                f"CelebA is not in {str(folder / 'celeba')!r} and could not be downloaded ({error}); put"
+                f"CelebA is not in {str(folder / 'celeba')!r} {not_had(download, error)}; put"
                 " img_align_celeba/ and the list_*.txt files there, or use dataset=digits, which needs no download"
             ) from error
         labels, names = None, []

@@ -21,7 +21,9 @@ from PIL import Image
 
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import locked
+from gan_cli.cli import learned_from
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.resume import resume
@@ -189,6 +191,16 @@ def test_the_variable_that_names_the_data_may_change(tmp_path: Path, monkeypatch
     monkeypatch.delenv("GAN_DATA")
     (tmp_path / "b").rename(tmp_path / "d")
     refused(run, r"not in '.*b' \(MNIST/raw/train-images-idx3-ubyte, .*dataset\.root=FOLDER; .*nothing is downloaded")
+
+
+def test_to_compare_data_fetches_none(tmp_path: Path) -> None:
+    typed = ["dataset=mnist", "dataset.resolution=16", f"dataset.root={mnist(tmp_path / 'here')}"]
+    data = RunConfig.of(compose_checked(*TRAINED, *typed, "dataset.download=true")).data
+    learned_from.check(data, learned_from.fingerprint(data))
+    (tmp_path / "here").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"not in '.*here' or is damaged, and dataset\.download=false fetches nothing"):
+        learned_from.check(data, "of another")
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_sweeps_cell_is_the_same_wherever_its_data_lies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

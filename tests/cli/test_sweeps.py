@@ -26,7 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from gan_cli.base import checkpoint
-from gan_cli.base.errors import UserError
+from gan_cli.base.errors import Interrupted, UserError
 from gan_cli.base.run_folder import identity_of
 from gan_cli.cli import outcome
 from gan_cli.cli import train as train_command
@@ -336,8 +336,36 @@ def test_a_sweep_of_runs_that_began_from_another_needs_nothing_of_it(sweep: Swee
     sweep(*begun)
     (tmp_path / "base").rename(tmp_path / "gone")
     assert "sweep: 2 skipped" in sweep(*begun)
-    with pytest.raises(UserError, match="there is no checkpoint in 'base/a'"):
-        sweep("init_from=base/a", "seed=0,1", "sweep=other")
+    assert "sweep: 2 skipped" in sweep(*begun[:-1], "sweep=outputs/sweeps/fine/"), "as it is printed"
+    for elsewhere in ("sweep=other", "hydra.sweep.dir=other"):
+        with pytest.raises(UserError, match="there is no checkpoint in 'base/a'"):
+            sweep("init_from=base/a", "seed=0,1", elsewhere)
+    (tmp_path / "outputs" / "sweeps" / "fine").rename(tmp_path / "other")
+    assert "sweep: 2 skipped" in sweep("init_from=base/a", "seed=0,1", "hydra.sweep.dir=other")
+
+
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        (["sweep=a"], "sweep=a"),
+        (["hydra.sweep.dir=b/c d", "hydra.sweep.subdir=deep/cell"], "'hydra.sweep.dir=b/c d'"),
+    ],
+)
+def test_a_sweep_that_is_stopped_says_what_starts_it_again(
+    typed: list[str],
+    again: str,
+    sweep: Sweep,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*given: Any) -> None:
+        raise Interrupted("stopped at 64 images", 15)
+
+    monkeypatch.setattr(train_command, "carry_out", stopped)
+    with pytest.raises(SystemExit) as end:
+        sweep("seed=3", *typed)
+    assert end.value.code == 143
+    assert f"stopped at 64 images; the same command with {again} goes on with the sweep" in capsys.readouterr().err
 
 
 def test_a_sweep_over_bases_takes_its_model_from_them(sweep: Sweep) -> None:

@@ -92,15 +92,20 @@ def test_cells_that_lie_deeper_are_found_and_links_are_not_followed(tmp_path: Pa
     elsewhere = cell(tmp_path / "elsewhere", "wgan", 0, score("fid", 1, 100))
     for seed in (0, 1):
         cell(folder / "fixed" / f"seed-{seed}", "hinge", seed, score("fid", 10 + seed, 100))
+    assert cells_in(folder) == []
+    assert not is_sweep(folder), "it may be any folder of runs"
+    with pytest.raises(UserError, match=r"has no cells: .* runs=\S+deep looks deeper"):
+        read_sweep(folder)
+    with pytest.raises(UserError, match=r"is not a sweep's folder: it holds 2 runs, .*fixed/seed-1"):
+        evaluate.of_sweep({}, folder)
     (folder / "seed-2").symlink_to(elsewhere)
     (folder / "more").symlink_to(tmp_path)
+    (folder / ".lock").touch()
+    assert is_sweep(folder), "a sweep was in it"
     sweep = read_sweep(folder)
     assert [run.name for run in sweep.cells] == ["fixed/seed-0", "fixed/seed-1"]
     assert "seed-2 is a link to a run, and no cell of this sweep." in sweep.notes
     assert cells_in(folder) == [folder / "fixed" / "seed-0", folder / "fixed" / "seed-1"]
-    assert not is_sweep(folder), "it may be any folder of runs"
-    (folder / ".lock").touch()
-    assert is_sweep(folder)
 
 
 def test_gan_evaluate_scores_cells_that_lie_deeper(
@@ -111,6 +116,7 @@ def test_gan_evaluate_scores_cells_that_lie_deeper(
     monkeypatch.setattr(outcome, "code", 0)
     cells = [cell(tmp_path / "deep" / "fixed" / f"seed-{seed}", "hinge", seed) for seed in (0, 1)]
     (tmp_path / "deep" / "seed-2").symlink_to(cells[0])
+    (tmp_path / "deep" / ".lock").touch()
     assert list(evaluate.of_sweep({}, tmp_path / "deep")) == list(map(str, cells))
     assert scored == cells
     said = capsys.readouterr()
