@@ -65,7 +65,7 @@ def run(wanted: dict[str, Any], where: Path) -> None:
 
     load_torch(wanted["threads"])
     from gan_cli.use.load import load_trained
-    from gan_cli.use.modes.space import TrainedSpace
+    from gan_cli.use.modes.trained_space import TrainedSpace
     from gan_cli.use.sample import class_numbers
 
     trained = load_trained(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, NamedTuple, TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from gan_cli.base.randomness import AT_ONCE, blocks, seed_everything
 from gan_cli.base.types import Batch, CriticOutput, Match, Noise, Side
 from gan_cli.data.order import Data
 from gan_cli.game.phase import Phase, Player
-from gan_cli.game.space import Space
+from gan_cli.game.space import Space, Translation
 from gan_cli.game.unrolled import unrolled
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.parts.schedule import Course, pass_on_progress
@@ -29,20 +29,6 @@ from gan_cli.penalties.gradient import Penalty
 Optimizers = Callable[[str, list[nn.Module]], tuple[Optimizer, Course]]
 Given = dict[str, Tensor]  # what generators are given to make N examples, by name, (N, ...) each
 Rows = dict[str, Tensor]  # what there is to show of N examples, by name, (N, ...) each; more than one go together
-
-
-class Translation(NamedTuple):
-    """A way from pictures to pictures.
-
-    Attributes:
-        network: the generator's name.
-        source: the field of `given` that it is given.
-        output: the row of `sample` that comes of it.
-    """
-
-    network: str
-    source: str
-    output: str
 
 
 class Rules(TypedDict, total=False):

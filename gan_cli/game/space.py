@@ -1,9 +1,9 @@
-"""Spaces in which a trained generator's samples can be moved and searched: z, and w behind a mapping."""
+"""What a trained game can be asked for: spaces to move and search samples in, ways from pictures to pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,20 @@ from gan_cli.layers.equalized import EqualizedLinear
 from gan_cli.parts.latent import Latent
 
 LABELS = ("embed", "shared")  # layers that read a class, as generators call them
+
+
+class Translation(NamedTuple):
+    """A way from pictures to pictures.
+
+    Attributes:
+        network: the generator's name.
+        source: the field of `given` that it is given.
+        output: the row of `sample` that comes of it.
+    """
+
+    network: str
+    source: str
+    output: str
 
 
 class Space:

@@ -12,8 +12,9 @@ from typing_extensions import Unpack
 from gan_cli.base.limits import Images, Weight
 from gan_cli.base.types import CriticOutput, Match, Side
 from gan_cli.data.order import Data
-from gan_cli.game.game import Game, Given, Optimizers, Rows, Rules, Translation, Turn
+from gan_cli.game.game import Game, Given, Optimizers, Rows, Rules, Turn
 from gan_cli.game.phase import Phase, Player
+from gan_cli.game.space import Translation
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.losses.reconstruction import l1
 from gan_cli.metrics.similarity import psnr, ssim_if_any

@@ -16,7 +16,8 @@ from typing_extensions import Unpack
 
 from gan_cli.base.limits import Weight
 from gan_cli.base.types import Match, Side
-from gan_cli.game.game import Given, Rows, Rules, Translation, Turn
+from gan_cli.game.game import Given, Rows, Rules, Turn
+from gan_cli.game.space import Translation
 from gan_cli.game.translator import TranslationGame
 from gan_cli.layers.pool import ImagePool
 from gan_cli.losses.adversarial import AdversarialLoss

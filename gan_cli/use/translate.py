@@ -16,7 +16,8 @@ from gan_cli.base.stored import foreign
 from gan_cli.data.folder import remarks_on, scan
 from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.picture import GREY_MODES, endings, look
-from gan_cli.game.game import Rows, Translation, joined
+from gan_cli.game.game import Rows, joined
+from gan_cli.game.space import Translation
 from gan_cli.media.image import to_pixels, write_png
 from gan_cli.use.load import Trained
 

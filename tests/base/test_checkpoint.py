@@ -24,7 +24,7 @@ def content(images: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(images)
     return {
         "progress": {"seed": 1, "images": images, "step": images // 64, "updates": {"generator": 3}},
-        "gan": {"weight": torch.randn(3, 2, generator=generator), "count": torch.tensor(images)},
+        "game": {"weight": torch.randn(3, 2, generator=generator), "count": torch.tensor(images)},
         "half": torch.randn(4, generator=generator).to(torch.bfloat16),
         "names": ["a", "b"],
         "config": {"loss": {"weight": 0.5, "penalty": None, "flag": True}},
@@ -59,7 +59,7 @@ def test_round_trip(tmp_path: Path) -> None:
     where, found, said = loaded(tmp_path)
     assert where == path
     assert said == []
-    assert_same(found, {"format": 1, **content(640_000)})
+    assert_same(found, {"format": checkpoint.FORMAT, **content(640_000)})
     assert_same(torch.load(path, weights_only=True), found)  # plain torch reads it, safely
 
 
@@ -67,7 +67,11 @@ def test_side_file_says_what_it_is(tmp_path: Path) -> None:
     """Readable without torch: the digest of the file, the format, and the summary."""
     (path,) = saved(tmp_path, 64)
     side = json.loads((tmp_path / "checkpoints" / "images-000000064.json").read_text())
-    assert side == {"format": 1, "digest": hashlib.sha256(path.read_bytes()).hexdigest(), "model": "dcgan"}
+    assert side == {
+        "format": checkpoint.FORMAT,
+        "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "model": "dcgan",
+    }
     assert checkpoint.summary_of(path) == side
     assert checkpoint.newest_summary(tmp_path) == (path, side)
 
@@ -144,7 +148,7 @@ def tear_side_file(path: Path) -> None:
 
 def age_format(path: Path) -> None:
     side = path.with_suffix(".json")
-    write_json(side, {**json.loads(side.read_text()), "format": 0})
+    write_json(side, {**json.loads(side.read_text()), "format": 1})
 
 
 def flip_a_weight(path: Path) -> None:
@@ -172,7 +176,7 @@ HARMS = [
     (truncate, "is damaged"),
     (flip_without_side_file, "has no side file (.json) and is not whole"),
     (truncate_without_side_file, "has no side file (.json) and is not whole"),
-    (age_format, "has format 0, and this version reads format 1"),
+    (age_format, "has format 1 and this version reads format 2: use it with the version that wrote it"),
 ]
 
 
@@ -224,9 +228,9 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> 
     """Even with a side file whose digest fits."""
     path, marker = tmp_path / "checkpoints" / "images-000000064.pt", tmp_path / "marker"
     path.parent.mkdir()
-    torch.save({"format": 1, "progress": {"images": 64}, "gan": Trap(marker)}, path)
+    torch.save({"format": checkpoint.FORMAT, "progress": {"images": 64}, "game": Trap(marker)}, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_json(path.with_suffix(".json"), {"format": 1, "digest": digest})
+    write_json(path.with_suffix(".json"), {"format": checkpoint.FORMAT, "digest": digest})
     with pytest.raises(RunError, match=r"images-000000064\.pt is not a checkpoint that holds only tensors and plain"):
         loaded(tmp_path)
     assert not marker.exists()

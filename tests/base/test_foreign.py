@@ -26,6 +26,7 @@ from gan_cli.base.console import Console
 from gan_cli.base.errors import PictureError, RunError, UserError
 from gan_cli.base.files import loads, open_regular, read_json, write_json
 from gan_cli.base.printable import printable
+from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import check_entries, locked
 from gan_cli.base.scoring import append_scores, read_scores
 from gan_cli.base.stored import check_config
@@ -368,13 +369,13 @@ def test_sizes_are_held_against_the_file_before_anything_is_made(key: str, value
 
 
 def test_a_count_of_layers_is_held_against_the_file_too() -> None:
-    config = compose_plain("model=r3gan", "dataset=digits", *TINY["r3gan"])
-    weights = game_of(config).state_dict()
-    assert fitting_game(config, weights, (), "x").state_dict().keys() == weights.keys()
-    config["model"]["generator"]["blocks"] = 60_000
+    config = RunConfig.of(compose_plain("model=r3gan", "dataset=digits", *TINY["r3gan"]))
+    weights = game_of(config.plain).state_dict()
+    assert fitting_game(config.game, weights, (), "x").state_dict().keys() == weights.keys()
+    config.game.model["generator"]["blocks"] = 60_000
     begun = time.monotonic()
     with pytest.raises(RunError, match="the config in x builds networks that are larger than what the file holds"):
-        fitting_game(config, weights, (), "x")
+        fitting_game(config.game, weights, (), "x")
     assert time.monotonic() - begun < 30
 
 
@@ -539,7 +540,7 @@ USES: list[Callable[[Path], Any]] = [load_trained, lambda run: resume(run, read(
         ("progress", None),
         ("data.class_names", [1, 2]),
         ("ema.generator", {}),
-        ("gan", {}),
+        ("game", {}),
         ("config", [1]),
         ("config.trainer", 5),
         ("config.dataset.provides", None),

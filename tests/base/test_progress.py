@@ -29,6 +29,7 @@ from gan_cli.metrics import classifier
 from gan_cli.run import estimate
 from gan_cli.run.train import train
 from gan_cli.use import sample
+from gan_cli.use.load import load_trained, take_standing_statistics
 
 CPU = torch.device("cpu")
 
@@ -214,7 +215,7 @@ def test_scores_are_made_in_the_open(said: Said, tmp_path: Path) -> None:
     dcgan = compose_checked(*("model=dcgan", "dataset=digits", *TINY["dcgan"], *QUICK, "trainer.total_images=8"))
     metric = {"ms_ssim": {"_target_": "gan_cli.metrics.ms_ssim.MultiScaleSSIM", **PROVIDES}}
     train(dcgan, tmp_path / "run")
-    trained = sample.load_trained(tmp_path / "run", device="cpu")
+    trained = load_trained(tmp_path / "run", device="cpu")
     said.clear()
     Evaluator(RunConfig.of(dcgan).data, metric, None, Plan(20, batch_size=8)).scores(trained)
     assert said["making samples to judge"] == (20, 20)
@@ -227,7 +228,7 @@ def test_scores_are_made_in_the_open(said: Said, tmp_path: Path) -> None:
     sample.write_array(trained, tmp_path / "a.npz", trained.given(6, 0), 4, {})
     assert said == {"making samples": (6, 6)}
     said.clear()
-    sample.take_standing_statistics(trained, 2)
+    take_standing_statistics(trained, 2)
     assert said == {"measuring batch norms anew": (2, 2)}
 
 
@@ -242,6 +243,6 @@ def test_folders_are_compared_in_the_open(said: Said, pictures: Path, tmp_path: 
 
 def test_a_dry_run_measures_in_the_open(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate.Rehearsal, "seconds", lambda self, images, kind: 1.0)
-    monkeypatch.setattr(estimate, "jobs_seconds", lambda rehearsal, settings: 7.0)
+    monkeypatch.setattr(estimate.Rehearsal, "grid_seconds", lambda self: 7.0)
     estimate.estimate(RunConfig.of(compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu")))
     assert said["measuring the steps of each stage"] == (1, 1)

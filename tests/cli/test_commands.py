@@ -29,7 +29,8 @@ from gan_cli.base.errors import DivergedError, UserError
 from gan_cli.base.naming import name_of
 from gan_cli.cli.help import first_comment
 from gan_cli.run.train import train
-from gan_cli.use.sample import class_numbers, load_trained
+from gan_cli.use.load import load_trained
+from gan_cli.use.sample import class_numbers
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -95,8 +95,8 @@ class Rows:
 @pytest.mark.parametrize("processes", [2, 4])
 def test_several_processes_draw_the_batch_of_one(processes: int) -> None:
     """Concatenated by rank, jitter included, across an epoch's end."""
-    one = Batches(Rows(10), 8, 4, CPU)  # type: ignore[arg-type]
-    many = [Batches(Rows(10), 8, 4, CPU, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]
+    one = Batches(Rows(10), 8, 4, CPU, field="point")  # type: ignore[arg-type]
+    many = [Batches(Rows(10), 8, 4, CPU, rank, processes, "point") for rank in range(processes)]  # type: ignore[arg-type]
     for first in (0, 8, 16):
         whole = one.at(first, 8)
         parts = [batches.at(first, 8) for batches in many]
@@ -117,7 +117,7 @@ def test_batches_count_the_global_batch_and_hint_at_the_next() -> None:
 
 
 def test_a_split_batch_keeps_its_place_in_the_global_one() -> None:
-    parts = list(Batch({"point": torch.arange(8.0)[:, None]}, first=32, total=16, start=8).split(2))
+    parts = list(Batch({"point": torch.arange(8.0)[:, None]}, first=32, total=16, start=8, field="point").split(2))
     assert [(part.first, part.total, part.start, part.rows) for part in parts] == [
         (32, 16, 8, slice(8, 12)),
         (32, 16, 12, slice(12, 16)),

@@ -341,11 +341,10 @@ def test_the_white_level_reaches_every_reader_of_a_run(tmp_path: Path) -> None:
     for made in (ImageFolder(str(tmp_path), 8, white_level=4095), Unpaired(str(tmp_path), 8, white_level=4095)):
         assert next(iter(made.fetch(made.order(0).indices(0, 1), CPU).values())).max() == 1
     trained = translator(tmp_path, "pix2pix", "dataset.channels=1", "dataset.source_channels=1")
-    trained.config["dataset"]["white_level"] = 4095
-    trained.config["dataset"]["resolution"] = 8
+    trained.config = trained.config.on_data(trained.config.data.changed(white_level=4095, resolution=8))
     assert picture_for(trained, tmp_path / "A" / "0.png").max() == 1
     assert remarks(trained, tmp_path / "A" / "0.png") == []
-    trained.config["dataset"]["white_level"] = None
+    trained.config = trained.config.on_data(trained.config.data.changed(white_level=None))
     assert picture_for(trained, tmp_path / "A" / "0.png").max() < -0.8
     (line,) = remarks(trained, tmp_path / "A" / "0.png")
     assert "dataset.white_level of the run" in line
@@ -361,7 +360,7 @@ def test_translation_and_its_masks_go_by_the_white_level_of_the_run(tmp_path: Pa
         return fields["source"]
 
     trained.game.translate = translate  # type: ignore[method-assign, assignment]
-    trained.config["dataset"]["white_level"] = 4095
+    trained.config = trained.config.on_data(trained.config.data.changed(white_level=4095))
     list(translated(trained, {"a.png": picture}, "a_to_b", {"a.png": mask}, 0))
     assert seen["source"].max() == 1
     assert seen["mask"].sum() == 32

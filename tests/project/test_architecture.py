@@ -136,7 +136,10 @@ def calls_of(tree: ast.AST, name: str) -> list[int]:
     return [
         node.lineno
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == name
+        and not ast.unparse(node.func.value).endswith("session")  # a run's step, which carries out phases
     ]
 
 

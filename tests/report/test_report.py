@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from gan_cli.base.errors import UserError
@@ -632,7 +633,7 @@ def test_help_and_version(run_command: Run) -> None:
     assert done.returncode == 0
     for key in ("sweep", "runs", "by", "at", "output"):
         assert re.search(rf"^  {key} = ", done.stdout, re.MULTILINE), key
-    assert done.stdout == report_help([Path(__file__).resolve().parent.parent / "conf"]) + "\n"
+    assert done.stdout == report_help([ROOT / "conf"]) + "\n"
     assert re.fullmatch(r"gan_cli \d+\.\d+\.\d+\S*\n", run_command("gan-report", "--version").stdout)
 
 

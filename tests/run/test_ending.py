@@ -13,7 +13,6 @@ import pytest
 from conftest import QUICK, TINY, compose_checked
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gan_cli.base.types import State
 from gan_cli.game.update import Updater
 from gan_cli.run.closing import rounded
 from gan_cli.run.jobs import SaveCheckpoint, speed
@@ -141,9 +140,9 @@ def test_the_last_speed_is_that_of_training_alone(tmp_path: Path, monkeypatch: p
         clock[0] += 0.5  # of both players
         real_update(self, phase, *more, **options)
 
-    def finish(self: SaveCheckpoint, state: State) -> None:
+    def finish(self: SaveCheckpoint) -> None:
         clock[0] += 100
-        real_finish(self, state)
+        real_finish(self)
 
     monkeypatch.setattr("gan_cli.run.jobs.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(Updater, "__call__", update)

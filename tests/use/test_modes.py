@@ -24,8 +24,8 @@ from gan_cli.use.load import Trained, load_trained, take_standing_statistics
 from gan_cli.use.modes.directions import directions
 from gan_cli.use.modes.interpolation import walk
 from gan_cli.use.modes.project import distance, project
-from gan_cli.use.modes.space import TrainedSpace
 from gan_cli.use.modes.style_mixing import mixed_grid
+from gan_cli.use.modes.trained_space import TrainedSpace
 from gan_cli.use.translate import changes_of
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -21,7 +21,7 @@ from gan_cli.parts.latent import Gaussian, Uniform, latents
 from gan_cli.run.train import train
 from gan_cli.use.load import Trained, load_trained
 from gan_cli.use.modes.interpolation import walk
-from gan_cli.use.modes.space import TrainedSpace
+from gan_cli.use.modes.trained_space import TrainedSpace
 from gan_cli.use.sample import draw
 
 CPU = torch.device("cpu")

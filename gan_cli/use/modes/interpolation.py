@@ -13,7 +13,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import beside
 from gan_cli.media.image import write_png
 from gan_cli.media.medium import Medium
-from gan_cli.use.modes.space import TrainedSpace
+from gan_cli.use.modes.trained_space import TrainedSpace
 
 ENDINGS = (".mp4", ".gif", "")  # "": a folder of PNG files
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gan_cli.base.randomness import generator_for, seed_everything
-from gan_cli.use.modes.space import TrainedSpace
+from gan_cli.use.modes.trained_space import TrainedSpace
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
-from gan_cli.use.modes.space import TrainedSpace
+from gan_cli.use.modes.trained_space import TrainedSpace
 
 
 def mixed_grid(
