@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gan_cli.base.errors import RunError
+from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.stored import foreign
 from gan_cli.base.types import State
@@ -138,17 +138,23 @@ class Session:
         """The inverse of `state_dict`.
 
         Raises:
+            UserError: the phases are others.
             RunError: the content is not what `state_dict` makes of such parts.
         """
         with foreign("the checkpoint"):
-            progress, state = content["progress"], self.state
+            optimizers, progress, state = content["optimizers"], content["progress"], self.state
+            own = {phase.name: phase.optimizer for phase in self.phases if not phase.regularizes}  # else another's
+            if lacking := sorted(own.keys() - optimizers.keys()):
+                raise UserError(
+                    f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other"
+                    " phases; start a new run from its weights with init_from= instead of resume="
+                )
             state.seed, state.images, state.step = progress["seed"], progress["images"], progress["step"]
             state.updates = dict(progress["updates"])
             self.game.load_state_dict(content["game"])
             self.ema.load_state_dict(content["ema"], state.images)
-            for phase in self.phases:
-                if not phase.regularizes:  # else its optimizer is another phase's
-                    load_optimizer(phase.optimizer, content["optimizers"][phase.name])
+            for name, optimizer in own.items():
+                load_optimizer(optimizer, optimizers[name])
             if self.update.scaler.is_enabled():
                 self.update.scaler.load_state_dict(content["scaler"])
             self.meter.load_state_dict(content["meter"])
