@@ -12,7 +12,8 @@ import pickle
 import re
 import shutil
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from gan_cli.cli.check import check
 from gan_cli.cli.config import config_folder, plain, register_resolvers
 from gan_cli.cli.signatures import check_arguments, signature_of
 from gan_cli.game.build import OPTIMIZER_KEYS, locate
-from gan_cli.run import start, train
+from gan_cli.run import jobs, start, train
 
 CONF = ROOT / "conf"
 FILES = sorted(CONF.glob("*/*.yaml"))
@@ -166,13 +167,29 @@ def test_signature_read_from_source_is_that_of_the_class(target: str) -> None:
         assert {*read, "params", "lr"} == set(parameters)
         assert all(argument.kind.fits(defaults[name]) for name, argument in read.items())
         return
-    assert list(read) == list(parameters)
-    assert {name: argument.needed for name, argument in read.items()} == {
-        name: default is inspect.Parameter.empty for name, default in defaults.items()
+    unpacked = keys_unpacked(target, parameters)
+    plain = {name: one for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD}
+    assert list(read) == [*plain, *unpacked]
+    assert {name for name, argument in read.items() if argument.needed} == {
+        name for name in plain if defaults[name] is inspect.Parameter.empty
     }
-    for name, argument in read.items():
-        assert argument.annotation == parameters[name].annotation, name
-        assert argument.needed or argument.kind.fits(defaults[name]), name
+    assert {name: argument.annotation for name, argument in read.items()} == {
+        **{name: one.annotation for name, one in plain.items()},
+        **unpacked,
+    }
+    for name in plain:
+        assert read[name].needed or read[name].kind.fits(defaults[name]), name
+
+
+def keys_unpacked(target: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str, str]:
+    """The keys of `**rules: Unpack[Rules]` and their types, as they are written; none of them is needed."""
+    for one in parameters.values():
+        if one.kind is inspect.Parameter.VAR_KEYWORD:
+            made = next(kind for kind in locate(target).__mro__ if "__init__" in vars(kind))
+            keys = eval(one.annotation, vars(sys.modules[made.__module__])).__args__[0]
+            assert not keys.__required_keys__
+            return {name: kind.__forward_arg__ for name, kind in keys.__annotations__.items()}
+    return {}
 
 
 @pytest.mark.parametrize("option", OPTIONS["optimizer"])
@@ -302,7 +319,7 @@ def test_the_optimizer_takes_what_the_loss_recommends_unless_told() -> None:
 def quick_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run looks up about its machine, looked up once; no waiting for the disk."""
     known, commit = machine.versions(), "tested"
-    monkeypatch.setattr(train, "versions", lambda: known)
+    monkeypatch.setattr(jobs, "versions", lambda: known)
     monkeypatch.setattr(start, "versions", lambda: known)
     monkeypatch.setattr(start, "git_commit", lambda: commit)
     monkeypatch.setattr(run_folder.os, "fsync", lambda handle: None)
@@ -350,7 +367,7 @@ def assert_two_steps_and_a_third(config: dict[str, Any], folder: Path) -> None:
     assert updates == {"discriminator": 2 * config["loss"]["n_critic"], "generator": moves}
     assert set(lazy.values()) <= {1}, "a lazy phase comes at the first step, not at the second"
     networks = {name.split(".")[0] for name in first}
-    assert {"generator", "discriminator"} <= networks
+    assert networks >= set(game_of(config).networks)
     for network in networks:
         assert moved_share(first, after_two["game"], network) > 0.6, network
     train.train(sized(config, 3, log_every_images=1), folder)

@@ -58,15 +58,15 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "Downsample": lambda: Downsample((1, 3, 3, 1)),
     "double": lambda: double,
     "halve": lambda: halve,
-    "ConditionalNorm": lambda: CriticOutput(ConditionalNorm(CHANNELS, 3)),
+    "ConditionalNorm": lambda: Conditioned(ConditionalNorm(CHANNELS, 3)),
     "UpBlock": lambda: UpBlock(CHANNELS, 3),
     "DownBlock": lambda: DownBlock(CHANNELS, 3, down=True),
     "SelfAttention": lambda: SelfAttention(CHANNELS),
     "ResNetGenerator": lambda: ResNetGenerator(CHANNELS, 3, blocks=1, width=4),
     "ResidualBlock": lambda: ResidualBlock(CHANNELS),
     "LayerNoise": lambda: LayerNoise(8),
-    "ModulatedConv2d": lambda: CriticOutput(ModulatedConv2d(CHANNELS, 3, 3, 3)),
-    "ModulatedConv2d up": lambda: CriticOutput(ModulatedConv2d(CHANNELS, 3, 3, 3, up=True)),
+    "ModulatedConv2d": lambda: Conditioned(ModulatedConv2d(CHANNELS, 3, 3, 3)),
+    "ModulatedConv2d up": lambda: Conditioned(ModulatedConv2d(CHANNELS, 3, 3, 3, up=True)),
     "UNet": lambda: UNet(CHANNELS, 3, resolution=8, width=4, dropout=0.0),
     "UNet instance": lambda: UNet(CHANNELS, 3, resolution=8, width=4, norm="instance", dropout=0.0),
     "Ada": lambda: Ada(p=0.8, fixed=True),
@@ -79,12 +79,21 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "AvgPool2d": lambda: nn.AvgPool2d(2),
 }
 NO_MAPS = {  # layers that no four-dimensional tensor goes through, bases, and one whose masks follow the memory
-    *("EqualizedLinear", "Maxout", "MinibatchDiscrimination", "MappingNetwork", "Grown", "Filter", "NoisyDropout"),
+    *(
+        "EqualizedLinear",
+        "Maxout",
+        "MinibatchDiscrimination",
+        "MappingNetwork",
+        "Grown",
+        "Filter",
+        "NoisyDropout",
+        "Head",
+    ),
     "ImagePool",  # gives no gradient
 }
 
 
-class CriticOutput(nn.Module):
+class Conditioned(nn.Module):
     """A layer that is told a condition (N, 3) as well."""
 
     def __init__(self, layer: nn.Module) -> None:
