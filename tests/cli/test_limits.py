@@ -132,7 +132,7 @@ REFUSED: list[tuple[str, str, Any, str]] = [  # a composition, a key, a value, w
     ("gan", "model.generator.width", 0.5, "a whole number"),
     ("gan", "model.generator.width", True, "a whole number"),
     ("gan", "model.generator", "abc", "a part with a _target_ (nn.Module)"),
-    ("gan", "model.latent", 5, "a part with a _target_ (Gaussian or Uniform)"),
+    ("gan", "model.latent", 5, "a part with a _target_ (Latent)"),
     ("gan", "loss.penalties", "abc", "a table from words to parts"),
     ("gan", "loss.penalties.mine", 3, "a table from words to parts"),
     ("progan", "model.growth", "abc", "a part with a _target_ (Growth)"),
