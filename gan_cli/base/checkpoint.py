@@ -63,11 +63,20 @@ def save_best(run: Path, content: dict[str, Any], summary: dict[str, Any]) -> Pa
 
 def write(path: Path, content: dict[str, Any], summary: dict[str, Any]) -> None:
     """A checkpoint's side file, then its file; one of that name stays whole until it is replaced."""
+    put(path, packed(content), summary)
+
+
+def packed(content: dict[str, Any]) -> bytes:
+    """A checkpoint's file."""
     import torch
 
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
-    data = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def put(path: Path, data: bytes, summary: dict[str, Any]) -> None:
+    """A checkpoint that is packed, as `write` does."""
     side = {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary}
     before, fault = fitting(path) if path.exists() else ({}, None)
     replaces = {BEFORE: before} if before and fault is None else {}
@@ -79,7 +88,7 @@ def write(path: Path, content: dict[str, Any], summary: dict[str, Any]) -> None:
 
 def write_side(path: Path, summary: dict[str, Any]) -> None:
     """The side file of a whole checkpoint that has none."""
-    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": _digest(path), **summary})
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": digest_of_file(path), **summary})
 
 
 def listed(run: Path) -> list[Path]:
@@ -243,8 +252,8 @@ def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
     if side is None:
         whole = _checksums_fit(path)
         fault = None if whole else "has no side file (.json) and is not whole: it was cut short or damaged"
-        return ({"format": FORMAT, "digest": _digest(path)} if whole else {}), fault
-    digest, before = _digest(path), side.pop(BEFORE, None)
+        return ({"format": FORMAT, "digest": digest_of_file(path)} if whole else {}), fault
+    digest, before = digest_of_file(path), side.pop(BEFORE, None)
     if isinstance(before, dict) and digest == before.get("digest"):
         side = before
     if side.get("format") != FORMAT:
@@ -256,7 +265,7 @@ def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
     return side, None if fits else "is damaged (its content does not fit the digest beside it)"
 
 
-def _digest(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
     sha = hashlib.sha256()
     with open_regular(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):

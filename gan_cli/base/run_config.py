@@ -30,6 +30,12 @@ class GameConfig:
     penalties: Mapping[str, Node] = field(default_factory=dict)
     augment: Node | None = None
 
+    @property
+    def base(self) -> str | None:
+        """The run that the model builds on, as it was typed; None where there is none, or it is loaded."""
+        where = self.model.get("base")
+        return str(where) if isinstance(where, (str, int)) else None
+
     def without(self, part: str) -> GameConfig:
         """The same with None for a part of the model."""
         return replace(self, model={**self.model, part: None}) if self.model.get(part) is not None else self
@@ -123,6 +129,10 @@ class RunConfig:
     def on_data(self, data: DataConfig) -> RunConfig:
         """The same run, its data set found elsewhere."""
         return replace(self, data=data, plain={**self.plain, "dataset": data.node})
+
+    def on_base(self, base: object) -> RunConfig:
+        """The same run, what its model builds on loaded (`game.base.Base`)."""
+        return replace(self, game=replace(self.game, model={**self.game.model, "base": base}))
 
     def chosen(self, group: str, node: Node) -> str:
         """What was chosen of a group, in a word: the option's name, else its class."""

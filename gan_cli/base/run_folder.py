@@ -23,7 +23,8 @@ from gan_cli.base.files import check_entry, open_to_append, read_json, write_jso
 from gan_cli.base.settings import TrainerSettings
 
 CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
-FILES = ("run.json", CONFIG, "run.log", "metrics.jsonl", "scalars.jsonl", ".lock", "study.db")
+BASE = "base.pt"  # the networks of the run that this one builds on
+FILES = ("run.json", CONFIG, BASE, "base.json", "run.log", "metrics.jsonl", "scalars.jsonl", ".lock", "study.db")
 FOLDERS = ("checkpoints", "samples", ".hydra")
 
 
@@ -147,7 +148,7 @@ NOT_LEARNED = (
 
 
 SET_BY_CHECK = "dataset.provides."  # facts found by looking, not chosen
-PLACES = ("dataset.root",)  # keys that say where something lies: what it is, a checkpoint knows by its fingerprint
+PLACES = ("dataset.root", "model.base")  # where something lies: what it is, a checkpoint knows by its fingerprint
 
 
 def digest_of(config: dict[str, Any]) -> str:

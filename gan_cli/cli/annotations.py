@@ -15,6 +15,7 @@ SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(Non
 LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
 TABLES = ("dict", "Dict", "Mapping", "MutableMapping")
 BARE: dict[str, Kind] = {**dict.fromkeys(LISTS, ListOf(Kind())), **dict.fromkeys(TABLES, Table(Kind(), Kind()))}
+LOADED = {"gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))}  # made of a run's folder
 PLAIN_BASES = ("TypedDict", "NamedTuple", "Enum", "IntEnum", "StrEnum")  # classes that plain values may stand for
 POSITIONS = {  # the arguments of annotated_types' limits, in order
     "Interval": ("gt", "ge", "lt", "le"),
@@ -152,6 +153,8 @@ def named(name: str, source: Source | None, depth: int = 0) -> Kind:
     origin = source.imported(name)
     if origin is None:
         return Kind()
+    if origin in LOADED:
+        return LOADED[origin]
     module, _, own = origin.rpartition(".")
     if module.split(".")[0] == "torch":
         return Part(own) if own[0].isupper() else Kind()

@@ -25,6 +25,7 @@ from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
 from gan_cli.cli.check import check
+from gan_cli.cli.check_base import of_begun
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.learned_from import SameData
@@ -152,7 +153,7 @@ def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
     content = content_of(config)
     check_places(config)
     begun = sweep is not None and sweep.has_begun(content)
-    check({**content, "init_from": None} if begun else content)
+    check(of_begun(content) if begun else content)
     fetch(content)
     return content
 

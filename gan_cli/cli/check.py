@@ -11,6 +11,7 @@ from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.cli.check_augment import check_augment
+from gan_cli.cli.check_base import check_base
 from gan_cli.cli.check_data import check_data, chosen
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
@@ -43,6 +44,7 @@ def check(config: dict[str, Any]) -> None:
     check_trainer(config["trainer"], model.get("pack", 1), model.get("batch_sizes"))
     check_augment(config)
     check_model(config)
+    check_base(config)
     check_data(config)
     check_whole_batch(config)
     check_terms(config)

@@ -28,6 +28,7 @@ class Requires:
     scale: Count | None
     same_channels: list[str]
     at_least: dict[str, Any]
+    base: dict[str, Any]
     whole_batch: bool
     model: list[str]
     features: bool
@@ -37,6 +38,12 @@ class Requires:
     split: bool
     logits: bool
     count: Count
+
+
+@dataclass
+class OfBase:
+    same: list[str]
+    spaces: list[str]
 
 
 @dataclass
@@ -100,6 +107,8 @@ def check_declared(path: str, node: dict[str, Any]) -> None:
     rule = (node.get("requires") or {}).get("resolution")
     if path == "model" and rule is not None:
         check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)
+    if isinstance(asked := (node.get("requires") or {}).get("base"), dict):
+        check_values(f"{path}.requires.base", asked, arguments(OfBase))
     if isinstance(rule, dict):
         check_values(f"{path}.requires.resolution", rule, arguments(Resolution))
         if "minimum" not in rule:

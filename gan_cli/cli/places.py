@@ -16,7 +16,7 @@ from gan_cli.base.run_config import RunConfig
 from gan_cli.cli import learned_from
 from gan_cli.cli.config_folder import config_folder
 
-PATHS = ("dataset.root", "init_from", "perceptual.weights", "features.weights")  # keys of a run's config
+PATHS = ("dataset.root", "init_from", "model.base", "perceptual.weights", "features.weights")  # keys of a run's config
 
 
 def absolute(path: Any) -> str:

@@ -14,10 +14,11 @@ from gan_cli.base.checkpoint import check_not_lost, listed, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import read_json, read_yaml, write_atomically
 from gan_cli.base.printable import tell
-from gan_cli.base.run_folder import CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
+from gan_cli.base.run_folder import BASE, CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
 from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import check_config, foreign, read_record
 from gan_cli.cli.check import check
+from gan_cli.cli.check_base import of_begun
 from gan_cli.cli.config import plain
 from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.hints import meant, synonym
@@ -150,7 +151,7 @@ def without_base(run: Path, content: dict[str, Any]) -> dict[str, Any]:
         UserError: it has none yet, and the base is gone.
     """
     if content.get("init_from") is None:
-        return content
+        return of_begun(content) if listed(run) or (run / BASE).is_file() else content
     check_not_lost(run)
     if not listed(run):
         try:
@@ -162,7 +163,7 @@ def without_base(run: Path, content: dict[str, Any]) -> dict[str, Any]:
                 " new run with init_from= where they are now"
             ) from error
         return content
-    return {**content, "init_from": None}
+    return of_begun(content)
 
 
 def keep(source: Path, config: DictConfig, overrides: list[str]) -> None:

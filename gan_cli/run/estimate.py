@@ -21,6 +21,7 @@ from gan_cli.game.build import parameter_counts
 from gan_cli.game.game import joined
 from gan_cli.game.phase import Phase
 from gan_cli.media.medium import arranged
+from gan_cli.run.base import with_base
 from gan_cli.run.session import Session
 
 LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # of measurement at each point, after two steps that are not counted
@@ -74,6 +75,7 @@ class Rehearsal:
     """A run's session, to take steps with that are forgotten."""
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
+        config, _ = with_base(config, None, device)
         self.session = Session.build(config, device, 0, config.trainer.processes)
         self.examples = self.session.examples(config.trainer.preview_samples)
 

@@ -11,6 +11,7 @@ from gan_cli.base.run_config import RunConfig
 from gan_cli.base.stored import foreign
 from gan_cli.base.types import State
 from gan_cli.data.order import Batches
+from gan_cli.game.base import Base
 from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory
 from gan_cli.game.game import Game, Given
 from gan_cli.game.meter import Meter
@@ -131,6 +132,7 @@ class Session:
             "optimizers": {phase.name: phase.optimizer.state_dict() for phase in self.phases if not phase.regularizes},
             "scaler": self.update.scaler.state_dict(),
             "meter": self.meter.state_dict(),
+            **({"base": base.digest} if isinstance(base := self.config.game.model.get("base"), Base) else {}),
             "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
         }
 

@@ -25,6 +25,7 @@ from gan_cli.base.threads import Threads, choose
 from gan_cli.data.folder import cache_folder
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.setting import Plan
+from gan_cli.run.base import check_same_base, keep, with_base
 from gan_cli.run.closing import closing, standing_still
 from gan_cli.run.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
 from gan_cli.run.log import Curves, Logbook
@@ -92,6 +93,7 @@ def prepare(
     config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
 ) -> tuple[Session, Logbook, list[Job]]:
     """Build all parts, put back what the folder has, make the jobs. Refuses before it writes anything."""
+    config, base = with_base(config, folder, device)
     session = Session.build(config, device, distributed.rank(), distributed.world_size())
     restored = put_back(session, folder, console)
     evaluator = evaluator_of(session, console) if session.config.metrics else None
@@ -100,6 +102,7 @@ def prepare(
     state = session.state
     logbook = Logbook(folder, console, opened(folder, console, state.images, unfinished=not session.meter.empty))
     if logbook.curves is not None:
+        keep(folder, base)
         announce(session, logbook, threads)
         if state.images == 0:
             describe_start(session, logbook.curves, console.cell)
@@ -118,6 +121,7 @@ def put_back(session: Session, folder: Path, console: Console) -> Path | None:
     if checkpoint.listed(folder):
         restored, content = checkpoint.load(folder, console)
         check_same_run(restored, content, session.config.plain, data)
+        check_same_base(restored, content.get("base"), session.config)
         session.load_state_dict(content)
         console(f"going on from {restored}, {session.state.images:,} images")
         if still := standing_still(folder, session):

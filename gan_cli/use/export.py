@@ -96,6 +96,8 @@ def drawing(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Te
         side = dataset["resolution"] // int(getattr(trained.game, "scale", 1))
         source = torch.rand(3, channels, side, side) * 2 - 1
         return Translating(trained.networks[ways[name].network]).eval(), [source]
+    if not trained.game.spaces(trained.networks):
+        raise UserError("gan-export writes generators, and this model has none: it draws nothing from latents")
     given = trained.given(3, 0)
     return Drawing(trained.networks["generator"], trained.medium.bounded).eval(), list(given.values())
 

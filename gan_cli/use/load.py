@@ -16,8 +16,10 @@ from gan_cli.base.printable import tell
 from gan_cli.base.progress import counted
 from gan_cli.base.randomness import generator_for
 from gan_cli.base.run_config import RunConfig
+from gan_cli.base.run_folder import BASE
 from gan_cli.base.stored import check_content, foreign
 from gan_cli.data.order import Data
+from gan_cli.game.base import Base
 from gan_cli.game.build import build_data, build_medium
 from gan_cli.game.game import Game, Given
 from gan_cli.media.medium import Medium
@@ -99,6 +101,8 @@ def load_trained(
     on = pick_device(device)
     with foreign(str(path)):
         config = RunConfig.of(content["config"], tuple(trust))
+        if config.game.base is not None:
+            config = config.on_base(kept_base(checkpoint.run_of(path), content.get("base"), trust, on))
         game = fitting_game(config.game, content["game"], trust, str(path))
         game.set_progress(content["progress"]["images"])
         game.to(on).eval()
@@ -115,6 +119,34 @@ def load_trained(
     if standing_statistics:
         take_standing_statistics(trained, standing_statistics)
     return trained
+
+
+def kept_base(run: Path, digest: str | None, trust: Sequence[str], device: torch.device) -> Base:
+    """The base of a run, from the file that it keeps it in.
+
+    Args:
+        digest: of that file, as the run's checkpoint says; None: not said yet.
+
+    Raises:
+        UserError: it is not there, or another.
+    """
+    path = run / BASE
+    if not path.is_file():
+        raise UserError(f"{str(run)!r} builds on another run, whose networks it kept in {BASE}: that file is gone")
+    own = checkpoint.digest_of_file(path)
+    if digest is not None and own != digest:
+        raise UserError(f"{path} is not the base that the checkpoints of {str(run)!r} were trained on")
+    return base_of(load_trained(path, device=device.type, trust=trust), own)
+
+
+def base_of(trained: Trained, digest: str) -> Base:
+    """
+    Raises:
+        UserError: a run that builds on another itself.
+    """
+    if trained.config.game.model.get("base") is not None:
+        raise UserError(f"model.base={str(trained.path)!r} builds on another run itself: name one that stands alone")
+    return Base(trained.game, trained.networks, trained.medium, digest)
 
 
 def try_out(trained: Trained) -> None:

@@ -113,7 +113,12 @@ REFUSED: list[tuple[str, str, Any, str]] = [  # a composition, a key, a value, w
     ("gan", "optimizer.learning_rate", 1e9, "a number from 0 to 10"),
     ("gan", "optimizer.learning_rate", -1, "a number from 0 to 10"),
     ("gan", "optimizer.rates.generator", 1e9, "a number from 0 to 10"),
-    ("gan", "optimizer.rates.critic", 1e-3, "optimizer.rates.critic is of no player of the model; it has discriminator and generator"),
+    (
+        "gan",
+        "optimizer.rates.critic",
+        1e-3,
+        "optimizer.rates.critic is of no player of the model; it has discrim",
+    ),
     ("gan", "optimizer.betas", [0.5, 1.0], "a list of 2 numbers from 0 to below 1"),
     ("gan", "optimizer.betas", [0.5], "a list of 2 numbers"),
     ("gan", "optimizer.eps", -1e-8, "a number from 0"),

@@ -1,0 +1,49 @@
+"""The part of the check that sets a model against the trained run that it builds on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_cli.base.allow_list import check_allowed, targets_in
+from gan_cli.base.checkpoint import config_of, none_in
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
+from gan_cli.cli.check_data import chosen
+from gan_cli.cli.kinds import shown
+
+
+def check_base(config: dict[str, Any]) -> None:
+    """
+    Raises:
+        UserError: no run is named where the model needs one, there is none, or it is of other samples.
+    """
+    model, data = config["model"], config["dataset"]
+    asked, where = (model.get("requires") or {}).get("base"), model.get("base")
+    if asked is None:
+        return
+    if where in (None, ""):
+        raise UserError(f"model={chosen(config, 'model')} builds on a trained run: model.base=RUN names it")
+    path = expanded(str(where))
+    base = config_of(path)
+    if base is None:
+        raise UserError(f"model.base={shown(where)}: {none_in(path)}")
+    for _, node in targets_in(base["model"]):
+        check_allowed(node["_target_"], config.get("trust") or [])
+    medium, own = (one["provides"]["medium"]["_target_"] for one in (base["dataset"], data))
+    if medium != own:
+        raise UserError(
+            f"model.base={shown(where)} makes samples as {medium} shows them, and dataset={chosen(config, 'dataset')}"
+            f" has others ({own})"
+        )
+    for key in asked.get("same") or []:
+        if base["dataset"].get(key) != data.get(key):
+            raise UserError(
+                f"model.base={shown(where)} was trained with dataset.{key}={shown(base['dataset'].get(key))}, and this"
+                f" run has {shown(data.get(key))}: say dataset.{key}={shown(base['dataset'].get(key))}"
+            )
+
+
+def of_begun(config: dict[str, Any]) -> dict[str, Any]:
+    """What is checked of a run that has begun: where its first weights and its base came from is asked once, then."""
+    requires = {key: value for key, value in (config["model"].get("requires") or {}).items() if key != "base"}
+    return {**config, "init_from": None, "model": {**config["model"], "requires": requires}}

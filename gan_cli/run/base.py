@@ -1,0 +1,56 @@
+"""What a run builds on: loaded from another run once, kept in its own folder, and taken from there ever after."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from gan_cli.base import checkpoint
+from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
+from gan_cli.base.run_config import RunConfig
+from gan_cli.base.run_folder import BASE
+from gan_cli.use.load import base_of, kept_base, load_trained
+
+KEPT = ("config", "progress", "game", "ema", "data")  # of a checkpoint: all but how to train it on
+
+
+def with_base(config: RunConfig, folder: Path | None, device: torch.device) -> tuple[RunConfig, bytes | None]:
+    """A run's config with the base that its model names, loaded; and the file to be kept, where the folder has none.
+
+    Args:
+        folder: the run's; None for one that has none.
+
+    Raises:
+        UserError: there is no such run, or it lacks what the model needs.
+    """
+    where = config.game.base
+    if where is None:
+        return config, None
+    wanted = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
+    if folder is not None and (checkpoint.listed(folder) or (folder / BASE).is_file()):
+        base, data = kept_base(folder, None, config.trust, device), None
+    else:
+        path, content = checkpoint.load(expanded(where), lambda text: None)
+        data = checkpoint.packed({key: content[key] for key in KEPT})
+        base = base_of(load_trained(path, device=device.type, trust=config.trust), hashlib.sha256(data).hexdigest())
+    base.check_spaces(wanted)
+    return config.on_base(base), data
+
+
+def keep(folder: Path, data: bytes | None) -> None:
+    """Write the file of a base, that the run may stand alone."""
+    if data is not None:
+        checkpoint.put(folder / BASE, data, {})
+
+
+def check_same_base(path: Path, kept: str | None, config: RunConfig) -> None:
+    """
+    Raises:
+        UserError: the checkpoint at `path` was trained on another base than the folder keeps.
+    """
+    base = config.game.model.get("base")
+    if kept != getattr(base, "digest", None):
+        raise UserError(f"{path} was trained on another base than {path.parent.parent / BASE}")
