@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
+from gan_cli.base.run_config import Node
 
 METRICS_FILE = "metrics.jsonl"
 LARGEST = 1e100  # of a number in a run's files
@@ -114,20 +116,20 @@ def _later(line: str, images: int) -> bool:
         return True
 
 
-def full_name(score: str, metric: dict[str, Any], features: dict[str, Any] | None) -> str:
+def full_name(score: str, metric: Node, features: Node | None) -> str:
     """`fid` in the features of a classifier is `fid_classifier`; only Inception's go without a name."""
     requires = metric.get("requires") or {}
     named = features_name(features) if requires.get("features") and not requires.get("only_features") else None
     return score if named in (None, "inception") else f"{score}_{named}"
 
 
-def features_name(features: dict[str, Any] | None) -> str | None:
+def features_name(features: Node | None) -> str | None:
     if not features:
         return None
     return features.get("name") or (features.get("provides") or {}).get("name")
 
 
-def score_names(metrics: dict[str, dict[str, Any]], features: dict[str, Any] | None) -> dict[str, str | None]:
+def score_names(metrics: Mapping[str, Node], features: Node | None) -> dict[str, str | None]:
     """Every score that some metrics write, and its better end.
 
     Args:

@@ -15,6 +15,7 @@ from gan_cli.base.console import Console
 from gan_cli.base.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.base.printable import printable
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import flat, not_learned
 from gan_cli.base.scoring import finite, read_scores
 
@@ -131,7 +132,7 @@ class Curves:
                 write_atomically(self.lines, kept.encode())
 
     def describe(
-        self, config: dict[str, Any], text: str, typed: Iterable[str] = (), axes: Iterable[str] | None = None
+        self, config: Composed, text: str, typed: Iterable[str] = (), axes: Iterable[str] | None = None
     ) -> None:
         """Once, at the start of a run: the config as text, the HPARAMS row, charts of several curves.
 
@@ -173,7 +174,7 @@ def headline(name: str) -> str:
 
 
 def hyperparameters(
-    config: dict[str, Any], typed: Iterable[str] = (), axes: Iterable[str] | None = None
+    config: Composed, typed: Iterable[str] = (), axes: Iterable[str] | None = None
 ) -> dict[str, str | float]:
     """The few that tell runs apart, by short names: choices, `COLUMNS`, and what was overridden by hand.
 

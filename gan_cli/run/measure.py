@@ -7,6 +7,7 @@ from typing import Any
 
 from gan_cli.base import checkpoint, distributed
 from gan_cli.base.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
+from gan_cli.base.stored import BestScore, SideFile
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.game.build import build_game
 from gan_cli.run.jobs import Job, side_file
@@ -171,7 +172,7 @@ class Measure(Job):
 
     def keep(self, score: Score) -> None:
         """The best checkpoint, beside the newest ones."""
-        best = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
+        best: BestScore = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
         content = self.session.state_dict()
-        summary = {**side_file(self.session), "progress": content["progress"], "score": best}
+        summary: SideFile = {**side_file(self.session), "progress": content["progress"], "score": best}
         checkpoint.save_best(self.folder, content, summary)

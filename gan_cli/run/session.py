@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.run_config import RunConfig
-from gan_cli.base.stored import foreign
+from gan_cli.base.stored import Content, foreign
 from gan_cli.base.types import State
 from gan_cli.data.order import Batches
 from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory
@@ -119,7 +117,7 @@ class Session:
         """Whether any network moves at some images seen."""
         return any(phase.course(images) > 0 for phase in self.phases)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Content:
         """What a checkpoint holds: tensors and plain values, all that the run needs to go on exactly. No generator's
         state: see `randomness`."""
         data = self.batches.data
@@ -134,7 +132,7 @@ class Session:
             "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
         }
 
-    def load_state_dict(self, content: dict[str, Any]) -> None:
+    def load_state_dict(self, content: Content) -> None:
         """The inverse of `state_dict`.
 
         Raises:
