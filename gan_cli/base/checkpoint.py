@@ -20,9 +20,10 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.claims import ClaimError, claims_of
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import open_regular, read_json, write_atomically, write_json
+from gan_cli.base.records import Content, SideFile
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import check_entries, flat, runs_in
-from gan_cli.base.stored import SIDE_FILE, Content, SideFile, check_content, misfit
+from gan_cli.base.stored import SIDE_FILE, check_content, misfit
 
 FORMAT = 2  # 1: before the first release; its networks have other names
 UNREADABLE = (AssertionError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)  # by torch

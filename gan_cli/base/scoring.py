@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeGuard
 
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.base.run_config import Node
@@ -47,7 +47,20 @@ class Score:
         return json.dumps({**asdict(self), **about})
 
 
-def protocol_digest(protocol: dict[str, Any]) -> str:
+class ScoreLine(TypedDict, total=False):
+    """A line of metrics.jsonl, as `Score.line` writes it; what `is_score` does not ask for may be missing."""
+
+    name: str
+    value: float
+    images: int | None
+    checkpoint: str | None
+    protocol_digest: str
+    better: str | None
+    protocol: Mapping[str, Any]
+    time: str
+
+
+def protocol_digest(protocol: Mapping[str, Any]) -> str:
     """Equal for scores that may be compared: of all but `NOT_COMPARED`; 8 hex digits."""
     kept = {key: value for key, value in protocol.items() if key not in NOT_COMPARED}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
@@ -62,7 +75,7 @@ def append_scores(folder: Path, scores: list[Score]) -> None:
         lines.write(("\n" * torn + "".join(score.line() + "\n" for score in scores)).encode())
 
 
-def read_scores(folder: Path) -> list[dict[str, Any]]:
+def read_scores(folder: Path) -> list[ScoreLine]:
     """The lines of a run's metrics.jsonl, in order; what is no score, as a torn last one, is passed over."""
     file = folder / METRICS_FILE
     if not file.exists():
@@ -78,7 +91,7 @@ def read_scores(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def is_score(entry: dict[str, Any]) -> bool:
+def is_score(entry: Mapping[str, Any]) -> TypeGuard[ScoreLine]:
     """Whether a line of metrics.jsonl says what the readers go by."""
     images, checkpoint = entry.get("images"), entry.get("checkpoint")
     return (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.base.randomness import generator_for
-from gan_cli.base.stored import Progress
+from gan_cli.base.records import Progress
 
 
 @dataclass

@@ -15,10 +15,11 @@ from gan_cli.base.checkpoint import check_not_lost, listed, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import read_json, read_yaml, write_atomically
 from gan_cli.base.printable import tell
+from gan_cli.base.records import Record
 from gan_cli.base.run_config import Choices, Composed
 from gan_cli.base.run_folder import CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
 from gan_cli.base.settings import TrainerSettings
-from gan_cli.base.stored import Record, check_config, foreign, read_record
+from gan_cli.base.stored import check_config, foreign, read_record
 from gan_cli.cli.check import check
 from gan_cli.cli.config import plain
 from gan_cli.cli.dry_run import dry_run

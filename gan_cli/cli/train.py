@@ -16,10 +16,11 @@ from omegaconf import DictConfig
 from gan_cli.base.errors import Interrupted, RunError, UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.printable import any_console, shown, tell
+from gan_cli.base.records import Record
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.base.scoring import finite, score_names
-from gan_cli.base.stored import Record, is_section, read_record
+from gan_cli.base.stored import is_section, read_record
 from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import Note, at_a_time, words_of

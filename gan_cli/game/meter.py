@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_cli.base import distributed
 from gan_cli.base.errors import DivergedError
-from gan_cli.base.stored import MeterSums
+from gan_cli.base.records import MeterSums
 
 
 class Meter:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gan_cli.base.stored import StateDict
+from gan_cli.base.records import StateDict
 from gan_cli.base.types import CriticOutput, Match
 from gan_cli.game.phase import Phase
 from gan_cli.losses.adversarial import AdversarialLoss

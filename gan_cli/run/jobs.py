@@ -20,8 +20,8 @@ from gan_cli.base.machine import versions
 from gan_cli.base.printable import printable
 from gan_cli.base.progress import duration
 from gan_cli.base.randomness import seed_everything
+from gan_cli.base.records import SideFile
 from gan_cli.base.run_folder import Spent, digest_of, update_run
-from gan_cli.base.stored import SideFile
 from gan_cli.game.build import parameter_counts
 from gan_cli.game.game import Given, joined
 from gan_cli.media.image import write_png

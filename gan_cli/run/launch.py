@@ -19,10 +19,11 @@ from gan_cli.base.files import read_json, write_atomically, write_json
 from gan_cli.base.leftovers import clear_cache
 from gan_cli.base.printable import any_console
 from gan_cli.base.progress import loading_torch
+from gan_cli.base.records import Record
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import CONFIG, Cell, Spent, locked, update_run
 from gan_cli.base.settings import trainer_settings
-from gan_cli.base.stored import Record, read_record
+from gan_cli.base.stored import read_record
 from gan_cli.base.threads import Threads, choose
 from gan_cli.data.folder import cache_folder
 from gan_cli.run.failures import explain, last_checkpoint

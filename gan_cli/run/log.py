@@ -209,11 +209,15 @@ def show_evaluated(folder: Path) -> None:
         return
     from torch.utils.tensorboard.summary import scalar
 
-    lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None and line["images"] is not None]
-    newest = {line["name"]: line["protocol_digest"] for line in lines}
-    points = {(line["images"], line["name"]): line for line in lines if newest[line["name"]] == line["protocol_digest"]}
+    lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None]
+    newest = {line["name"]: line["protocol_digest"] for line in lines if line["images"] is not None}
+    points = {
+        (line["images"], line["name"]): line["value"]
+        for line in lines
+        if line["images"] is not None and newest[line["name"]] == line["protocol_digest"]
+    }
     for old in folder.glob(EVENTS + EVALUATED):
         old.unlink(missing_ok=True)
     events = EventFile(folder, EVALUATED)
     for images, name in sorted(points):
-        events.add(images, [scalar(f"Evaluated/{name}", points[images, name]["value"])])
+        events.add(images, [scalar(f"Evaluated/{name}", points[images, name])])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.records import Content
 from gan_cli.base.run_config import RunConfig
-from gan_cli.base.stored import Content, foreign
+from gan_cli.base.stored import foreign
 from gan_cli.base.types import State
 from gan_cli.data.order import Batches
 from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory

@@ -18,9 +18,9 @@ from gan_cli.base.errors import Interrupted, PictureError, RunError
 from gan_cli.base.leftovers import clear_run
 from gan_cli.base.machine import StopSignals, determinism, pick_device, stop_signals, thread_count
 from gan_cli.base.printable import shown
+from gan_cli.base.records import Record
 from gan_cli.base.run_config import Composed, RunConfig
 from gan_cli.base.run_folder import Cell, update_run
-from gan_cli.base.stored import Record
 from gan_cli.base.threads import Threads, choose
 from gan_cli.data.folder import cache_folder
 from gan_cli.evaluation.evaluator import Evaluator
