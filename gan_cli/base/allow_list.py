@@ -10,7 +10,7 @@ from typing import Any
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
 
-META_KEYS = ("requires", "provides", "brings")  # YAML sections for the check, never constructor arguments
+META_KEYS = ("requires", "provides", "brings", "players")  # YAML sections for the check, never constructor arguments
 
 ALLOWED = (
     "gan_cli.augment.",

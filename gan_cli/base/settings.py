@@ -63,20 +63,12 @@ class TrainerSettings:
 
 
 @dataclass
-class Rates:
-    """A learning rate of its own for a player; read by the check."""
-
-    generator: Rate | None = None
-    discriminator: Rate | None = None
-
-
-@dataclass
 class OptimizerSettings:
     """What of `optimizer` is this program's own, beside the options of its class; read by the check."""
 
     learning_rate: Rate
-    rates: dict[str, Any] | None = None  # of `Rates`
-    player_betas: dict[Literal["generator", "discriminator"], tuple[Beta, Beta] | None] | None = None
+    rates: dict[str, Rate | None] | None = None  # by player
+    player_betas: dict[str, tuple[Beta, Beta] | None] | None = None
     schedule: dict[str, Any] | None = None  # of `schedule.Schedule`
     final_beta2: Beta | None = None
 

@@ -13,6 +13,7 @@ from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.check_data import chosen, named_in
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.kinds import Simple, shown
+from gan_cli.cli.players import check_players
 from gan_cli.cli.signatures import check_value
 
 
@@ -26,6 +27,7 @@ def check_model(config: Composed) -> None:
     check_growth(config)
     check_at_least(config)
     check_mapping(config)
+    check_players(config)
 
 
 def check_conditional(config: Composed) -> None:

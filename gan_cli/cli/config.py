@@ -23,7 +23,8 @@ from gan_cli.cli.complete import complete
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.declared import check_declared
 from gan_cli.cli.places import settle
-from gan_cli.cli.signatures import check_typed, nodes_of
+from gan_cli.cli.players import players_of
+from gan_cli.cli.signatures import check_typed, nodes_of, tables_of
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 SWEEPS = Path("outputs/sweeps")  # as train.yaml has it
@@ -93,6 +94,23 @@ def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
     return brought(f"optimizer.{key}", default, _root_=_root_)
 
 
+def name_players(config: DictConfig) -> None:
+    """Give each of the model's players its place in the optimizer's tables, with what is recommended for it; and take
+    out the places of those that it does not have, where nothing was typed for them.
+    """
+    players = players_of(config.get("model"))
+    for place in tables_of("optimizer"):
+        table = OmegaConf.select(config, place)
+        if not isinstance(table, DictConfig):
+            continue
+        for name in [str(name) for name in table]:
+            if name not in players and table[name] is None:
+                del table[name]
+        for name in players:
+            if name not in table:
+                table[name] = recommended(f"{place.partition('.')[2]}.{name}", None, _root_=config)
+
+
 def run_name(name: Any, *parts: Any) -> str:
     """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
     own = name_of_list([str(part) for part in parts], "-")
@@ -150,6 +168,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
         check_declared(path, node)
     settle(copy)
     complete(copy)
+    name_players(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)
     check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[typeddict-item]

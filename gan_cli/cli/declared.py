@@ -1,4 +1,4 @@
-"""What a part's YAML declares of itself for the check, `requires`, `provides` and `brings`; read from here, never made.
+"""What a part's YAML declares of itself for the check: `requires`, `provides`, `brings`, `players`; never made.
 
 Keys that are not here are a part's own affair.
 """
@@ -84,6 +84,7 @@ class Declared:
     requires: dict[str, Any]
     provides: dict[str, Any] | list[str]
     brings: dict[str, Any]
+    players: list[str]
 
 
 def check_declared(path: str, node: Node) -> None:

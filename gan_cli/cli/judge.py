@@ -16,6 +16,7 @@ from gan_cli.cli.config_folder import config_folder, defaults_of, written
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.kinds import shown
 from gan_cli.cli.quoting import rendered
+from gan_cli.cli.signatures import tables_of
 from gan_cli.cli.typed import Typed
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
@@ -141,7 +142,8 @@ def settle(override: Override, typed: Typed, root: str) -> str:
     if key not in {*defaults, *others} and not key.startswith("hydra/"):
         if isinstance(override.value(), Glob):
             raise UserError(f"{line}: glob(...) matches the options of a group, and {key} is none")
-        return line
+        named = key.rpartition(".")[0] in tables_of(key.partition(".")[0])  # what a name may be is for the check to say
+        return f"++{line}" if named and override.type is OverrideType.CHANGE else line
     if isinstance(override.value(), dict):
         return line
     alone = key in defaults and not isinstance(defaults[key], list) and not override.package

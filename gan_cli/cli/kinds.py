@@ -170,6 +170,12 @@ class Table(Kind):
         return f"{'tables' if many else 'a table'} from {self.key.words(True)} to {self.value.words(True)}"
 
 
+def table_in(kind: Kind) -> Table | None:
+    """The table that a kind is, or may be."""
+    kinds = kind.of if isinstance(kind, Either) else (kind,)
+    return next((one for one in kinds if isinstance(one, Table)), None)
+
+
 def number_in(key: Any) -> Any:
     return int(key) if isinstance(key, str) and key.isascii() and key.isdecimal() else key
 

@@ -17,15 +17,12 @@ from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
 from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
-from gan_cli.cli.kinds import Kind, shown
+from gan_cli.cli.kinds import Kind, Part, Simple, number_in, shown, table_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
 OPTIMIZERS = "gan_cli.cli.torch_optimizers"  # stands in for torch.optim
 OWN_OF_OPTIMIZER = "gan_cli.base.settings.OptimizerSettings"
-IMPLIED = {
-    "schedule": "gan_cli.parts.schedule.Schedule",
-    "rates": "gan_cli.base.settings.Rates",
-}  # nodes of it that name no class
+IMPLIED = {"schedule": "gan_cli.parts.schedule.Schedule"}  # nodes of it that name no class
 
 
 class Argument(NamedTuple):
@@ -96,8 +93,19 @@ def check_value(key: str, value: Any, kind: Kind) -> None:
     Raises:
         UserError: a value that `kind` does not take.
     """
+    inner = table_in(kind)
+    if inner is not None and isinstance(value, dict) and all(inner.key.fits(number_in(name)) for name in value):
+        for name, one in value.items():
+            if not isinstance(inner.value, Part):  # of a part that is none, the whole table says more
+                check_value(f"{key}.{name}", one, inner.value)
     if not kind.fits(value):
         raise UserError(f"{key}={shown(value)} does not fit: {kind.words()} is wanted")
+
+
+def tables_of(path: str) -> list[str]:
+    """The dotted keys of what a node has for the program that is a table of names: any may be typed there."""
+    tables = {key: table_in(argument.kind) for key, argument in own_keys(path).items() if key not in IMPLIED}
+    return [f"{path}.{key}" for key, table in tables.items() if table is not None and table.key == Simple(str)]
 
 
 def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:

@@ -151,8 +151,11 @@ class Game(nn.Module):
         return terms
 
     def judged(self, match: Match) -> Tensor:
-        """What a player that is judged minimises of a match, (N,)."""
-        return self.loss.unrolled(match) if self.loss.unroll_steps else self.loss.generator(match)
+        """What a player that is judged minimises of a match, (N,): of its real side too where the players move that."""
+        if self.loss.unroll_steps:
+            return self.loss.unrolled(match)
+        fake = self.loss.generator(match)
+        return fake + self.loss.generator_real(match) if any(match.own) else fake
 
     def class_terms(self, match: Match, judges: bool) -> dict[str, Tensor]:
         """Cross-entropies (N,) of the classes that a critic names, by side; none where it is not asked for them."""

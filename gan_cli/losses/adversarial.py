@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from gan_cli.base.distributed import global_mean
+from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Positive
 from gan_cli.base.types import Match, per_sample
 
@@ -54,6 +55,16 @@ class AdversarialLoss(nn.Module):
         """What the generator minimises, (N,)."""
         raise NotImplementedError
 
+    def generator_real(self, match: Match) -> Tensor:
+        """What players that move the real side too minimise of it, (N,), besides `generator`: an encoder E of a critic
+        that sees (x, E(x)) wants it taken for a fake (Donahue et al. 2017, eq. 3). The mirror of `generator`; zero
+        where that holds the real logits already.
+
+        Raises:
+            UserError: a loss that knows no such term.
+        """
+        raise UserError(f"{type(self).__name__} has no term for players that move the real side: no generator_real")
+
     def unrolled(self, match: Match) -> Tensor:
         """What the generator minimises against a discriminator that depends on it, being some updates ahead, (N,).
 
@@ -81,6 +92,9 @@ class Minimax(AdversarialLoss):
     def generator(self, match: Match) -> Tensor:
         return per_sample(-softplus(match.fake_logits))
 
+    def generator_real(self, match: Match) -> Tensor:
+        return per_sample(-softplus(-match.real_logits))
+
 
 class NonSaturating(AdversarialLoss):
     """Minimax with a generator that maximises log D(G(z)) instead (Goodfellow et al. 2014, sec. 3)."""
@@ -93,6 +107,9 @@ class NonSaturating(AdversarialLoss):
     def generator(self, match: Match) -> Tensor:
         return per_sample(softplus(-match.fake_logits))
 
+    def generator_real(self, match: Match) -> Tensor:
+        return per_sample(softplus(match.real_logits))
+
 
 class LeastSquares(AdversarialLoss):
     """LSGAN with the targets a = 0, b = c = 1 (Mao et al. 2017, eq. 9)."""
@@ -102,6 +119,9 @@ class LeastSquares(AdversarialLoss):
 
     def generator(self, match: Match) -> Tensor:
         return per_sample(0.5 * (match.fake_logits - 1).square())
+
+    def generator_real(self, match: Match) -> Tensor:
+        return per_sample(0.5 * match.real_logits.square())
 
 
 class Hinge(AdversarialLoss):
@@ -114,6 +134,9 @@ class Hinge(AdversarialLoss):
 
     def generator(self, match: Match) -> Tensor:
         return per_sample(-match.fake_logits)
+
+    def generator_real(self, match: Match) -> Tensor:
+        return per_sample(match.real_logits)
 
 
 class Wasserstein(AdversarialLoss):
@@ -143,6 +166,9 @@ class Wasserstein(AdversarialLoss):
     def generator(self, match: Match) -> Tensor:
         return per_sample(-match.fake_logits)
 
+    def generator_real(self, match: Match) -> Tensor:
+        return per_sample(match.real_logits)
+
     def constrain(self, parameters: Iterable[Tensor]) -> None:
         if self.clip is not None:
             with torch.no_grad():
@@ -164,6 +190,9 @@ class RelativisticAverage(AdversarialLoss):
         real, fake = match.real_logits, match.fake_logits
         return per_sample(softplus(real - global_mean(fake)) + softplus(-(fake - global_mean(real))))
 
+    def generator_real(self, match: Match) -> Tensor:
+        return torch.zeros_like(per_sample(match.real_logits))
+
 
 class RelativisticPairing(AdversarialLoss):
     """RpGAN: is each real more real than the fake it is paired with? (Jolicoeur-Martineau 2018, eq. 7 and 8)"""
@@ -173,3 +202,6 @@ class RelativisticPairing(AdversarialLoss):
 
     def generator(self, match: Match) -> Tensor:
         return per_sample(softplus(match.real_logits - match.fake_logits))
+
+    def generator_real(self, match: Match) -> Tensor:
+        return torch.zeros_like(per_sample(match.real_logits))
