@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Node
 
 META_KEYS = ("requires", "provides", "brings", "players")  # YAML sections for the check, never constructor arguments
 
@@ -108,7 +109,7 @@ def make_importable(trust: Sequence[str]) -> None:
         sys.path.append(os.getcwd())
 
 
-def targets_in(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def targets_in(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
     """Every (dotted key, node) below `node` that has a `_target_`."""
     if isinstance(node, dict):
         if "_target_" in node:

@@ -12,25 +12,26 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.claims import ClaimError, claims_of
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import open_regular, read_json, write_atomically, write_json
+from gan_cli.base.records import Content, SideFile
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import check_entries, flat, runs_in
 from gan_cli.base.stored import SIDE_FILE, check_content, misfit
 
 FORMAT = 2  # 1: before the first release; its networks have other names
 UNREADABLE = (AssertionError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)  # by torch
 BEST = "best.pt"
-BEFORE = "before"  # in a side file: the words on the file that is being replaced
 NOT_NETWORKS = (*META_KEYS, "perceptual")
 
 
-def save(run: Path, content: dict[str, Any], summary: dict[str, Any], keep: int) -> Path:
+def save(run: Path, content: Content, summary: SideFile, keep: int) -> Path:
     """Write a checkpoint of `content` and its side file, then remove all but the newest `keep`.
 
     Args:
@@ -54,19 +55,19 @@ def prune(newest: Path, keep: int) -> None:
             side.unlink(missing_ok=True)
 
 
-def save_best(run: Path, content: dict[str, Any], summary: dict[str, Any]) -> Path:
+def save_best(run: Path, content: Content, summary: SideFile) -> Path:
     """The checkpoint with the best score so far: `checkpoints/best.pt`, in place of the one before."""
     path = run / "checkpoints" / BEST
     write(path, content, summary)
     return path
 
 
-def write(path: Path, content: dict[str, Any], summary: dict[str, Any]) -> None:
+def write(path: Path, content: Content, summary: SideFile) -> None:
     """A checkpoint's side file, then its file; one of that name stays whole until it is replaced."""
     put(path, packed(content), summary)
 
 
-def packed(content: dict[str, Any]) -> bytes:
+def packed(content: Mapping[str, Any]) -> bytes:
     """A checkpoint's file."""
     import torch
 
@@ -75,18 +76,18 @@ def packed(content: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def put(path: Path, data: bytes, summary: dict[str, Any]) -> None:
+def put(path: Path, data: bytes, summary: SideFile) -> None:
     """A checkpoint that is packed, as `write` does."""
     side = {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary}
     before, fault = fitting(path) if path.exists() else ({}, None)
-    replaces = {BEFORE: before} if before and fault is None else {}
-    write_json(path.with_suffix(".json"), side | replaces)
+    replaces = bool(before) and fault is None
+    write_json(path.with_suffix(".json"), {**side, "before": before} if replaces else side)
     write_atomically(path, data)
     if replaces:
         write_json(path.with_suffix(".json"), side)
 
 
-def write_side(path: Path, summary: dict[str, Any]) -> None:
+def write_side(path: Path, summary: SideFile) -> None:
     """The side file of a whole checkpoint that has none."""
     write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": digest_of_file(path), **summary})
 
@@ -97,13 +98,13 @@ def listed(run: Path) -> list[Path]:
     return sorted(files, key=lambda path: (len(path.name), path.name), reverse=True)  # a billion has a digit more
 
 
-def summary_of(path: Path) -> dict[str, Any] | None:
+def summary_of(path: Path) -> SideFile | None:
     """What the side file says; None where it is missing, torn, or not what `write` makes."""
     summary = read_json(path.with_suffix(".json"))
-    return None if summary is None or misfit(summary, SIDE_FILE) else summary
+    return None if summary is None or misfit(summary, SIDE_FILE) else cast(SideFile, summary)
 
 
-def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
+def newest_summary(where: Path) -> tuple[Path, SideFile]:
     """The newest checkpoint that has a side file, unverified: what a quick check needs; empty words where none has.
 
     Raises:
@@ -119,7 +120,7 @@ def newest_summary(where: Path) -> tuple[Path, dict[str, Any]]:
     raise UserError(none_in(where))
 
 
-def config_of(where: Path) -> dict[str, Any] | None:
+def config_of(where: Path) -> Composed | None:
     """The composed config in the newest checkpoint that can be read, found without torch; None where there is none.
 
     Raises:
@@ -129,7 +130,7 @@ def config_of(where: Path) -> dict[str, Any] | None:
     return None if content is None else content["config"]
 
 
-def claimed(where: Path) -> dict[str, Any] | None:
+def claimed(where: Path) -> Content | None:
     """What the newest checkpoint that can be read holds, its plain values alone, found without torch."""
     for path in candidates(where):
         try:
@@ -206,7 +207,7 @@ def best_of(run: Path) -> Path:
 STAGES = (".start", ".fade_images", ".stable_images")  # of a growing model: when which level comes
 
 
-def model_facts(config: dict[str, Any]) -> dict[str, Any]:
+def model_facts(config: Composed) -> dict[str, Any]:
     """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
 
     Not what it is trained by: loss weights, the lengths of stages, the features that it is compared in.
@@ -219,7 +220,7 @@ def model_facts(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat({"model": networks}).items() if not key.endswith(STAGES)}
 
 
-def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") -> tuple[Path, dict[str, Any]]:
+def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") -> tuple[Path, Content]:
     """The newest valid checkpoint: its path and content. Says which files it had to pass over.
 
     Raises:
@@ -243,7 +244,7 @@ def damage(path: Path) -> str | None:
     return fitting(path)[1]
 
 
-def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
+def fitting(path: Path) -> tuple[SideFile, str | None]:
     """What the side file says of a file, and what is wrong with the file, or None.
 
     A file without a side file is judged by the checksums that torch puts into it.
@@ -253,7 +254,7 @@ def fitting(path: Path) -> tuple[dict[str, Any], str | None]:
         whole = _checksums_fit(path)
         fault = None if whole else "has no side file (.json) and is not whole: it was cut short or damaged"
         return ({"format": FORMAT, "digest": digest_of_file(path)} if whole else {}), fault
-    digest, before = digest_of_file(path), side.pop(BEFORE, None)
+    digest, before = digest_of_file(path), side.pop("before", None)
     if isinstance(before, dict) and digest == before.get("digest"):
         side = before
     if side.get("format") != FORMAT:
@@ -282,7 +283,7 @@ def _checksums_fit(path: Path) -> bool:
         return False
 
 
-def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:
+def read(path: Path, map_location: str = "cpu") -> Content:
     """Tensors and plain values only; a file that holds anything else, or claims more than it has, is refused unread.
 
     Raises:
@@ -302,4 +303,4 @@ def read(path: Path, map_location: str = "cpu") -> dict[str, Any]:
         raise RunError(f"{path} is not a checkpoint that holds only tensors and plain values ({reason})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path} is not a checkpoint of this program")
-    return content
+    return cast(Content, content)

@@ -7,11 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from gan_cli.base.settings import TrainerSettings, trainer_settings
 
 Node = dict[str, Any]
+Choices = Mapping[str, Any]  # by group: an option's name, or several, or None
+
+
+class Composed(TypedDict, total=False):
+    """A composed config as plain values: what `gan-train --cfg job` prints, resolved. A stored one may lack keys."""
+
+    seed: int
+    model: Node
+    loss: Node
+    penalty: dict[str, Node]
+    dataset: Node
+    optimizer: Node
+    trainer: Node
+    augment: Node | None
+    perceptual: Node | None
+    metric: dict[str, Node]
+    features: Node | None
+    choices: Choices
+    name: str | None
+    notes: str | None
+    sweep: str | None
+    resume: str | None
+    init_from: str | None
+    full_size: bool
+    dry_run: bool
+    trust: list[str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +114,7 @@ class RunConfig:
         trust: packages whose classes it may use besides the allow-list; said on the command line.
     """
 
-    plain: dict[str, Any]
+    plain: Composed
     seed: int
     trainer: TrainerSettings
     game: GameConfig
@@ -103,15 +129,18 @@ class RunConfig:
     trust: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any], trust: Sequence[str] = ()) -> RunConfig:
+    def of(cls, plain: Composed, trust: Sequence[str] = ()) -> RunConfig:
         """From what `gan-train --cfg job` prints, resolved."""
-        config, choices = dict(plain), plain.get("choices") or {}
+        config: Composed = {**plain}
+        choices = plain.get("choices") or {}
         return cls(
             plain=config,
             seed=config["seed"],
             trainer=trainer_settings(config["trainer"]),
             game=GameConfig(
-                *(config["seed"], config["model"], config["loss"]),
+                seed=config["seed"],
+                model=config["model"],
+                loss=config["loss"],
                 penalties=config.get("penalty") or {},
                 augment=config.get("augment") or None,
             ),

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,13 +151,13 @@ SET_BY_CHECK = "dataset.provides."  # facts found by looking, not chosen
 PLACES = ("dataset.root", "model.base")  # where something lies: what it is, a checkpoint knows by its fingerprint
 
 
-def digest_of(config: dict[str, Any]) -> str:
+def digest_of(config: Mapping[str, Any]) -> str:
     """A digest of the composed config that two runs share exactly if they train the same thing, wherever it lies."""
     relevant = {key: value for key, value in flat(config).items() if not not_learned(key) and key not in PLACES}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def chosen_of(config: dict[str, Any]) -> dict[str, Any]:
+def chosen_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What was chosen of what a run trains, by dotted key: where this is equal, a run may be gone on with.
 
     A key that is null is left out: a config of an earlier version may not have it.
@@ -166,7 +166,7 @@ def chosen_of(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None and not key.startswith(SET_BY_CHECK)}
 
 
-def identity_of(config: dict[str, Any], without: Sequence[str] = ()) -> str:
+def identity_of(config: Mapping[str, Any], without: Sequence[str] = ()) -> str:
     """A digest of `chosen_of`, equal where that is: by it a sweep finds its cells, whatever they are called.
 
     Args:
@@ -187,7 +187,7 @@ def not_learned(key: str) -> bool:
     return any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
 
 
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys joined by dots."""
     out: dict[str, Any] = {}
     for key, value in config.items():

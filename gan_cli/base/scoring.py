@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeGuard
 
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
+from gan_cli.base.run_config import Node
 
 METRICS_FILE = "metrics.jsonl"
 LARGEST = 1e100  # of a number in a run's files
@@ -45,7 +47,20 @@ class Score:
         return json.dumps({**asdict(self), **about})
 
 
-def protocol_digest(protocol: dict[str, Any]) -> str:
+class ScoreLine(TypedDict, total=False):
+    """A line of metrics.jsonl, as `Score.line` writes it; what `is_score` does not ask for may be missing."""
+
+    name: str
+    value: float
+    images: int | None
+    checkpoint: str | None
+    protocol_digest: str
+    better: str | None
+    protocol: Mapping[str, Any]
+    time: str
+
+
+def protocol_digest(protocol: Mapping[str, Any]) -> str:
     """Equal for scores that may be compared: of all but `NOT_COMPARED`; 8 hex digits."""
     kept = {key: value for key, value in protocol.items() if key not in NOT_COMPARED}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
@@ -60,7 +75,7 @@ def append_scores(folder: Path, scores: list[Score]) -> None:
         lines.write(("\n" * torn + "".join(score.line() + "\n" for score in scores)).encode())
 
 
-def read_scores(folder: Path) -> list[dict[str, Any]]:
+def read_scores(folder: Path) -> list[ScoreLine]:
     """The lines of a run's metrics.jsonl, in order; what is no score, as a torn last one, is passed over."""
     file = folder / METRICS_FILE
     if not file.exists():
@@ -76,7 +91,7 @@ def read_scores(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def is_score(entry: dict[str, Any]) -> bool:
+def is_score(entry: Mapping[str, Any]) -> TypeGuard[ScoreLine]:
     """Whether a line of metrics.jsonl says what the readers go by."""
     images, checkpoint = entry.get("images"), entry.get("checkpoint")
     return (
@@ -114,20 +129,20 @@ def _later(line: str, images: int) -> bool:
         return True
 
 
-def full_name(score: str, metric: dict[str, Any], features: dict[str, Any] | None) -> str:
+def full_name(score: str, metric: Node, features: Node | None) -> str:
     """`fid` in the features of a classifier is `fid_classifier`; only Inception's go without a name."""
     requires = metric.get("requires") or {}
     named = features_name(features) if requires.get("features") and not requires.get("only_features") else None
     return score if named in (None, "inception") else f"{score}_{named}"
 
 
-def features_name(features: dict[str, Any] | None) -> str | None:
+def features_name(features: Node | None) -> str | None:
     if not features:
         return None
     return features.get("name") or (features.get("provides") or {}).get("name")
 
 
-def score_names(metrics: dict[str, dict[str, Any]], features: dict[str, Any] | None) -> dict[str, str | None]:
+def score_names(metrics: Mapping[str, Node], features: Node | None) -> dict[str, str | None]:
     """Every score that some metrics write, and its better end.
 
     Args:

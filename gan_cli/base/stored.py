@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gan_cli.base.errors import Interrupted, RunError, UserError
 from gan_cli.base.files import read_json
 from gan_cli.base.printable import printable
+from gan_cli.base.records import Record
 from gan_cli.base.scoring import finite
 
 MOST_IMAGES = 10**15
@@ -195,7 +196,7 @@ def check_content(content: Any, what: str) -> None:
     check_config(content["config"], f"the config in {what}")
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> Record | None:
     """A run's run.json; None where there is none, or it is not JSON.
 
     Raises:
@@ -205,7 +206,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     problem = misfit(record or {}, RECORD)
     if problem:
         raise UserError(f"{str(folder / 'run.json')!r} is not as a run writes it: {printable(problem)}")
-    return record
+    return cast(Record | None, record)
 
 
 @contextmanager

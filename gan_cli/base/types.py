@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gan_cli.base.randomness import generator_for
+from gan_cli.base.records import Progress
 
 
 @dataclass
@@ -86,7 +87,7 @@ class State:
     step: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # optimizer steps by phase name
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Progress:
         return {"seed": self.seed, "images": self.images, "step": self.step, "updates": dict(self.updates)}
 
 

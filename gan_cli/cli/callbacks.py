@@ -21,6 +21,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import shown, tell
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
@@ -49,7 +50,7 @@ class CheckFirst(Callback):
             refuse(error)
 
     @staticmethod
-    def refuse_another(folder: Path, content: dict[str, Any]) -> None:
+    def refuse_another(folder: Path, content: Composed) -> None:
         """A folder that holds another run is not gone on in under a new config."""
         check_entries(folder)
         if (folder / "run.json").exists():
@@ -138,13 +139,13 @@ def refuse(error: Exception) -> NoReturn:
     raise SystemExit(say(sentence(error, outcome.names), code_of(error)))
 
 
-def content_of(config: DictConfig) -> dict[str, Any]:
+def content_of(config: DictConfig) -> Composed:
     """The plain content of a composed config with its `hydra` node."""
     HydraConfig.instance().set_config(config)
     return plain(config, config.hydra.runtime.choices)
 
 
-def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
+def checked(config: DictConfig, sweep: Cells | None = None) -> Composed:
     """Check one composed config with its `hydra` node; returns its plain content.
 
     Args:
@@ -183,7 +184,7 @@ def check_places(config: DictConfig) -> None:
         )
 
 
-def fetch(content: dict[str, Any]) -> None:
+def fetch(content: Composed) -> None:
     """Fetch files that are missing now: a download that fails, or weights that don't fit, must leave no run folder.
 
     Raises:
@@ -228,7 +229,7 @@ def told_axes(note: Note) -> str:
     return f" of {listed(note.axes)}" if note.axes else ""
 
 
-def refuse_twins(cells: list[list[str]], contents: list[dict[str, Any]]) -> None:
+def refuse_twins(cells: list[list[str]], contents: list[Composed]) -> None:
     """
     Raises:
         UserError: two cells train the same thing.
@@ -245,7 +246,7 @@ def refuse_twins(cells: list[list[str]], contents: list[dict[str, Any]]) -> None
             )
 
 
-def tell_common(contents: list[dict[str, Any]], folder: Path, workers: int = 1) -> None:
+def tell_common(contents: list[Composed], folder: Path, workers: int = 1) -> None:
     """What all cells of a sweep have in common, once; the run.log of each has the whole."""
     from gan_cli.run.start import common_block, lines_of
 

@@ -5,11 +5,10 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
-from typing import Any
-
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
+from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_base import check_base
 from gan_cli.cli.check_data import check_data, chosen
@@ -23,7 +22,7 @@ from gan_cli.cli.torch_optimizers import UNFIT
 NO_DOWNLOAD = "dataset=digits needs no download"
 
 
-def check(config: dict[str, Any]) -> None:
+def check(config: Composed) -> None:
     """Refuse a composition that can't work.
 
     Args:
@@ -54,7 +53,7 @@ def check(config: dict[str, Any]) -> None:
     check_init_from(config)
 
 
-def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] | None = None) -> None:
+def check_trainer(trainer: Node, pack: int = 1, sizes: dict[int, int] | None = None) -> None:
     parts, batch = trainer["accumulate"] * trainer["processes"] * pack, trainer["batch_size"]
     if batch % parts:
         near = max(parts, batch - batch % parts)
@@ -73,7 +72,7 @@ def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] 
     check_device("trainer.device", trainer["device"])
 
 
-def check_whole_batch(config: dict[str, Any]) -> None:
+def check_whole_batch(config: Composed) -> None:
     if config["trainer"]["accumulate"] == 1:
         return
     parts = {f"loss={chosen(config, 'loss')}": config["loss"]}
@@ -85,7 +84,7 @@ def check_whole_batch(config: dict[str, Any]) -> None:
             )
 
 
-def check_terms(config: dict[str, Any]) -> None:
+def check_terms(config: Composed) -> None:
     loss, added = config["loss"], config.get("penalty") or {}
     if loss.get("clip") is not None and loss.get("unroll_steps", 0):
         raise UserError(
@@ -111,7 +110,7 @@ def check_terms(config: dict[str, Any]) -> None:
             )
 
 
-def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> None:
+def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
     """What a penalty needs of the model: a part of it, or something that it provides."""
     model = config["model"]
     for name in needed:
@@ -123,7 +122,7 @@ def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> Non
             )
 
 
-def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> None:
+def check_optimizer(optimizer: Node, looks_ahead: bool = False) -> None:
     """What of the optimizer's options goes together; each alone is bound to `settings` and `torch_optimizers`."""
     name = str(optimizer["_target_"]).removeprefix("torch.optim.")
     if name in UNFIT:
@@ -148,7 +147,7 @@ def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> Non
         )
 
 
-def check_files(config: dict[str, Any]) -> None:
+def check_files(config: Composed) -> None:
     dataset = config["dataset"]
     files = (dataset.get("provides") or {}).get("files") or []
     if not files or dataset.get("root") is None:
@@ -163,7 +162,7 @@ def check_files(config: dict[str, Any]) -> None:
         )
 
 
-def check_init_from(config: dict[str, Any]) -> None:
+def check_init_from(config: Composed) -> None:
     """The side file of a checkpoint tells whether its networks are those of the new run."""
     if config.get("init_from") is None:
         return
@@ -183,7 +182,7 @@ def check_init_from(config: dict[str, Any]) -> None:
         )
 
 
-def way_out(key: str, base: dict[str, Any] | None, config: dict[str, Any]) -> str:
+def way_out(key: str, base: Composed | None, config: Composed) -> str:
     """What to type where networks are not those of the run that `init_from=` names.
 
     Args:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed
 from gan_cli.cli.check_data import chosen
 
 
-def check_augment(config: dict[str, Any]) -> None:
+def check_augment(config: Composed) -> None:
     """Pictures can be augmented; points can't, nor can a picture beside its source."""
     needs = ((config.get("augment") or {}).get("requires") or {}).get("fields") or []
     missing = [field for field in needs if field not in config["model"].get("requires", {}).get("fields", [])]
@@ -20,7 +19,7 @@ def check_augment(config: dict[str, Any]) -> None:
     check_steering(config)
 
 
-def check_steering(config: dict[str, Any]) -> None:
+def check_steering(config: Composed) -> None:
     """What is steered by the sign of the critic's answers needs a loss under which that sign means something."""
     augment = config.get("augment") or {}
     if augment.get("final_p") is not None and augment.get("fixed"):

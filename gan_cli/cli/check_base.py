@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gan_cli.base.allow_list import check_allowed, targets_in
 from gan_cli.base.checkpoint import config_of, none_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
+from gan_cli.base.run_config import Composed
 from gan_cli.cli.check_data import chosen
 from gan_cli.cli.kinds import shown
 
 
-def check_base(config: dict[str, Any]) -> None:
+def check_base(config: Composed) -> None:
     """
     Raises:
         UserError: no run is named where the model needs one, there is none, or it is of other samples.
@@ -43,7 +42,7 @@ def check_base(config: dict[str, Any]) -> None:
             )
 
 
-def of_begun(config: dict[str, Any]) -> dict[str, Any]:
+def of_begun(config: Composed) -> Composed:
     """What is checked of a run that has begun: where its first weights and its base came from is asked once, then."""
     requires = {key: value for key, value in (config["model"].get("requires") or {}).items() if key != "base"}
     return {**config, "init_from": None, "model": {**config["model"], "requires": requires}}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.progress import loading_torch
+from gan_cli.base.run_config import Composed
 
 if TYPE_CHECKING:
     from gan_cli.base.run_config import RunConfig
@@ -23,7 +24,7 @@ PARTS = ("model", "loss", "penalty", "augment", "optimizer", "dataset", "trainer
 BYTES = 2 * 4  # of a parameter and its gradient, in float32: the least that training holds
 
 
-def check_built(config: dict[str, Any]) -> None:
+def check_built(config: Composed) -> None:
     """Refuse networks that can't be built, called or held.
 
     Args:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gan_cli.base.allow_list import targets_in
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
 
 
-def check_data(config: dict[str, Any]) -> None:
+def check_data(config: Composed) -> None:
     """Refuse a model that can't work with what its data set gives.
 
     Args:
@@ -27,7 +28,7 @@ def check_data(config: dict[str, Any]) -> None:
     check_patches(config)
 
 
-def check_patches(config: dict[str, Any]) -> None:
+def check_patches(config: Composed) -> None:
     """A PatchGAN halves the picture `layers` times and then cuts two pixels off."""
     resolution = config["dataset"].get("resolution")
     for path, node in targets_in(config["model"], "model"):
@@ -39,7 +40,7 @@ def check_patches(config: dict[str, Any]) -> None:
             )
 
 
-def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[str, Any]]]) -> None:
+def check_fields(config: Composed, options: Callable[[], dict[str, Node]]) -> None:
     """A model needs what its data set provides: images, labels, points.
 
     Args:
@@ -82,25 +83,25 @@ def check_fields(config: dict[str, Any], options: Callable[[], dict[str, dict[st
 WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target": "targets"}
 
 
-def fields_needed(model: dict[str, Any]) -> list[str]:
+def fields_needed(model: Node) -> list[str]:
     """What a model wants of a batch: as its YAML says, and labels where it is conditional."""
     own = list((model.get("requires") or {}).get("fields", []))
     return own if model.get("conditional", "none") == "none" else [*own, "label"]
 
 
-def fields_of(dataset: dict[str, Any], model: dict[str, Any]) -> set[str]:
+def fields_of(dataset: Node, model: Node) -> set[str]:
     """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
     own = (dataset.get("provides") or {}).get("fields", [])
     brought = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
     return {*own, *(brought.get("provides") or {}).get("fields", [])}
 
 
-def brings_degradation(model: dict[str, Any]) -> bool:
+def brings_degradation(model: Node) -> bool:
     """Whether a model makes its sources from good pictures, and so has no use for given ones."""
     return bool((model.get("brings") or {}).get("degradation"))
 
 
-def check_scale(config: dict[str, Any]) -> None:
+def check_scale(config: Composed) -> None:
     """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
     wanted, given = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
     if wanted is None or given is None or wanted == given:
@@ -113,7 +114,7 @@ def check_scale(config: dict[str, Any]) -> None:
     )
 
 
-def check_sides(config: dict[str, Any]) -> None:
+def check_sides(config: Composed) -> None:
     """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
     dataset = config["dataset"]
     source, target = dataset.get("source_channels"), dataset.get("channels")
@@ -133,7 +134,7 @@ def check_sides(config: dict[str, Any]) -> None:
             )
 
 
-def check_perceptual(config: dict[str, Any]) -> None:
+def check_perceptual(config: Composed) -> None:
     if config.get("perceptual") and "perceptual" not in config["model"]:
         raise UserError(
             f"model={chosen(config, 'model')} has no term for perceptual={chosen(config, 'perceptual')};"
@@ -141,7 +142,7 @@ def check_perceptual(config: dict[str, Any]) -> None:
         )
 
 
-def check_crop(dataset: dict[str, Any]) -> None:
+def check_crop(dataset: Node) -> None:
     padding, resolution = dataset.get("crop_padding") or 0, dataset.get("resolution") or 0
     larger = dataset.get("load_resolution")
     if larger is not None and larger < resolution:
@@ -152,7 +153,7 @@ def check_crop(dataset: dict[str, Any]) -> None:
         )
 
 
-def check_resolution(config: dict[str, Any]) -> None:
+def check_resolution(config: Composed) -> None:
     rule = (config["model"].get("requires") or {}).get("resolution")
     resolution = config["dataset"].get("resolution")
     if not rule or resolution is None:
@@ -174,7 +175,7 @@ def check_resolution(config: dict[str, Any]) -> None:
     )
 
 
-def named_in(model: dict[str, Any], key: str) -> Any:
+def named_in(model: Node, key: str) -> Any:
     """The option of a model that its own YAML speaks of under `requires`.
 
     Raises:
@@ -188,6 +189,6 @@ def named_in(model: dict[str, Any], key: str) -> Any:
     return node
 
 
-def chosen(config: dict[str, Any], group: str) -> str:
+def chosen(config: Mapping[str, Any], group: str) -> str:
     """What the user typed for a group, or its target where there is no record of that."""
     return str((config.get("choices") or {}).get(group) or config[group].get("_target_"))

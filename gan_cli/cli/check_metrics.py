@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from gan_cli.base.allow_list import check_allowed, check_place, targets_in
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed, Node
 from gan_cli.base.scoring import features_name, score_names
 from gan_cli.cli.signatures import check_arguments
 
@@ -14,7 +14,7 @@ GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictur
 PICTURES = {"image", "target", "b"}
 
 
-def check_choice(metrics: dict[str, Any], features: dict[str, Any] | None, trust: Sequence[str]) -> None:
+def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:
     """Metrics and features among themselves.
 
     Raises:
@@ -36,7 +36,7 @@ def check_choice(metrics: dict[str, Any], features: dict[str, Any] | None, trust
             raise UserError(f"metric={name} needs features with classes: features=classifier or inception")
 
 
-def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dict[str, Any] | None) -> None:
+def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node | None) -> None:
     """Metrics against a model and its data set.
 
     Raises:
@@ -76,7 +76,7 @@ def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dic
             )
 
 
-def check_scoring(config: dict[str, Any]) -> None:
+def check_scoring(config: Composed) -> None:
     """The scores that a run asks for in training.
 
     Raises:
@@ -100,7 +100,7 @@ def check_scoring(config: dict[str, Any]) -> None:
         raise UserError(f"trainer.keep_best={decides} is no score of this run with a better end; it has {known}")
 
 
-def check_count(key: str, count: int, metrics: dict[str, Any]) -> None:
+def check_count(key: str, count: int, metrics: Mapping[str, Node]) -> None:
     """
     Raises:
         UserError: fewer samples than a metric can be made of.

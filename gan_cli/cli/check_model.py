@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
 from gan_cli.base.allow_list import META_KEYS, targets_in
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.check_data import chosen, named_in
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.kinds import Simple, shown
@@ -17,7 +17,7 @@ from gan_cli.cli.players import check_players
 from gan_cli.cli.signatures import check_value
 
 
-def check_model(config: dict[str, Any]) -> None:
+def check_model(config: Composed) -> None:
     """
     Raises:
         UserError: the first options of the model that don't go together.
@@ -30,7 +30,7 @@ def check_model(config: dict[str, Any]) -> None:
     check_players(config)
 
 
-def check_conditional(config: dict[str, Any]) -> None:
+def check_conditional(config: Composed) -> None:
     """One switch says what is done with labels; how many classes there are follows from it and the data."""
     model = config["model"]
     if "conditional" not in model:
@@ -49,7 +49,7 @@ WIRED = re.compile(
 )
 
 
-def check_wired(config: dict[str, Any]) -> None:
+def check_wired(config: Composed) -> None:
     """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
     file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
     if not file.is_file():
@@ -62,7 +62,7 @@ def check_wired(config: dict[str, Any]) -> None:
             check_followed(config, f"model.{name}", node, inner)
 
 
-def check_followed(config: dict[str, Any], path: str, node: dict[str, Any], written: dict[str, Any]) -> None:
+def check_followed(config: Composed, path: str, node: Node, written: Node) -> None:
     for key, source in written.items():
         origin = WIRED.search(str(source)) if isinstance(source, str) else None
         if origin is None:
@@ -79,7 +79,7 @@ def check_followed(config: dict[str, Any], path: str, node: dict[str, Any], writ
             )
 
 
-def check_growth(config: dict[str, Any]) -> None:
+def check_growth(config: Composed) -> None:
     """Growing networks begin at one of their levels, 4, 8, 16, ... pixels, and end at the pictures' side."""
     for path, node in targets_in(config["model"], "model"):
         last, first = node.get("resolution"), node.get("start", 4)
@@ -89,7 +89,7 @@ def check_growth(config: dict[str, Any]) -> None:
             )
 
 
-def check_at_least(config: dict[str, Any]) -> None:
+def check_at_least(config: Composed) -> None:
     """What the model's YAML says of options whose least value follows from others."""
     for key, least in ((config["model"].get("requires") or {}).get("at_least") or {}).items():
         check_value(f"model.requires.at_least.{key}", least, Simple(int))
@@ -100,7 +100,7 @@ def check_at_least(config: dict[str, Any]) -> None:
             )
 
 
-def check_mapping(config: dict[str, Any]) -> None:
+def check_mapping(config: Composed) -> None:
     """Without layers a mapping network passes on the latent as it is."""
     model = config["model"]
     generator = model.get("generator") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gan_cli.base.errors import UserError
@@ -21,7 +22,7 @@ ROOT: dict[str, Kind] = {  # what stands at the top
 }
 
 
-def check_root(config: dict[str, Any]) -> None:
+def check_root(config: Mapping[str, Any]) -> None:
     extra = sorted(set(config) - root_keys() - {"choices"})
     if extra:
         raise UserError(f"{extra[0]} is not an option; at the top there are {', '.join(sorted(root_keys()))}")
@@ -41,7 +42,7 @@ def check_root(config: dict[str, Any]) -> None:
             check_value(key, config[key], kind)
 
 
-def check_parts(config: dict[str, Any]) -> None:
+def check_parts(config: Mapping[str, Any]) -> None:
     """
     Raises:
         UserError: no model, loss, data set, optimizer or trainer, or something else in its place.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from gan_cli.cli.typed import Typed, read
 
 Carry = Callable[[dict[str, Any]], None]
 HelpText = Callable[[list[Path]], str]
-Values = Callable[[Typed, str], tuple[dict[str, Any], str]]
+Values = Callable[[Typed, str], tuple[Mapping[str, Any], str]]
 
 
 def run(name: str, carry_out: Carry, help_text: HelpText) -> None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.naming import name_of, name_of_list
+from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.check_root import check_parts
@@ -138,7 +139,7 @@ def sweeps_there() -> list[str]:
     return [entry.name for entry in SWEEPS.iterdir() if entry.is_dir()] if SWEEPS.is_dir() else []
 
 
-def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
+def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
     """The composed config as plain values, completed from the data set's facts; what a run is made of.
 
     Args:
@@ -170,15 +171,15 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     name_players(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)
-    check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[dict-item]
+    check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[typeddict-item]
     content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
     content["choices"] = chosen  # type: ignore[index,call-overload]
     return content  # type: ignore[return-value]
 
 
-def options_of(group_folders: Iterable[Path]) -> dict[str, dict[str, Any]]:
+def options_of(group_folders: Iterable[Path]) -> dict[str, Node]:
     """Each group's options with their raw YAML, from the project's folder and a user's own."""
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[str, Node] = {}
     for folder in group_folders:
         for file in sorted(folder.glob("*/*.yaml")):
             groups.setdefault(file.parent.name, {})[file.stem] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Count, Pixels, Weight, Width
+from gan_cli.base.run_config import Node
 from gan_cli.cli.signatures import Argument, check_value, check_values, follows, signature_of
 
 
@@ -75,9 +76,9 @@ class Provides:
 class Brings:
     critic_norm: str | None
     n_critic: Count
-    optimizer: dict[str, Any]
-    trainer: dict[str, Any]
-    penalty: dict[str, dict[str, Any]]
+    optimizer: Node
+    trainer: Node
+    penalty: dict[str, Node]
     degradation: Degradation
     adversarial_weight: Weight
     insists: bool
@@ -93,7 +94,7 @@ class Declared:
     players: list[str]
 
 
-def check_declared(path: str, node: dict[str, Any]) -> None:
+def check_declared(path: str, node: Node) -> None:
     """
     Raises:
         UserError: a section of a node, or a value in it, that the check could not work with.

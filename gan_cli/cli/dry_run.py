@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from gan_cli.base.run_config import Composed
 
 
-def dry_run(content: dict[str, Any]) -> None:
+def dry_run(content: Composed) -> None:
     """Measure and print.
 
     Raises:

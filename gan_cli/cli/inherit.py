@@ -15,7 +15,7 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
-from gan_cli.base.run_config import DataConfig
+from gan_cli.base.run_config import Composed, DataConfig
 from gan_cli.base.run_folder import cells_in
 from gan_cli.cli.config import SWEEPS, options_of, sweep_name
 from gan_cli.cli.judge import parse
@@ -71,7 +71,7 @@ def sources_of(typed: Typed) -> list[str]:
     return [source]
 
 
-def base_of(source: str, typed: Typed) -> dict[str, Any] | None:
+def base_of(source: str, typed: Typed) -> Composed | None:
     """The config of the run that weights come from; None where its checkpoint can't be read.
 
     Raises:
@@ -97,12 +97,12 @@ def sweep_of(typed: Typed) -> Path:
     return SWEEPS / sweep_name(value_of(typed.overrides, "sweep")) if where is None else expanded(where)
 
 
-def check_alike(sources: Sequence[str], bases: Sequence[Mapping[str, Any] | None]) -> None:
+def check_alike(sources: Sequence[str], bases: Sequence[Composed | None]) -> None:
     """
     Raises:
         UserError: the runs that cells start from are of several models.
     """
-    facts = [None if base is None else model_facts(dict(base)) for base in bases]
+    facts = [None if base is None else model_facts(base) for base in bases]
     for source, other in zip(sources, facts, strict=True):
         if other != facts[0]:
             raise UserError(

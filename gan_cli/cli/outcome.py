@@ -6,7 +6,7 @@ import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_folder import locked
@@ -28,6 +28,14 @@ def names(root: str = "train") -> list[str]:
     return names_of(read(sys.argv[1:]), root)
 
 
+class Returned(TypedDict):
+    """How a cell ended, as its task hands it to the sweep, which may be another process."""
+
+    status: str
+    folder: str
+    text: str
+
+
 def hold_sweep(folder: Path) -> None:
     """Hold the sweep's lock until the command ends.
 
@@ -45,7 +53,7 @@ def tell_first(label: str) -> None:
     begun = True
 
 
-def end_of(returned: dict[str, Any]) -> End:
+def end_of(returned: Returned) -> End:
     """How a cell ended, from what its task returned in whatever process."""
     return Path(returned["folder"]), returned["status"], returned["text"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed
 from gan_cli.cli.hints import meant
 from gan_cli.cli.signatures import tables_of
 
@@ -17,7 +18,7 @@ def players_of(model: Any) -> list[str]:
     return [str(name) for name in (isinstance(model, Mapping) and model.get("players")) or USUAL]
 
 
-def check_players(config: dict[str, Any]) -> None:
+def check_players(config: Composed) -> None:
     """
     Raises:
         UserError: a rate or betas of a player that the model does not have.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -20,12 +21,12 @@ from gan_cli.cli.sentences import REFUSALS, sentence
 from gan_cli.cli.typed import Typed
 
 
-def values(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
+def values(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
     """What would run, as plain values, and why it would be refused, if it would."""
     return values_of(composed_as_typed(settled(typed, root), root), root)
 
 
-def values_of(config: DictConfig, root: str) -> tuple[dict[str, Any], str]:
+def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
     typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if root != "train":
         return as_far_as_can_be(typed), ""
@@ -33,11 +34,10 @@ def values_of(config: DictConfig, root: str) -> tuple[dict[str, Any], str]:
         content = plain(config, config.hydra.runtime.choices)
     except REFUSALS as error:
         return as_far_as_can_be(typed), sentence(error, list)
-    del content["choices"]
-    return content, ""
+    return {key: value for key, value in content.items() if key != "choices"}, ""
 
 
-def show_config(typed: Typed, root: str, content: dict[str, Any] | None = None) -> int:
+def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = None) -> int:
     """Carry out `--cfg`; returns the exit code.
 
     Args:
@@ -86,7 +86,7 @@ def written(node: Any) -> str:
     return yaml.safe_dump(node, sort_keys=False, allow_unicode=True, width=1_000)
 
 
-def value_lines(content: dict[str, Any]) -> list[str]:
+def value_lines(content: Mapping[str, Any]) -> list[str]:
     """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
     hidden = {"_target_", "requires", "provides", "brings"}
     return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from gan_cli.base.checkpoint import check_not_lost, listed, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import read_json, read_yaml, write_atomically
 from gan_cli.base.printable import tell
+from gan_cli.base.records import Record
+from gan_cli.base.run_config import Choices, Composed
 from gan_cli.base.run_folder import BASE, CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
 from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import check_config, foreign, read_record
@@ -68,7 +71,7 @@ def source_of(run: Path) -> Path:
     return run / ".hydra" / "config.yaml"
 
 
-def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, dict[str, Any], dict[str, Any]]:
+def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Record]:
     """The run's stored config with the overrides applied, as Hydra's and plain, and its record.
 
     Raises:
@@ -88,7 +91,7 @@ def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, dict[str, Any
     return config, content, record
 
 
-def changed(run: Path, stored: dict[str, Any], overrides: list[str], parts: dict[str, Any]) -> DictConfig:
+def changed(run: Path, stored: Mapping[str, Any], overrides: list[str], parts: Choices) -> DictConfig:
     """A run's own config with what is typed, and with the folder in which its data lies now."""
     stored = {key: value for key, value in stored.items() if key != "choices"}
     if stored:
@@ -111,7 +114,7 @@ def changed(run: Path, stored: dict[str, Any], overrides: list[str], parts: dict
     return made
 
 
-def check_data(run: Path, content: dict[str, Any]) -> None:
+def check_data(run: Path, content: Composed) -> None:
     """What a look at the files tells of them; their content is compared once torch is loaded.
 
     Raises:
@@ -144,7 +147,7 @@ def check_changes(run: Path, changes: list[str]) -> None:
         )
 
 
-def without_base(run: Path, content: dict[str, Any]) -> dict[str, Any]:
+def without_base(run: Path, content: Composed) -> Composed:
     """The config as it is to be checked: of the base of a fine-tuned run nothing is needed once it has a checkpoint.
 
     Raises:
@@ -196,7 +199,7 @@ def beside(typed: Typed) -> list[str]:
     return [override for override in typed.overrides if key_of(override) != "resume"]
 
 
-def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
+def apply(config: Any, override: Any, parts: Choices) -> None:
     """One `key=value` of the command line on a stored config; a choice of `parts` typed again changes nothing.
 
     Raises:
@@ -221,14 +224,14 @@ def apply(config: Any, override: Any, parts: dict[str, Any]) -> None:
         raise UserError(hint) from error
 
 
-def changed_keys(run: Path, content: dict[str, Any]) -> list[str]:
+def changed_keys(run: Path, content: Composed) -> list[str]:
     """`key: before -> after` for what differs from the run's stored config; nothing where none is stored."""
     return [
         f"{key}: {then} -> {now}" for key, then, now in differences(run, content) if not key.startswith(SET_BY_CHECK)
     ]
 
 
-def differences(run: Path, content: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def differences(run: Path, content: Composed) -> list[tuple[str, Any, Any]]:
     """Key, value before and after of all that differs, facts of the data too."""
     stored = read_json(run / CONFIG)
     if stored is None:

@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -95,6 +95,20 @@ def check_with(config: DictConfig, fixed: list[str], chosen: list[str], space: l
         raise UserError(text) from error
 
 
+class Best(TypedDict):
+    """What best.json holds."""
+
+    score: str
+    better: str
+    value: float | None
+    trial: int
+    parameters: dict[str, Any]
+    folder: str
+    command: str
+    finished: int
+    failed: int
+
+
 def better_end(cell: DictConfig, score: Any) -> str:
     """Which end of the score is better: "lower" or "higher".
 
@@ -127,7 +141,7 @@ class OptunaSweeper(CellSweeper):
         self.score, self.trials, self.seed = score, trials, seed
         self.failures: list[str] = []
 
-    def sweep(self, arguments: list[str]) -> dict[str, Any] | None:
+    def sweep(self, arguments: list[str]) -> Best | None:
         """Search; returns what best.json holds, or None where no trial has a score."""
         assert self.hydra_context is not None
         self.space, self.fixed = read(arguments, self.hydra_context.config_loader)
@@ -229,7 +243,7 @@ class OptunaSweeper(CellSweeper):
             return None, "no score"
         return value, ""
 
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> Best | None:
         """What best.json holds."""
         best, value, done = None, None, self.done()
         for number, (chosen, trial) in enumerate(done.items()):
@@ -253,7 +267,7 @@ class OptunaSweeper(CellSweeper):
             "failed": sum(trial.value is None for trial in done.values()),
         }
 
-    def close(self) -> dict[str, Any] | None:
+    def close(self) -> Best | None:
         """The closing lines. A trial that failed is a finding; the exit code is 1 where none has a score."""
         best, done = self.best(), self.done()
         failed = sum(trial.value is None for trial in done.values())

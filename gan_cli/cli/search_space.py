@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -179,7 +179,15 @@ def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed:
     return study
 
 
-def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+class Search(TypedDict):
+    """By what a search is known again: the ranges are Optuna's JSON, by key."""
+
+    score: str
+    fixed: list[str]
+    ranges: dict[str, str]
+
+
+def difference(before: Search, now: Search) -> str:
     """What makes two searches two, the first of it."""
     if before["score"] != now["score"]:
         return f"hydra.sweeper.score={before['score']}, not {now['score']}"

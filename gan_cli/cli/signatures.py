@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Node
 from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
 from gan_cli.cli.kinds import Kind, Part, Simple, number_in, shown, table_in
 
@@ -32,7 +33,7 @@ class Argument(NamedTuple):
     kind: Kind
 
 
-def check_arguments(path: str, node: dict[str, Any]) -> None:
+def check_arguments(path: str, node: Node) -> None:
     """
     Raises:
         UserError: an argument that the constructor does not take (with the nearest names), a missing one, or a value
@@ -55,7 +56,7 @@ def own_keys(path: str) -> dict[str, Argument]:
     return signature_of(OWN_OF_OPTIMIZER) or {} if path == "optimizer" else {}
 
 
-def nodes_of(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
     """Every (dotted key, node) of a config whose values go to a class, also where the node does not name it."""
     yield from targets_in({key: value for key, value in config.items() if key != "trust"})
     optimizer = config.get("optimizer")
@@ -64,7 +65,7 @@ def nodes_of(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"optimizer.{key}", {"_target_": target, **optimizer[key]}
 
 
-def check_names(path: str, node: dict[str, Any], known: Mapping[str, Argument], owner: str) -> None:
+def check_names(path: str, node: Node, known: Mapping[str, Argument], owner: str) -> None:
     """
     Raises:
         UserError: a key that `owner` does not have.
@@ -77,7 +78,7 @@ def check_names(path: str, node: dict[str, Any], known: Mapping[str, Argument], 
         raise UserError(f"{path}.{key} is not an option of {owner}; {options}")
 
 
-def check_values(path: str, node: dict[str, Any], signature: Mapping[str, Argument]) -> None:
+def check_values(path: str, node: Node, signature: Mapping[str, Argument]) -> None:
     """
     Raises:
         UserError: a value of the wrong type or beyond its limits.
@@ -107,7 +108,7 @@ def tables_of(path: str) -> list[str]:
     return [f"{path}.{key}" for key, table in tables.items() if table is not None and table.key == Simple(str)]
 
 
-def check_typed(config: dict[str, Any], trust: Sequence[str]) -> None:
+def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:
     """Values as they were typed, before what follows from them is worked out.
 
     Args:

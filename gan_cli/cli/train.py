@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from omegaconf import DictConfig
 from gan_cli.base.errors import Interrupted, RunError, UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.printable import any_console, shown, tell
+from gan_cli.base.records import Record
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, Cell, check_entries, digest_of
 from gan_cli.base.scoring import finite, score_names
 from gan_cli.base.stored import is_section, read_record
@@ -62,7 +64,7 @@ def command(arguments: list[str]) -> int:
     return carry_on(typed)
 
 
-def would_run(typed: Typed, root: str) -> tuple[dict[str, Any], str]:
+def would_run(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
     """What would run, of a run that is gone on with too, and with the model of one that is started from."""
     run = value_of(typed.overrides, "resume")
     if run is None:
@@ -125,20 +127,20 @@ def task(config: DictConfig) -> Any:
         raise ended(error, outcome.names) from error
 
 
-def carry_out(content: dict[str, Any], folder: Path, about: Cell | None = None) -> dict[str, Any]:
+def carry_out(content: Composed, folder: Path, about: Cell | None = None) -> Record:
     from gan_cli.run.launch import launch
 
     return launch(content, folder, content["trust"], cell=about)
 
 
 def cell(
-    content: dict[str, Any],
+    content: Composed,
     folder: Path,
     number: int,
     overrides: Sequence[str],
     alone: bool = True,
     workers: int = 1,
-) -> dict[str, Any]:
+) -> outcome.Returned:
     """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on.
 
     Args:
@@ -153,7 +155,7 @@ def cell(
     try:
         note.check(number, content)
         check_entries(folder)
-        record = read_record(folder) or {}
+        record: Record = read_record(folder) or {}
         changes = locked_in(changed_keys(folder, content), PLACES)
         if changes and record:
             raise UserError(f"{folder} holds a run of another configuration ({changes[0]}); choose another sweep=NAME")
@@ -174,7 +176,7 @@ def cell(
     return recorded(folder, status)
 
 
-def not_finished(label: str, folder: Path, error: Exception) -> dict[str, Any]:
+def not_finished(label: str, folder: Path, error: Exception) -> outcome.Returned:
     """Tell why a cell did not finish."""
     status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
     tell(f"{label}   {status}: {text}   {shown(folder)}", sys.stderr)
@@ -185,14 +187,14 @@ def not_finished(label: str, folder: Path, error: Exception) -> dict[str, Any]:
     return recorded(folder, status, text)
 
 
-def recorded(folder: Path, status: str, text: str = "") -> dict[str, Any]:
+def recorded(folder: Path, status: str, text: str = "") -> outcome.Returned:
     """How a cell ended, as its task returns it to the sweep, which may be another process."""
-    returned = {"status": status, "folder": str(folder), "text": text}
+    returned: outcome.Returned = {"status": status, "folder": str(folder), "text": text}
     outcome.runs.append(outcome.end_of(returned))
     return returned
 
 
-def headline(record: dict[str, Any], content: dict[str, Any]) -> str:
+def headline(record: Record, content: Composed) -> str:
     """A cell's score: that of `trainer.keep_best`, else the first that has a better end, else the first."""
     found: Any = record.get("scores")
     scores = {name: value for name, value in found.items() if finite(value) is not None} if is_section(found) else {}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from gan_cli.base.errors import PictureError
 from gan_cli.base.files import kind_of
@@ -160,14 +160,32 @@ def too_large(pixels: int, sides: str = "") -> str:
     )
 
 
-def look(path: Path) -> dict[str, Any]:
+class Look(TypedDict, total=False):
     """What a look at a picture's whole file tells.
 
-    Returns:
-        `mode`, upright `width` and `height`, `format`, `digest` of the file, where there are any the estimated JPEG
-        `quality` and the `largest` value of 16 bits (`deep_colour`: of three channels); or `error`, what is wrong, and
-        `passing` where it is the system that refuses the file, which may be over the next time.
+    Attributes:
+        width, height: upright, pixels.
+        digest: of the file.
+        quality: of a JPEG, estimated.
+        largest: value of 16 bits; `deep_colour` where it is of three channels.
+        error: what is wrong; then there is nothing else but
+        passing: where it is the system that refuses the file, which may be over the next time.
     """
+
+    mode: str
+    width: int
+    height: int
+    format: str | None
+    digest: str
+    quality: int | None
+    largest: int
+    deep_colour: bool
+    error: str
+    passing: bool
+
+
+def look(path: Path) -> Look:
+    """Read a picture's whole file; what is wrong with it stands in `error`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -177,7 +195,7 @@ def look(path: Path) -> dict[str, Any]:
                 width, height = image.size
                 if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
                     width, height = height, width
-                found = {"mode": image.mode, "width": width, "height": height, "format": image.format}
+                found: Look = {"mode": image.mode, "width": width, "height": height, "format": image.format}
                 found["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
                 if image.format in JPEGS or image.info.get("compression") == "jpeg":
                     found |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from gan_cli.base import distributed
 from gan_cli.base.errors import DivergedError
+from gan_cli.base.records import MeterSums
 
 
 class Meter:
@@ -70,10 +69,10 @@ class Meter:
             kept.clear()
         return {name: sums[name] / counts[name] for name in sums}
 
-    def state_dict(self) -> list[dict[str, Any]]:
+    def state_dict(self) -> list[MeterSums]:
         return [{"names": list(n), "sums": self._sums[n].cpu(), "count": self._counts[n]} for n in self._sums]
 
-    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+    def load_state_dict(self, state: list[MeterSums]) -> None:
         for entry in state:
             names = tuple(entry["names"])
             self._sums[names], self._counts[names] = entry["sums"].to(self.device), entry["count"]

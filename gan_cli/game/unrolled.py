@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gan_cli.base.records import StateDict
 from gan_cli.base.types import CriticOutput, Match
 from gan_cli.game.phase import Phase
 from gan_cli.losses.adversarial import AdversarialLoss
@@ -116,7 +117,7 @@ def sum_of(game: Unrollable, phase: Phase, matches: list[Match]) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def stand_in(phase: Phase, parameters: list[Tensor], states: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def stand_in(phase: Phase, parameters: list[Tensor], states: list[StateDict]) -> torch.optim.Optimizer:
     """An optimizer of the phase's kind and state for tensors that have a history."""
     (group,) = phase.optimizer.param_groups
     made: Any = type(phase.optimizer)

@@ -48,19 +48,10 @@ class Listing:
         for run in self.runs:
             total = run.number("total_images")
             done = f"{100 * run.images / total:.0f} %" if total else NONE
-            images = f"{run.images:,}" + (f" of {int(total):,}" if total else "")
-            rows.append(
-                [
-                    *(
-                        run.name,
-                        " / ".join(str(part) for part in run.parts.values() if part is not None) or NONE,
-                        images if run.record else NONE,
-                        done,
-                        run.status,
-                    ),
-                    *(hours(run.number("seconds")), best_scores(run, self.unlike) or NONE, size(self.bytes[run.name])),
-                ]
-            )
+            parts = " / ".join(str(part) for part in run.parts.values() if part is not None)
+            about = [run.name, parts or NONE, run.progress() if run.record else NONE, done, run.status]
+            scores = best_scores(run, self.unlike) or NONE
+            rows.append([*about, hours(run.number("seconds")), scores, size(self.bytes[run.name])])
         head = f"{plural(len(self.runs), 'run')} in {self.folder}, {size(sum(self.bytes.values()))}, newest first."
         notes = "\n".join(f"- {note}" for note in self.notes())
         table = markdown(HEADER, rows, [2, 3, 5, 7])

@@ -48,7 +48,7 @@ def differing(cells: Sequence[Values], groups: set[str], typed: set[str]) -> lis
         typed: names that were overridden by hand.
     """
     names = sorted({name for cell in cells for name in cell}, key=lambda name: order(name, groups))
-    apart = [name for name in names if differs(cells, name)]
+    apart = [name for name in names if len({shown(cell, name) for cell in cells}) > 1]
     kept = [name for name in apart if name in typed]
     chosen = [name for name in kept if name in groups]
     kept += [name for name in apart if name in groups and name not in kept and not follows(cells, name, chosen)]
@@ -60,10 +60,6 @@ def differing(cells: Sequence[Values], groups: set[str], typed: set[str]) -> lis
 def order(name: str, groups: set[str]) -> tuple[int, int, str]:
     """Groups before keys, as they stand in `GROUPS`."""
     return name not in groups, GROUPS.index(name) if name in GROUPS else len(GROUPS), name
-
-
-def differs(cells: Sequence[Values], name: str) -> bool:
-    return len({shown(cell, name) for cell in cells}) > 1
 
 
 def follows(cells: Sequence[Values], name: str, kept: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,19 @@ class Run:
     def number(self, key: str) -> float | None:
         """A number of run.json, or None where it has none under that key."""
         return finite(self.record.get(key))
+
+    def progress(self) -> str:
+        """`50,000 of 60,000`: the images seen, and of how many."""
+        total = self.number("total_images")
+        return f"{self.images:,}" + (f" of {int(total):,}" if total is not None else "")
+
+    def loss_names(self) -> list[str]:
+        """The names of all losses that were ever logged, as `loss/generator`."""
+        return sorted({name for entry in self.losses for name in entry} - {"images"})
+
+    def losses_of(self, name: str) -> list[tuple[float, float]]:
+        """Images and value of one loss, by images."""
+        return [(entry["images"], entry[name]) for entry in self.losses if name in entry]
 
     def final_losses(self) -> dict[str, float]:
         """The means of the last log point."""
@@ -197,6 +211,16 @@ def point_of(entry: dict[str, Any]) -> Point | None:
         protocol=protocol if isinstance(protocol, dict) else {},
         digest=digest,
     )
+
+
+def curve(points: list[Point]) -> list[tuple[float, float]]:
+    """Images and value of each."""
+    return [(point.images or 0, point.value) for point in points]
+
+
+def statuses(runs: list[Run]) -> str:
+    """How runs ended, as `2 finished, 1 diverged`."""
+    return ", ".join(f"{count} {status}" for status, count in sorted(Counter(run.status for run in runs).items()))
 
 
 def best_of(points: list[Point]) -> Point:

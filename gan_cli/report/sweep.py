@@ -31,11 +31,6 @@ class Setting:
     values: tuple[str, ...]
     cells: list[Run]
 
-    def statuses(self) -> str:
-        """`2 finished, 1 diverged`."""
-        counts = Counter(run.status for run in self.cells)
-        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-
     def final_losses(self) -> dict[str, float]:
         """Of the last log points of its cells, the mean of each loss."""
         found: dict[str, list[float]] = {}

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_cli.report.runs import statuses
 from gan_cli.report.sweep import Row, Setting, Sweep, Table
 from gan_cli.report.text import NONE, comma_separated, fixed, hours, listed, markdown, number, plural, spoken
 
 
 def summary(sweep: Sweep) -> str:
     """One sentence: `4 cells, 2 settings of loss: 3 finished, 1 diverged.`"""
-    counts: dict[str, int] = {}
-    for run in sweep.cells:
-        counts[run.status] = counts.get(run.status, 0) + 1
-    ends = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     of = f" of {listed(sweep.parameters)}" if sweep.parameters else ""
-    return f"{plural(len(sweep.cells), 'cell')}, {plural(len(sweep.settings), 'setting')}{of}: {ends}."
+    return f"{plural(len(sweep.cells), 'cell')}, {plural(len(sweep.settings), 'setting')}{of}: {statuses(sweep.cells)}."
 
 
 def which_counts(sweep: Sweep) -> str:
@@ -92,30 +89,33 @@ def protocol_lines(protocol: dict[str, str]) -> dict[str, str]:
     return {part: ", ".join(words) for part, words in lines.items()}
 
 
-def losses_table(sweep: Sweep) -> str:
-    names = sweep.losses()
-    header = [*parameter_header(sweep), "cells", *(name.removeprefix("loss/") for name in names)]
+def losses_rows(sweep: Sweep) -> list[tuple[list[str], str, list[str]]]:
+    """Of each setting its parameters, how its cells ended, and the mean of each loss."""
     rows = []
     for setting in sweep.settings:
         losses = setting.final_losses()
-        shown = [number(losses[name]) if name in losses else NONE for name in names]
-        rows.append([*parameter_cells(sweep, setting), setting.statuses(), *shown])
-    first = len(header) - len(names)
-    return markdown(header, rows, list(range(first, len(header))))
+        shown = [number(losses[name]) if name in losses else NONE for name in sweep.losses()]
+        rows.append((parameter_cells(sweep, setting), statuses(setting.cells), shown))
+    return rows
+
+
+def losses_table(sweep: Sweep) -> str:
+    names = [name.removeprefix("loss/") for name in sweep.losses()]
+    header = [*parameter_header(sweep), "cells", *names]
+    rows = [[*values, cells, *numbers] for values, cells, numbers in losses_rows(sweep)]
+    return markdown(header, rows, list(range(len(header) - len(names), len(header))))
 
 
 def cells_table(sweep: Sweep) -> str:
     """Every cell with its end; the folder last, for its length."""
     rows = []
     for setting, run in sweep.ordered():
-        total = run.number("total_images")
-        progress = f"{run.images:,}" + (f" of {int(total):,}" if total is not None else "")
         scores = sum(len(points) for points in run.scores.values())
         rows.append(
             [
                 *(parameter_cells(sweep, setting) if setting else [NONE] * len(parameter_header(sweep))),
                 *(spoken(run.record["seed"]) if "seed" in run.record else NONE, run.status),
-                *(progress if run.record else NONE, hours(run.number("seconds")), str(scores), run.name),
+                *(run.progress() if run.record else NONE, hours(run.number("seconds")), str(scores), run.name),
             ]
         )
     header = [*parameter_header(sweep), "seed", "status", "images", "h:mm", "scores", "folder"]
@@ -137,7 +137,7 @@ def as_csv(sweep: Sweep) -> str:
 def line_of(sweep: Sweep, setting: Setting, table: Table | None = None, row: Row | None = None) -> dict[str, Any]:
     line: dict[str, Any] = {"score": None, "protocol": None, "better": None, "at": sweep.at}
     line |= dict(zip(sweep.parameters, setting.values, strict=True))
-    line |= {"cells": len(setting.cells), "status": setting.statuses(), "scored": 0}
+    line |= {"cells": len(setting.cells), "status": statuses(setting.cells), "scored": 0}
     line |= dict.fromkeys(("mean", "spread", "best", "best_images", "least_images", "most_images"))
     if table is not None and row is not None:
         images = row.images()

@@ -34,7 +34,7 @@ def with_base(config: RunConfig, folder: Path | None, device: torch.device) -> t
         base, data = kept_base(folder, None, config.trust, device), None
     else:
         path, content = checkpoint.load(expanded(where), lambda text: None)
-        data = checkpoint.packed({key: content[key] for key in KEPT})
+        data = checkpoint.packed({key: value for key, value in content.items() if key in KEPT})
         base = base_of(load_trained(path, device=device.type, trust=config.trust), hashlib.sha256(data).hexdigest())
     base.check_spaces(wanted)
     return config.on_base(base), data

@@ -20,6 +20,7 @@ from gan_cli.base.machine import versions
 from gan_cli.base.printable import printable
 from gan_cli.base.progress import duration
 from gan_cli.base.randomness import seed_everything
+from gan_cli.base.records import SideFile
 from gan_cli.base.run_folder import Spent, digest_of, update_run
 from gan_cli.game.build import parameter_counts
 from gan_cli.game.game import Given, joined
@@ -162,7 +163,7 @@ class SaveCheckpoint(Job):
         if distributed.rank() == 0:
             content = self.session.state_dict()
             self.check_weights(content["game"])
-            summary = {**side_file(self.session), "progress": content["progress"]}
+            summary: SideFile = {**side_file(self.session), "progress": content["progress"]}
             self.newest = checkpoint.save(self.logbook.folder, content, summary, self.keep)
             update_run(self.logbook.folder, images=self.session.state.images, seconds=self.spent.seconds())
 
@@ -185,7 +186,7 @@ class SaveCheckpoint(Job):
             raise DivergedError(f"the run diverged: the weights {broken[0]} became NaN or infinite")
 
 
-def side_file(session: Session) -> dict[str, Any]:
+def side_file(session: Session) -> SideFile:
     """What a checkpoint's JSON says besides digest and progress; readable without torch."""
     config = session.config.plain
     return {

@@ -19,6 +19,8 @@ from gan_cli.base.files import read_json, write_atomically, write_json
 from gan_cli.base.leftovers import clear_cache
 from gan_cli.base.printable import any_console
 from gan_cli.base.progress import loading_torch
+from gan_cli.base.records import Record
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import CONFIG, Cell, Spent, locked, update_run
 from gan_cli.base.settings import trainer_settings
 from gan_cli.base.stored import read_record
@@ -28,12 +30,12 @@ from gan_cli.run.failures import explain, last_checkpoint
 
 
 def launch(
-    config: dict[str, Any],
+    config: Composed,
     folder: Path,
     trust: Sequence[str] = (),
     first: Callable[[], None] | None = None,
     cell: Cell | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
 
     Args:
@@ -109,7 +111,7 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
         print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 
 
-def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Threads:
+def threads_of(config: Composed, folder: Path, workers: int = 1) -> Threads:
     """How many CPU threads each process of a run shall use. One that goes on from a checkpoint takes as many as it had:
     in another number sums are rounded in another order, and its last bits would differ.
     """
@@ -120,9 +122,7 @@ def threads_of(config: dict[str, Any], folder: Path, workers: int = 1) -> Thread
     return choose(settings.threads, processes, workers, before)
 
 
-def run_processes(
-    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
-) -> dict[str, Any]:
+def run_processes(config: Composed, folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None) -> Record:
     with loading_torch():
         from gan_cli.base import distributed
         from gan_cli.run.train import train
@@ -135,9 +135,7 @@ def run_processes(
     return _elastic(config, folder, trust, threads, cell)
 
 
-def lead(
-    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None = None
-) -> dict[str, Any]:
+def lead(config: Composed, folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None = None) -> Record:
     """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
 
     Raises:
@@ -206,9 +204,7 @@ def leading() -> Iterator[None]:
         distributed.leave()
 
 
-def _elastic(
-    config: dict[str, Any], folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None
-) -> dict[str, Any]:
+def _elastic(config: Composed, folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None) -> Record:
     """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -243,9 +239,7 @@ def _elastic(
     return results[0]
 
 
-def worker(
-    config: dict[str, Any], folder: str, trust: Sequence[str], threads: Threads, cell: Cell | None = None
-) -> dict[str, Any]:
+def worker(config: Composed, folder: str, trust: Sequence[str], threads: Threads, cell: Cell | None = None) -> Record:
     """One process of several. What it has to say when it fails goes through a file, for want of another way."""
     from gan_cli.base import distributed
     from gan_cli.run.train import train

@@ -15,6 +15,7 @@ from gan_cli.base.console import Console
 from gan_cli.base.events import EVALUATED, EVENTS, LAST, EventFile, tags_at
 from gan_cli.base.files import loads, open_to_append, read_text, write_atomically
 from gan_cli.base.printable import printable
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import flat, not_learned
 from gan_cli.base.scoring import finite, read_scores
 
@@ -131,7 +132,7 @@ class Curves:
                 write_atomically(self.lines, kept.encode())
 
     def describe(
-        self, config: dict[str, Any], text: str, typed: Iterable[str] = (), axes: Iterable[str] | None = None
+        self, config: Composed, text: str, typed: Iterable[str] = (), axes: Iterable[str] | None = None
     ) -> None:
         """Once, at the start of a run: the config as text, the HPARAMS row, charts of several curves.
 
@@ -173,7 +174,7 @@ def headline(name: str) -> str:
 
 
 def hyperparameters(
-    config: dict[str, Any], typed: Iterable[str] = (), axes: Iterable[str] | None = None
+    config: Composed, typed: Iterable[str] = (), axes: Iterable[str] | None = None
 ) -> dict[str, str | float]:
     """The few that tell runs apart, by short names: choices, `COLUMNS`, and what was overridden by hand.
 
@@ -208,11 +209,15 @@ def show_evaluated(folder: Path) -> None:
         return
     from torch.utils.tensorboard.summary import scalar
 
-    lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None and line["images"] is not None]
-    newest = {line["name"]: line["protocol_digest"] for line in lines}
-    points = {(line["images"], line["name"]): line for line in lines if newest[line["name"]] == line["protocol_digest"]}
+    lines = [line for line in read_scores(folder) if line.get("checkpoint") is not None]
+    newest = {line["name"]: line["protocol_digest"] for line in lines if line["images"] is not None}
+    points = {
+        (line["images"], line["name"]): line["value"]
+        for line in lines
+        if line["images"] is not None and newest[line["name"]] == line["protocol_digest"]
+    }
     for old in folder.glob(EVENTS + EVALUATED):
         old.unlink(missing_ok=True)
     events = EventFile(folder, EVALUATED)
     for images, name in sorted(points):
-        events.add(images, [scalar(f"Evaluated/{name}", points[images, name]["value"])])
+        events.add(images, [scalar(f"Evaluated/{name}", points[images, name])])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from gan_cli.base import checkpoint, distributed
-from gan_cli.base.scoring import Score, append_scores, is_better, read_scores, score_names, take_back
+from gan_cli.base.records import BestScore, SideFile
+from gan_cli.base.scoring import Score, ScoreLine, append_scores, is_better, read_scores, score_names, take_back
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.game.build import build_game
 from gan_cli.run.jobs import Job, side_file
@@ -56,11 +56,11 @@ class Measure(Job):
         """
         kept = self.kept()
         mine = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
-        lines = [line for line in mine if line["images"] is not None]
-        now = [line for line in lines if line["images"] == images]
-        self.count([line for line in lines if line["images"] < images])
+        lines = [(line["images"], line) for line in mine if line["images"] is not None]
+        now = [line for at, line in lines if at == images]
+        self.count([(at, line) for at, line in lines if at < images])
         if self.whole(now, images, kept):
-            self.count(now)
+            self.count([(images, line) for line in now])
         else:
             take_back(self.folder, images - 1)
             if self.curves is not None:
@@ -72,14 +72,14 @@ class Measure(Job):
             )
             self.best, self.best_at = None, images
 
-    def count(self, lines: list[dict[str, Any]]) -> None:
-        for line in lines:
-            self.scored_at = max(self.scored_at, line["images"])
+    def count(self, lines: list[tuple[int, ScoreLine]]) -> None:
+        for images, line in lines:
+            self.scored_at = max(self.scored_at, images)
             self.latest[line["name"]] = line["value"]
             if line["name"] == self.decides:
-                self.consider(line["value"], line["images"], line["protocol_digest"])
+                self.consider(line["value"], images, line["protocol_digest"])
 
-    def whole(self, lines: list[dict[str, Any]], images: int, kept: float | None) -> bool:
+    def whole(self, lines: list[ScoreLine], images: int, kept: float | None) -> bool:
         """Whether these scores have their curves, and the best of all its checkpoint."""
         drawn = set() if self.curves is None else self.curves.names_at(images)
         if {f"score/{line['name']}" for line in lines} != {name for name in drawn if name.startswith("score/")}:
@@ -171,7 +171,7 @@ class Measure(Job):
 
     def keep(self, score: Score) -> None:
         """The best checkpoint, beside the newest ones."""
-        best = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
+        best: BestScore = {"name": score.name, "value": score.value, "protocol_digest": score.protocol_digest}
         content = self.session.state_dict()
-        summary = {**side_file(self.session), "progress": content["progress"], "score": best}
+        summary: SideFile = {**side_file(self.session), "progress": content["progress"], "score": best}
         checkpoint.save_best(self.folder, content, summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gan_cli.base.checkpoint import model_facts
 from gan_cli.base.console import Console
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
+from gan_cli.base.records import Content, StateDict
+from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, flat, not_learned
 from gan_cli.base.stored import check_content
 from gan_cli.data.order import Data
@@ -20,7 +23,7 @@ from gan_cli.game.game import Game
 from gan_cli.parts.ema import EMA
 
 
-def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], data: Data) -> None:
+def check_same_run(path: Path, content: Content, config: Composed, data: Data) -> None:
     """Whether a checkpoint is one of this run, on the data that it was trained on.
 
     Args:
@@ -57,18 +60,18 @@ def check_same_run(path: Path, content: dict[str, Any], config: dict[str, Any], 
 TAKE_OUT = "take it out of this run's checkpoints/, or start a new run from its weights with init_from="
 
 
-def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The dotted keys in which two configs differ."""
     one, other = flat(before), flat(now)
     return [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
 
 
-def told(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
+def told(keys: list[str], before: Composed, now: Composed) -> str:
     """`seed is 3 there and 4 here`, of the first key."""
     return f"{keys[0]} is {flat(before).get(keys[0])} there and {flat(now).get(keys[0])} here"
 
 
-def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
     """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
 
     Raises:

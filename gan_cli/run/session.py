@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from gan_cli.base.errors import RunError, UserError
+from gan_cli.base.records import Content
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.stored import foreign
 from gan_cli.base.types import State
@@ -120,11 +119,11 @@ class Session:
         """Whether any network moves at some images seen."""
         return any(phase.course(images) > 0 for phase in self.phases)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Content:
         """What a checkpoint holds: tensors and plain values, all that the run needs to go on exactly. No generator's
         state: see `randomness`."""
         data = self.batches.data
-        return {
+        content: Content = {
             "config": self.config.plain,
             "progress": self.state.to_dict(),
             "game": self.game.state_dict(),
@@ -132,11 +131,13 @@ class Session:
             "optimizers": {phase.name: phase.optimizer.state_dict() for phase in self.phases if not phase.regularizes},
             "scaler": self.update.scaler.state_dict(),
             "meter": self.meter.state_dict(),
-            **({"base": base.digest} if isinstance(base := self.config.game.model.get("base"), Base) else {}),
             "data": {"fingerprint": data.fingerprint, "count": len(data), "class_names": list(data.class_names)},
         }
+        if isinstance(base := self.config.game.model.get("base"), Base):
+            content["base"] = base.digest
+        return content
 
-    def load_state_dict(self, content: dict[str, Any]) -> None:
+    def load_state_dict(self, content: Content) -> None:
         """The inverse of `state_dict`.
 
         Raises:

@@ -16,7 +16,7 @@ from gan_cli.base import distributed
 from gan_cli.base.files import write_json
 from gan_cli.base.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.base.printable import shown
-from gan_cli.base.run_config import DataConfig, Node, RunConfig
+from gan_cli.base.run_config import Composed, DataConfig, Node, RunConfig
 from gan_cli.base.run_folder import Cell, digest_of
 from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import read_record
@@ -87,7 +87,7 @@ def lines_of(block: Mapping[str, str]) -> Iterator[str]:
             yield f"{'' if number else topic:<10} {line}"
 
 
-def common_block(configs: Sequence[dict[str, Any]], workers: int = 1) -> dict[str, str]:
+def common_block(configs: Sequence[Composed], workers: int = 1) -> dict[str, str]:
     """Those lines of the start block that are equal for several runs, before any of them starts."""
     unlike = {json.dumps({**config, "seed": 0}): RunConfig.of(config, config["trust"]) for config in configs}
     first, *others = [block_before(config, workers) for config in unlike.values()]
@@ -160,7 +160,7 @@ def describe_start(session: Session, curves: Curves, cell: Cell | None = None) -
     curves.picture("training_data", session.medium.rows(rows, *arranged(rows)), 0)
 
 
-def readable(config: dict[str, Any]) -> str:
+def readable(config: Mapping[str, Any]) -> str:
     """The config as a person wrote it: YAML, without what its parts declare of themselves."""
     return yaml.safe_dump(_undeclared(config), sort_keys=False, default_flow_style=None, width=100)
 
@@ -195,7 +195,7 @@ def _levels(model: Node, total: int) -> dict[str, str]:
     return {"levels": f"{sides} images{short}"}
 
 
-def _schedule(schedule: dict[str, Any]) -> str:
+def _schedule(schedule: Node) -> str:
     text = ""
     if schedule.get("kind", "constant") != "constant":
         text += f"   {schedule['kind']} from {schedule['start_images']:,} to {schedule['end_images']:,} images"

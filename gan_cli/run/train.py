@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +18,8 @@ from gan_cli.base.errors import Interrupted, PictureError, RunError
 from gan_cli.base.leftovers import clear_run
 from gan_cli.base.machine import StopSignals, determinism, pick_device, stop_signals, thread_count
 from gan_cli.base.printable import shown
-from gan_cli.base.run_config import RunConfig
+from gan_cli.base.records import Record
+from gan_cli.base.run_config import Composed, RunConfig
 from gan_cli.base.run_folder import Cell, update_run
 from gan_cli.base.threads import Threads, choose
 from gan_cli.data.folder import cache_folder
@@ -36,12 +36,12 @@ from gan_cli.run.start import announce, describe_start
 
 
 def train(
-    config: dict[str, Any],
+    config: Composed,
     folder: Path,
     trust: Sequence[str] = (),
     threads: Threads | None = None,
     cell: Cell | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
 
     Args:
@@ -133,7 +133,7 @@ def put_back(session: Session, folder: Path, console: Console) -> Path | None:
     return None
 
 
-def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: StopSignals) -> dict[str, Any]:
+def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: StopSignals) -> Record:
     """The end of a run that saw all its images, or that a signal asked to stop."""
     state, folder, total = session.state, logbook.folder, session.config.trainer.total_images
     early = state.images < total and any(job.enough for job in jobs)
@@ -151,7 +151,7 @@ def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: Stop
     for job in sorted(jobs, key=lambda job: job.place):
         job.finish()
     scores = {name: value for job in jobs if isinstance(job, Measure) for name, value in job.latest.items()}
-    result = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
+    result: Record = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if logbook.console.path is not None:
         update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
         for line in closing(folder, session, early):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from gan_cli.base.randomness import seed_everything
 from gan_cli.base.stored import foreign
 from gan_cli.data.folder import remarks_on, scan
 from gan_cli.data.images import Decoder, to_float
-from gan_cli.data.picture import GREY_MODES, endings, look
+from gan_cli.data.picture import GREY_MODES, Look, endings, look
 from gan_cli.game.game import Rows, joined
 from gan_cli.game.space import Translation
 from gan_cli.media.image import to_pixels, write_png
@@ -160,7 +159,7 @@ def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int
     return count
 
 
-def looked_at(file: Path) -> dict[str, Any]:
+def looked_at(file: Path) -> Look:
     """What a look at a picture tells (`look`), by the rules of a folder's pictures.
 
     Raises:

@@ -117,7 +117,7 @@ REFUSED: list[tuple[str, str, Any, str]] = [  # a composition, a key, a value, w
         "gan",
         "optimizer.rates.critic",
         1e-3,
-        "optimizer.rates.critic is of no player of the model; it has discrim",
+        "optimizer.rates.critic is of no player of the model; it has discriminator and generator",
     ),
     ("gan", "optimizer.betas", [0.5, 1.0], "a list of 2 numbers from 0 to below 1"),
     ("gan", "optimizer.betas", [0.5], "a list of 2 numbers"),

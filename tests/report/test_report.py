@@ -24,7 +24,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.run_folder import cells_in, is_sweep
 from gan_cli.cli import evaluate, outcome
 from gan_cli.cli.help import report_help
-from gan_cli.report.curves import MOST_POINTS, panel, thinned, tick_words, ticks, value_range
+from gan_cli.report.curves import MOST_POINTS, Line, panel, thinned, tick_words, ticks, value_range
 from gan_cli.report.grids import as_uri
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
@@ -414,22 +414,56 @@ def test_a_grey_grid_loses_nothing_and_a_torn_one_is_said(sweep: Path) -> None:
     assert "images-000000200.png can't be read" in Page(as_html(read_sweep(sweep))).words
 
 
-def test_everything_that_a_user_wrote_is_escaped(tmp_path: Path) -> None:
-    evil = "<script>alert('1')</script>\"&|"
-    root = tmp_path / "<script>x<&"
-    folder = cell(root / "<script>1", evil, 0, score(evil, 3, 50) + score(evil, 2, 100))
-    cell(root / "b", "hinge", 1, score(evil, 3, 50, split=evil))
-    record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**record, "error": evil, "status": evil, "seed": evil}))
-    text = as_html(read_sweep(root))
-    page = Page(text)
+EVIL = "<script>alert('1')</script>\"onload=\"&|"
+
+
+def evil_sweep(root: Path, scored: bool) -> Path:
+    """Two cells with markup in every text that a page shows; no file's name can hold a `/`."""
+    root /= '<script>x"<&'
+    lines = score(EVIL, 3, 50) + score(EVIL, 2, 100) + score(EVIL, 4, 100, split=EVIL)
+    lines = lines.replace('"fake"', json.dumps(EVIL)) if scored else ""
+    first = cell(root / '<script>"1', EVIL, 0, lines, choices={"loss": EVIL, EVIL: 1})
+    other = score(EVIL, 5, 50) + score(EVIL, 5, 50, split=EVIL) if scored else ""
+    second = cell(root / "b", "hinge", 1, other, choices={"loss": "hinge", EVIL: 2})
+    record = json.loads((first / "run.json").read_text())
+    record |= {"error": EVIL, "status": EVIL, "seed": EVIL, "parameters": {EVIL: 3}}
+    (first / "run.json").write_text(json.dumps(record))
+    (first / "scalars.jsonl").write_text(json.dumps({"images": 50, f"loss/{EVIL}": 1.0}) + "\n")
+    (first / "samples" / 'images-2<script>".png').write_bytes((first / "samples" / "images-000000100.png").read_bytes())
+    (second / "samples" / 'images-2<script>".png').write_bytes(b"torn")
+    (root / '<script>"stray').mkdir()
+    (root / '<script>"stray' / "run.json").write_text("{")
+    return root
+
+
+@pytest.mark.parametrize("scored", [True, False], ids=["scored", "unscored"])
+def test_everything_that_a_user_wrote_is_escaped(scored: bool, tmp_path: Path) -> None:
+    root = evil_sweep(tmp_path, scored)
+    found = read_sweep(root)
+    page = Page(as_html(found))
     assert "script" not in [tag for tag, _ in page.tags]
-    assert evil in page.words
-    shown = as_markdown(read_sweep(root))
-    for line in shown.splitlines():
-        if line.startswith("|"):
-            assert "<script>" not in line
-            assert len(re.findall(r"(?<!\\)\|", line)) in (8, 9)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on") or "<" in name]
+    assert all("<" not in str(attributes.get("class")) for _, attributes in page.tags)
+    alts = [str(attributes["alt"]) for tag, attributes in page.tags if tag == "img"]
+    assert [alt.endswith(', images-2<script>"') for alt in alts] == [True], "the picture's name"
+    shown = [
+        EVIL,
+        f"seed {EVIL}",
+        f"{EVIL} 3 parameters",
+        f"loss/{EVIL}",
+        f"={EVIL}",
+        "images-2<script>\".png can't be",
+    ]
+    shown += ['<script>x"<&', '<script>"1', '<script>"stray', str(root)]
+    for words in [
+        *shown,
+        *(["dataset digits, split " + EVIL, "digest-of-" + EVIL, EVIL + "count 100"] if scored else []),
+    ]:
+        assert words in page.words, words
+    for block in as_markdown(found).split("\n\n"):
+        if block.startswith("|"):
+            assert "<script>" not in block
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
 
 
 def test_the_same_folder_gives_the_same_bytes(sweep: Path) -> None:
@@ -450,14 +484,23 @@ def test_a_hundred_cells_take_seconds(tmp_path: Path) -> None:
     assert "the other 17 settings" in text
 
 
-def test_a_panel_has_ticks_words_and_a_line_for_each_cell() -> None:
-    from gan_cli.report.curves import Line
-
-    svg = panel([Line([(0, 1.0), (100, 3.0)], "a <b>", "c0"), Line([(50, 2.0)], "c", "rest")], "fid")
-    page = Page(svg)
-    assert svg.count("<polyline") == 2
-    assert all(word in page.words for word in ("images seen", "fid", "a <b>", "100", "1.5"))
-    assert panel([], "fid") == ""
+def test_a_panel_has_ticks_words_and_a_line_for_each_cell(sweep: Path) -> None:
+    drawn = panel([Line([(0, 1.0), (100, 3.0)], "a <b>", "c0"), Line([(50, 2.0)], "c", "rest")], "fid", 100, 200)
+    assert drawn is not None
+    assert [(line.name, list(line.points)) for line in drawn.lines] == [
+        ("c", [(100.0, 50.0)]),
+        ("a <b>", [(0.0, 94.6), (200.0, 5.4)]),  # 0.06 of the span is left free at each end: 100 * 0.06 / 1.12
+    ]
+    assert [words for _, words in drawn.images] == ["0", "20", "40", "60", "80", "100"]
+    assert [words for _, words in drawn.heights] == ["1.0", "1.5", "2.0", "2.5", "3.0"]
+    assert panel([], "fid") is None
+    page = Page(as_html(read_sweep(sweep)))
+    svgs = [attributes for tag, attributes in page.tags if tag == "svg" and attributes["class"] == "panel"]
+    assert [attributes["aria-label"] for attributes in svgs[:3]] == [
+        f"{name} over images seen" for name in ("fid", "loss/discriminator", "loss/generator")
+    ]
+    lines = [tag for tag, _ in page.tags].count("polyline")
+    assert lines == 3 + 4 + 4 + (2 * 4 + 3), "of all cells with a score, in each loss, and on the cards"
 
 
 def test_ticks_are_round_and_spikes_do_not_flatten_a_curve() -> None:
