@@ -16,19 +16,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.claims import ClaimError, claims_of
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import open_regular, read_json, write_atomically, write_json
 from gan_cli.base.records import Content, SideFile
 from gan_cli.base.run_config import Composed
-from gan_cli.base.run_folder import check_entries, flat, runs_in
+from gan_cli.base.run_folder import check_entries, runs_in
 from gan_cli.base.stored import SIDE_FILE, check_content, misfit
 
 FORMAT = 2  # 1: before the first release; its networks have other names
 UNREADABLE = (AssertionError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)  # by torch
 BEST = "best.pt"
-NOT_NETWORKS = (*META_KEYS, "perceptual")
 
 
 def save(run: Path, content: Content, summary: SideFile, keep: int) -> Path:
@@ -202,22 +200,6 @@ def best_of(run: Path) -> Path:
             f"{str(run)!r} kept no best checkpoint; a run does with trainer.keep_best=SCORE, or leave out best=true"
         )
     return path
-
-
-STAGES = (".start", ".fade_images", ".stable_images")  # of a growing model: when which level comes
-
-
-def model_facts(config: Composed) -> dict[str, Any]:
-    """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
-
-    Not what it is trained by: loss weights, the lengths of stages, the features that it is compared in.
-    """
-    networks = {
-        key: value
-        for key, value in config["model"].items()
-        if key == "_target_" or (isinstance(value, dict) and "_target_" in value and key not in NOT_NETWORKS)
-    }
-    return {key: value for key, value in flat({"model": networks}).items() if not key.endswith(STAGES)}
 
 
 def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") -> tuple[Path, Content]:

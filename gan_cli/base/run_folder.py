@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import check_entry, open_to_append, read_json, write_json
+from gan_cli.base.run_config import Composed
 from gan_cli.base.settings import TrainerSettings
 
 CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
@@ -231,3 +233,20 @@ def _try_lock(file: IO[bytes]) -> bool:
         return True
     except BlockingIOError:
         return False
+
+
+NOT_NETWORKS = (*META_KEYS, "perceptual")
+STAGES = (".start", ".fade_images", ".stable_images")  # of a growing model: when which level comes
+
+
+def model_facts(config: Composed) -> dict[str, Any]:
+    """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
+
+    Not what it is trained by: loss weights, the lengths of stages, the features that it is compared in.
+    """
+    networks = {
+        key: value
+        for key, value in config["model"].items()
+        if key == "_target_" or (isinstance(value, dict) and "_target_" in value and key not in NOT_NETWORKS)
+    }
+    return {key: value for key, value in flat({"model": networks}).items() if not key.endswith(STAGES)}

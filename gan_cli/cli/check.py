@@ -166,7 +166,8 @@ def check_init_from(config: Composed) -> None:
     """The side file of a checkpoint tells whether its networks are those of the new run."""
     if config.get("init_from") is None:
         return
-    from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
+    from gan_cli.base.checkpoint import config_of, newest_summary
+    from gan_cli.base.run_folder import model_facts
 
     path, summary = newest_summary(expanded(str(config["init_from"])))
     before, now = summary.get("networks"), model_facts(config)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.base.allow_list import META_KEYS
-from gan_cli.base.checkpoint import config_of, model_facts, newest_summary
+from gan_cli.base.checkpoint import config_of, newest_summary
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed, DataConfig
-from gan_cli.base.run_folder import cells_in
+from gan_cli.base.run_folder import cells_in, model_facts
 from gan_cli.cli.config import SWEEPS, options_of, sweep_name
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import absolute

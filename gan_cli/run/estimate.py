@@ -21,7 +21,7 @@ from gan_cli.game.build import parameter_counts
 from gan_cli.game.game import joined
 from gan_cli.game.phase import Phase
 from gan_cli.media.medium import arranged
-from gan_cli.run.base import with_base
+from gan_cli.run.kept_base import with_base
 from gan_cli.run.session import Session
 
 LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # of measurement at each point, after two steps that are not counted

@@ -21,7 +21,7 @@ from gan_cli.base.printable import printable
 from gan_cli.base.progress import duration
 from gan_cli.base.randomness import seed_everything
 from gan_cli.base.records import SideFile
-from gan_cli.base.run_folder import Spent, digest_of, update_run
+from gan_cli.base.run_folder import Spent, digest_of, model_facts, update_run
 from gan_cli.game.build import parameter_counts
 from gan_cli.game.game import Given, joined
 from gan_cli.media.image import write_png
@@ -191,7 +191,7 @@ def side_file(session: Session) -> SideFile:
     config = session.config.plain
     return {
         "model": session.config.choices.get("model"),
-        "networks": checkpoint.model_facts(config),
+        "networks": model_facts(config),
         "parameters": parameter_counts(session.game),
         "versions": versions(),
         "digest_of_config": digest_of(config),

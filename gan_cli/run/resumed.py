@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gan_cli.base import checkpoint
-from gan_cli.base.checkpoint import model_facts
 from gan_cli.base.console import Console
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.records import Content, StateDict
 from gan_cli.base.run_config import Composed
-from gan_cli.base.run_folder import PLACES, flat, not_learned
+from gan_cli.base.run_folder import PLACES, flat, model_facts, not_learned
 from gan_cli.base.stored import check_content
 from gan_cli.data.order import Data
 from gan_cli.game.game import Game

@@ -25,9 +25,9 @@ from gan_cli.base.threads import Threads, choose
 from gan_cli.data.folder import cache_folder
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.setting import Plan
-from gan_cli.run.base import check_same_base, keep, with_base
 from gan_cli.run.closing import closing, standing_still
 from gan_cli.run.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
+from gan_cli.run.kept_base import check_same_base, keep, with_base
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.measure import Measure
 from gan_cli.run.resumed import check_same_run, start_from

@@ -16,7 +16,7 @@ import torch
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import read_json, write_atomically, write_json
-from gan_cli.base.run_folder import digest_of, flat, locked, update_run
+from gan_cli.base.run_folder import digest_of, flat, locked, model_facts, update_run
 
 
 def content(images: int) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def test_facts_of_a_model_leave_out_what_is_for_the_check() -> None:
         },
         "loss": {"n_critic": 5},
     }
-    assert checkpoint.model_facts(config) == {
+    assert model_facts(config) == {
         "model._target_": "x.GAN",
         "model.generator._target_": "x.MLP",
         "model.generator.width": 8,

@@ -27,6 +27,7 @@ from PIL import Image
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import DivergedError, UserError
 from gan_cli.base.naming import name_of
+from gan_cli.base.run_folder import model_facts
 from gan_cli.cli.help import first_comment
 from gan_cli.run.train import train
 from gan_cli.use.load import load_trained
@@ -328,7 +329,7 @@ def assert_refused(done: subprocess.CompletedProcess[str]) -> None:
 
 def fake_run(folder: Path, model: str) -> None:
     """What the check may see of another run: its checkpoint's side file."""
-    facts = checkpoint.model_facts(compose_checked(f"model={model}", *TINY[model]))
+    facts = model_facts(compose_checked(f"model={model}", *TINY[model]))
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "images-000000064.pt").write_bytes(b"never read")
     side = {"format": checkpoint.FORMAT, "digest": "", "networks": facts}

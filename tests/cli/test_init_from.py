@@ -18,6 +18,7 @@ from PIL import Image
 
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import model_facts
 from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.inherit import rendered, with_base
 from gan_cli.cli.train import command, main
@@ -66,7 +67,7 @@ def test_the_model_of_a_run_comes_with_its_weights(model: str, bases: dict[str, 
     base = bases[model]
     config = composed(f"init_from={base}", *NEW, "optimizer.learning_rate=0")
     stored = json.loads((base / "config.json").read_text())
-    assert checkpoint.model_facts(config) == checkpoint.model_facts(stored)
+    assert model_facts(config) == model_facts(stored)
     assert config["choices"]["model"] == model
     assert config["dataset"] == stored["dataset"], "no data set was typed: that of the run"
     train(config, tmp_path / "run")

@@ -13,8 +13,8 @@ from conftest import TINY, compose_checked, compose_plain
 from PIL import Image
 from torch import nn
 
-from gan_cli.base.checkpoint import model_facts
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_folder import model_facts
 from gan_cli.data.folder import look
 from gan_cli.data.layout import find_pairs
 from gan_cli.losses.perceptual import Features
