@@ -403,7 +403,7 @@ IN_TRAINING = {
     "patience": (["metric=[ms_ssim]", "trainer.patience_images=10"], "say which, trainer.keep_best=SCORE"),
     "points": (["model=toy", "dataset=gaussians", "metric=[ms_ssim]"], "needs pictures, and dataset=gaussians"),
     "no points": (["metric=[modes]"], "needs points of known modes"),
-    "targets": (["metric=[psnr]"], "needs a model whose pictures have targets"),
+    "targets": (["metric=[psnr]"], "needs pictures with targets (models pix2pix, srgan"),
     "latents": (
         [*TINY["pix2pix"], "model=pix2pix", "metric=[ppl]", "features=classifier"],
         "metric=ppl is for models that draw from noise, and model=pix2pix is given pictures",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.files import write_atomically
 
 CELL = (8, 14)  # pixels of one letter in a preview, wide and high
@@ -58,6 +60,12 @@ class TokenMedium:
 
     def described(self, sample: Tensor) -> str | None:
         return None
+
+    def size(self, dataset: Mapping[str, Any]) -> str:
+        return f"strings of {dataset['length']} letters"
+
+    def read(self, path: Path, dataset: Mapping[str, Any]) -> Tensor:
+        raise UserError(f"this model makes strings, and those are not read from {str(path)!r}")
 
     def array(self, samples: Tensor) -> Tensor:
         return self.judged(samples)
