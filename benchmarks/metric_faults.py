@@ -22,7 +22,6 @@ from torch.nn.functional import conv2d, pad
 
 from gan_cli.base.randomness import generator_for, permutation
 from gan_cli.data.sets import Digits, FashionMNIST
-from gan_cli.evaluation.reference import statistics_of
 from gan_cli.media.image import to_pixels
 from gan_cli.metrics.density_coverage import DensityCoverage
 from gan_cli.metrics.evidence import Evidence, Metric
@@ -122,7 +121,10 @@ class Judge:
         self.real, self.test = (self.described(side.pixels) for side in (sets.train, sets.test))
 
     def described(self, images: Tensor) -> FeatureStatistics:
-        return statistics_of(iter(images.split(500)), self.extractor, keep=True)
+        made = FeatureStatistics(keep=True)
+        for some in images.split(500):
+            made.add(*self.extractor(some))
+        return made
 
     def scores(self, images: Tensor) -> dict[str, float]:
         evidence = Evidence(self.real, self.described(images), self.test, images, self.sets.train.pixels)

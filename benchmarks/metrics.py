@@ -117,12 +117,15 @@ def features_of(tool: str, folder: Path) -> tuple[float, float]:
         from gan_cli.evaluation.folders import Side
         from gan_cli.evaluation.setting import Plan
         from gan_cli.metrics.features import Inception
+        from gan_cli.metrics.gathered import Moments
 
         extractor = Inception(str(folder / "inception.pth"), sha256="")
         extractor.prepare(torch.device("cpu"))
         begun = time.perf_counter()
         for side in "ab":
-            Side(side, folder / side, Plan()).statistics(extractor, torch.device("cpu"), keep=False).settle()
+            part = Moments()
+            Side(side, folder / side, Plan()).gather([part], extractor)
+            part.statistics.settle()
         return 0.0, time.perf_counter() - begun
     if tool == "torch-fidelity":
         from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id

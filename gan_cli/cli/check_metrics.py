@@ -11,7 +11,6 @@ from gan_cli.base.scoring import features_name, score_names
 from gan_cli.cli.signatures import check_arguments
 
 GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
-PICTURES = {"image", "target", "b"}
 
 
 def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:
@@ -43,6 +42,7 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
         UserError: the first that does not fit.
     """
     dataset, model = config["dataset"], config["model"]
+    made_of = ((dataset.get("provides") or {}).get("medium") or {}).get("_target_")
     has = set((dataset.get("provides") or {}).get("fields", []))
     chosen = config.get("choices") or {}
     given = GIVEN & set((model.get("requires") or {}).get("fields", []))
@@ -50,15 +50,10 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
     label = f"model={chosen.get('model', model.get('_target_'))}"
     for name, node in metrics.items():
         requires = node.get("requires") or {}
-        (field,) = requires.get("fields", ["picture"])
-        if field == "picture" and not has & PICTURES:
-            raise UserError(f"metric={name} needs pictures, and {data} has none; metric=modes is for points")
-        if field == "point" and "point" not in has:
-            raise UserError(f"metric={name} needs points of known modes (dataset=gaussians), and {data} has none")
-        if field == "target" and not ("target" in has and given):
-            raise UserError(
-                f"metric={name} needs a model whose pictures have targets (pix2pix, srgan, inpainting, ...)"
-            )
+        medium, words = requires.get("medium"), requires.get("words")
+        missing = [field for field in requires.get("fields", []) if field not in has]
+        if missing or (medium is not None and medium != made_of):
+            raise UserError(f"metric={name} needs {words or ' and '.join(missing) or medium}, and {data} has none")
         if requires.get("latent") and given:
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:

@@ -39,6 +39,8 @@ class Requires:
     split: bool
     logits: bool
     count: Count
+    medium: str  # of metrics: the class that a data set's samples must be of
+    words: str  # for what is asked of the data here, as a sentence names it
 
 
 @dataclass

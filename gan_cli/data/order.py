@@ -56,6 +56,10 @@ class Order:
             first, size = first + len(part), size - len(part)
         return torch.cat(parts)
 
+    def once(self) -> Tensor:
+        """(count,): every sample, in the order of the first epoch."""
+        return self._epoch(0)
+
     def _epoch(self, epoch: int) -> Tensor:
         if epoch not in self._epochs:
             self._epochs = {kept: order for kept, order in self._epochs.items() if kept == epoch - 1}
@@ -72,6 +76,10 @@ class Orders:
     def indices(self, first: int, size: int) -> Tensor:
         """(size, S) int64: a sample of each side for images `first` to `first + size` of the run."""
         return torch.stack([side.indices(first, size) for side in self.sides], 1)
+
+    def once(self) -> Tensor:
+        """(M, S): as many as the smallest side has, none of them twice."""
+        return self.indices(0, min(side.count for side in self.sides))
 
 
 class Batches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,36 +14,43 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.progress import Progress, counted
 from gan_cli.base.randomness import AT_ONCE, generator_for, in_blocks, joined
 from gan_cli.evaluation.setting import Setting
+from gan_cli.game.game import Given
 from gan_cli.game.space import Space
 from gan_cli.metrics.evidence import Evidence
+from gan_cli.metrics.gathered import Gathered, Passing, pass_by
 from gan_cli.use.load import Trained
 from gan_cli.use.sample import draw
 
 
 def drawn(setting: Setting, trained: Trained) -> Evidence:
-    """Samples of a model, beside the real pictures.
+    """Samples of a model, beside the real ones.
 
     Raises:
-        UserError: samples that are NaN or infinite.
+        UserError: a part that the data set can't give; samples that are NaN or infinite, when they are asked for.
     """
-    evidence, how, medium = setting.evidence(), setting.how, setting.reference.medium
-    given = trained.given(how.count, how.seed)
-    parts = []
-    with Progress("making samples to judge", how.count, "samples") as step:
-        for samples in draw(trained, given, how.batch_size):
+    setting.ready()
+    given = trained.given(setting.how.count, setting.how.seed)
+    fake = Gathered(setting.kinds("fake"), lambda parts: pass_by(parts, passing(setting, trained, given)))
+    return Evidence(
+        asked=given.get("label"),
+        num_classes=trained.game.num_classes or 0,
+        modes=getattr(setting.reference.data(setting.split), "modes", None),
+        path=path_of(setting, trained),
+        sides={"real": setting.real, "fake": fake, "held_out": setting.held_out},
+    )
+
+
+def passing(setting: Setting, trained: Trained, given: Given) -> Iterator[Passing]:
+    """Samples in batches, as scores look at them."""
+    count, label, done = setting.how.count, given.get("label"), 0
+    with Progress("making samples to judge", count, "samples") as step:
+        for samples in draw(trained, given, setting.how.batch_size):
             if not samples.isfinite().all():
                 raise UserError(f"the samples of {trained.path} are NaN or infinite: there is nothing to compare")
-            judged = medium.judged(samples)
-            if setting.extractor is not None:
-                evidence.fake.add(*setting.extractor(judged.to(setting.device)))
-            if "images" in setting.needs:
-                parts.append(judged)
+            asked = None if label is None else label[done : done + len(samples)]
+            yield Passing(setting.reference.medium.judged(samples), setting.look, asked)
+            done += len(samples)
             step(len(samples))
-    evidence.fakes = torch.cat(parts) if parts else None
-    evidence.asked, evidence.num_classes = given.get("label"), trained.game.num_classes or 0
-    if "path" in setting.needs:
-        evidence.path = path_of(setting, trained)
-    return evidence
 
 
 def protocol(setting: Setting) -> dict[str, Any]:
@@ -66,10 +73,11 @@ def protocol(setting: Setting) -> dict[str, Any]:
 def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], Tensor]:
     """Squared distances in features over a small step, by the squared step; see `metrics.ppl`."""
     how, extractor = setting.how, setting.extractor
-    spaces, size = trained.game.spaces(trained.networks), how.batch_size
-    assert extractor is not None
+    size = how.batch_size
 
     def lengths(paths: int, step: float, name: str) -> Tensor:
+        assert extractor is not None
+        spaces = trained.game.spaces(trained.networks)
         if name not in spaces:
             raise UserError(f"metric.ppl.space={name} needs a model with a mapping network; say metric.ppl.space=z")
         ends = [trained.given(paths, how.seed, None, f"path\x1f{end}") for end in ("from", "to")]

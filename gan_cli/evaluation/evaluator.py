@@ -19,13 +19,12 @@ from gan_cli.base.progress import Progress
 from gan_cli.base.run_config import DataConfig, Node
 from gan_cli.base.scoring import Score, full_name
 from gan_cli.evaluation.drawn import drawn, protocol
-from gan_cli.evaluation.setting import FEATURES, Plan, Setting
+from gan_cli.evaluation.setting import Plan, Setting
 from gan_cli.evaluation.translated import chosen_rows, translated
 from gan_cli.game.build import instantiate
 from gan_cli.game.game import Game
 from gan_cli.metrics.evidence import Evidence, Metric, enough
 from gan_cli.metrics.features import Extractor
-from gan_cli.metrics.lpips import LPIPS
 from gan_cli.use.load import Trained
 
 
@@ -57,9 +56,7 @@ class Evaluator:
         how, device = how or Plan(), device or torch.device("cpu")
         self.nodes, self.features, self.trust = metrics, features, trust
         self.metrics = made_metrics(metrics, trust)
-        needs = frozenset().union(*(metric.needs for metric in self.metrics.values()))
-        self.setting = Setting(config, needs, features, how, device, cache, trust, warn)
-        self.setting.pair_scorers = [metric.of_pair for metric in self.metrics.values() if isinstance(metric, LPIPS)]
+        self.setting = Setting(config, self.metrics, features, how, device, cache, trust, warn)
 
     def scores(self, trained: Trained, checkpoint: str | None = None) -> list[Score]:
         """All scores of a model.
@@ -101,7 +98,7 @@ class Evaluator:
             setting.extractor  # noqa: B018  (made on first use)
             real = fake = len(chosen_rows(setting.reference.data(setting.how.split or "test"), setting.how.count))
         else:
-            setting.evidence()
+            setting.ready()
             real, fake = len(setting.reference.rows(setting.split, setting.how.count)), setting.how.count
         for name, metric in self.metrics.items():
             check_counts(name, metric, real, fake)
@@ -135,11 +132,10 @@ def carried_out(
     Raises:
         UserError: too few samples; a score that is not finite.
     """
-    evidence.real.settle()
-    evidence.fake.settle()
-    check_counts(name, metric, evidence.real.count, evidence.fake.count)
+    check_counts(name, metric, about["real"]["count"], about["fake"]["count"])
+    evidence.gather(metric)
     whole: dict[str, Any] = {"metric": {"name": name, **metric.protocol(evidence)}}
-    if metric.needs & FEATURES and extractor is not None:
+    if metric.in_features() and extractor is not None:
         whole["features"] = extractor.protocol()
     whole = {**whole, **about, "seed": seed, "versions": versions()}
     with Progress(f"computing {name}"):
@@ -156,7 +152,7 @@ def check_counts(name: str, metric: Metric, real: int, fake: int) -> None:
     Raises:
         UserError: a side is smaller than a metric needs.
     """
-    if metric.needs & {"moments", "features"}:
+    if metric.real:
         enough(name, real, metric.least, "real pictures")
-    if metric.needs & {"moments", "features", "logits"}:
+    if metric.fake:
         enough(name, fake, metric.least, "pictures to judge (count=)")

@@ -19,22 +19,13 @@ from gan_cli.data.folder import Picture, Scan, scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.picture import LOSSLESS, content_of
 from gan_cli.evaluation.evaluator import carried_out, made_metrics
-from gan_cli.evaluation.reference import statistics_of
-from gan_cli.evaluation.setting import FEATURES, Plan, made_extractor
+from gan_cli.evaluation.setting import Plan, made_extractor
 from gan_cli.metrics.evidence import Evidence
-from gan_cli.metrics.features import Extractor
-from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.metrics.gathered import Gathered, Looked, Part, Passing, pass_by
 
 MOST_AT_ONCE = 2**26  # bytes of the pictures of one batch
 MOST_HELD = 2**32
 NEAR = 3  # JPEG qualities, estimated, that are taken for the same
-OF_MODELS = {
-    "test": "nearest_neighbours",
-    "asked": "classification_accuracy",
-    "path": "ppl",
-    "modes": "modes",
-    "pairs": "psnr, ssim",
-}
 
 
 def folder_scores(
@@ -53,26 +44,36 @@ def folder_scores(
         UserError: a metric that needs a model; a folder without pictures; too few of them.
     """
     made = made_metrics(metrics, trust)
-    needs = frozenset().union(*(metric.needs for metric in made.values()))
-    for need, name in OF_MODELS.items():
-        if need in needs:
+    for name, metric in made.items():
+        if metric.of_model:
             raise UserError(f"metric={name} needs a model: say checkpoint=RUN instead of a= and b=")
     extractor = None
-    if needs & FEATURES:
+    if any(metric.in_features() for metric in made.values()):
         extractor = made_extractor(features, trust)
         extractor.prepare(device)
         if extractor.warning:
             warn(f"warning: {extractor.warning}")
+
+    def look(pixels: Tensor) -> Looked:
+        assert extractor is not None
+        return extractor(pixels.to(device))
+
     sides = [Side(name, where, how) for name, where in (("a", a), ("b", b))]
     for remark in (*sides[0].remarks, *sides[1].remarks, *unlike(*sides)):
         warn(remark)
-    keep = bool(needs & {"features", "logits"})
-    evidence = Evidence()
-    if "images" in needs:
-        check_one_size(*sides)
-        evidence.fakes, evidence.reals = (side.stacked() for side in sides)
-    if extractor is not None:
-        evidence.fake, evidence.real = (side.statistics(extractor, device, keep) for side in sides)
+    for name, metric in made.items():
+        if any(kind.held for kind in (*metric.real, *metric.fake)):
+            check_one_size(name, *sides)
+            check_memory(name, *sides)
+    evidence = Evidence(
+        sides={
+            of: Gathered(
+                [kind for metric in made.values() for kind in getattr(metric, of)],
+                lambda parts, side=side: side.gather(parts, look),  # type: ignore[misc]
+            )
+            for of, side in zip(("fake", "real"), sides, strict=True)
+        }
+    )
     about = {"real": sides[1].protocol(), "fake": sides[0].protocol()}
     return [
         Score(full, value, better, None, None, whole)
@@ -114,24 +115,9 @@ class Side:
             waiting.append(picture)
         yield torch.stack(waiting)
 
-    def statistics(self, extractor: Extractor, device: torch.device, keep: bool) -> FeatureStatistics:
-        return statistics_of((batch.to(device) for batch in self.batches()), extractor, keep)
-
-    def stacked(self) -> Tensor:
-        """All pictures, (N, 3, H, W).
-
-        Raises:
-            UserError: they are too many.
-        """
-        parts = []
-        for part in self.batches():
-            parts.append(part)
-            if sum(some.numel() for some in parts) > MOST_HELD:
-                raise UserError(
-                    f"metric=ms_ssim holds all pictures in memory, and those of {str(self.where)!r} are more than"
-                    f" {MOST_HELD / 2**30:.0f} GiB: say count= for fewer, or make them smaller"
-                )
-        return torch.cat(parts)
+    def gather(self, parts: Sequence[Part], look: Callable[[Tensor], Looked]) -> None:
+        """Fill parts, in one pass over the files."""
+        pass_by(parts, (Passing(batch, look) for batch in self.batches()))
 
     def protocol(self) -> dict[str, Any]:
         state = hashlib.sha256()
@@ -175,17 +161,30 @@ def unlike(a: Side, b: Side) -> list[str]:
     return told
 
 
-def check_one_size(a: Side, b: Side) -> None:
+def check_memory(name: str, *sides: Side) -> None:
+    """
+    Raises:
+        UserError: too many pictures to be held at once.
+    """
+    for side in sides:
+        if sum(3 * picture.width * picture.height for picture in side.pictures) > MOST_HELD:
+            raise UserError(
+                f"metric={name} holds all pictures in memory, and those of {str(side.where)!r} are more than"
+                f" {MOST_HELD / 2**30:.0f} GiB: say count= for fewer, or make them smaller"
+            )
+
+
+def check_one_size(name: str, a: Side, b: Side) -> None:
     """
     Raises:
         UserError: pictures of several sizes, whose MS-SSIM would be over unlike scales.
     """
     for side in (a, b):
         if len(side.sizes) > 1:
-            raise UserError(f"metric=ms_ssim compares pixels, and the pictures of {str(side.where)!r} differ in size")
+            raise UserError(f"metric={name} compares pixels, and the pictures of {str(side.where)!r} differ in size")
     if a.sizes != b.sizes:
         raise UserError(
-            f"metric=ms_ssim stands beside that of the real pictures, and values of unlike sizes do not compare: the"
+            f"metric={name} stands beside that of the real pictures, and values of unlike sizes do not compare: the"
             f" pictures of {str(a.where)!r} are {sizes_told(a.sizes)}, those of {str(b.where)!r} {sizes_told(b.sizes)};"
-            " bring both to one size, or leave ms_ssim out"
+            f" bring both to one size, or leave {name} out"
         )

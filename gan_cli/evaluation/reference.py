@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from gan_cli.base.randomness import permutation
 from gan_cli.base.run_config import DataConfig
 from gan_cli.data.order import Data
 from gan_cli.game.build import build_data, build_medium, locate
-from gan_cli.metrics.features import Extractor, Labelled
-from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.metrics.features import Labelled
+from gan_cli.metrics.gathered import Looked, Part, Passing
 
 FORMAT = 1  # of the kept statistics
 
@@ -75,6 +76,11 @@ class Reference:
         """What a model of plain samples makes."""
         return fields[self.medium.field]
 
+    def passing(self, split: str, count: int, look: Callable[[Tensor], Looked], what: str) -> Iterator[Passing]:
+        """The same, for parts to gather of."""
+        for fields in self.batches(split, count, what):
+            yield Passing(self.medium.judged(self.whole(fields)), look, fields.get("label"))
+
     def samples(self, split: str, count: int) -> Tensor:
         """As scores look at them (`Medium.judged`), all at once."""
         return torch.cat([self.medium.judged(self.whole(fields)) for fields in self.batches(split, count)])
@@ -104,42 +110,40 @@ class Reference:
         return state.hexdigest()[:16]
 
 
-def statistics_of(batches: Iterator[Tensor], extractor: Extractor, keep: bool) -> FeatureStatistics:
-    """Of pictures (N, C, H, W) uint8, batch by batch."""
-    made = FeatureStatistics(keep)
-    for pixels in batches:
-        made.add(*extractor(pixels))
-    return made
-
-
-def kept_statistics(
-    key: dict[str, Any], cache: Path | None, make: Callable[[], FeatureStatistics], keep: bool
-) -> FeatureStatistics:
-    """From the cache where it has them, else made and put there.
+def kept_file(cache: Path | None, part: Part, depends: dict[str, Any]) -> Path | None:
+    """Where a part of real samples is kept; None where nothing is.
 
     Args:
-        key: all that they depend on: data, counts, resolution, preprocessing, weights.
-        cache: folder; None keeps nothing.
-        make: called without arguments where there are none.
-        keep: whether the features themselves are wanted.
+        cache: the folder.
+        part: one that is `kept`.
+        depends: all that it depends on besides its own key: data, counts, resolution, preprocessing, weights.
     """
-    digest = hashlib.sha256(json.dumps({"format": FORMAT, "keep": keep, **key}, sort_keys=True).encode()).hexdigest()
-    file = cache / f"features-{digest[:24]}.pt" if cache else None
-    if file is not None and file.is_file():
-        try:
-            return FeatureStatistics.of_state(torch.load(file, map_location="cpu", weights_only=True))
-        except Exception as error:  # unpickling a torn file raises whatever it likes: it is made anew
-            file.unlink(missing_ok=True)
-            del error
-    made = make()
+    if cache is None:
+        return None
+    whole = {"format": FORMAT, **part.key(), **depends}
+    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return cache / f"features-{digest[:24]}.pt"
+
+
+def restored(part: Part, file: Path | None) -> bool:
+    """Whether a part was read from its file; one that is torn goes."""
+    if file is None or not file.is_file():
+        return False
+    try:
+        part.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception:  # unpickling a torn file raises whatever it likes: it is made anew
+        file.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def keep(part: Part, file: Path | None) -> None:
+    """Write a part for the next time."""
     if file is not None:
         buffer = io.BytesIO()
-        torch.save(made.state_dict(), buffer)
-        try:
+        torch.save(part.state_dict(), buffer)
+        with suppress(OSError):  # a full or read-only disk costs time, not the score
             write_atomically(file, buffer.getvalue())
-        except OSError:  # a full or read-only disk costs time, not the score
-            return made
-    return made
 
 
 def need_splits(reference: Reference, name: str) -> None:

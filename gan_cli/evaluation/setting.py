@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,11 @@ from torch import Tensor
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import DataConfig
-from gan_cli.evaluation.reference import Reference, kept_statistics, need_splits, statistics_of
+from gan_cli.evaluation.reference import Reference, keep, kept_file, need_splits, restored
 from gan_cli.game.build import instantiate
-from gan_cli.metrics.evidence import Evidence
+from gan_cli.metrics.evidence import Metric
 from gan_cli.metrics.features import Extractor
-from gan_cli.metrics.statistics import FeatureStatistics
-
-MOST_REALS = 2_000  # real pictures that are held themselves, for the metrics that look at pixels
-FEATURES = frozenset({"moments", "features", "logits", "test", "path"})  # needs that ask an extractor
+from gan_cli.metrics.gathered import Gathered, Looked, Part, pass_by
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Setting:
 
     Args:
         config: the data set that is the reference.
-        needs: parts of the evidence that the metrics ask for.
+        metrics: that are asked for, by name.
         features: YAML node of the extractor, or None.
         how: counts, split, seed.
         device: where networks work.
@@ -63,7 +60,7 @@ class Setting:
     def __init__(
         self,
         config: DataConfig,
-        needs: frozenset[str],
+        metrics: Mapping[str, Metric],
         features: dict[str, Any] | None,
         how: Plan,
         device: torch.device,
@@ -71,21 +68,19 @@ class Setting:
         trust: Sequence[str] = (),
         warn: Callable[[str], None] = print,
     ) -> None:
-        self.needs, self.features_node, self.how, self.device = needs, features, how, device
+        self.metrics, self.features_node, self.how, self.device = metrics, features, how, device
         self.cache, self.trust, self.warn = cache, trust, warn
         self.split = how.split or "train"
-        self.pair_scorers: list[Callable[[Tensor, Tensor], dict[str, Tensor]]] = []  # besides the game's own
         self.reference = Reference(config, how.batch_size, device, trust)
 
-    @property
-    def keeps(self) -> bool:
-        """Whether features themselves are needed, not their moments alone."""
-        return bool(self.needs & {"features", "logits", "test"})
+    def kinds(self, side: str) -> list[type[Part]]:
+        """What the metrics need of a side."""
+        return [kind for metric in self.metrics.values() for kind in getattr(metric, side)]
 
     @cached_property
     def extractor(self) -> Extractor | None:
         """The features' network, ready; None where no metric asks for features."""
-        if not self.needs & FEATURES:
+        if not any(metric.in_features() for metric in self.metrics.values()):
             return None
         made = made_extractor(self.features_node, self.trust)
         train = test = None
@@ -97,54 +92,56 @@ class Setting:
             self.warn(f"warning: {made.warning}")
         return made
 
+    def look(self, samples: Tensor) -> Looked:
+        """What samples, as scores look at them, are in features."""
+        assert self.extractor is not None
+        return self.extractor(samples.to(self.device))
+
     @cached_property
     def real_digest(self) -> str:
         return self.reference.digest(self.split, self.how.count)
 
-    def evidence(self) -> Evidence:
-        """With the reals' part, as far as some metric needs it; the fakes' statistics are empty."""
-        evidence = Evidence(fake=FeatureStatistics(self.keeps))
-        if self.needs & {"moments", "features"}:
-            evidence.real = self.real_statistics
-        if "test" in self.needs:
-            evidence.test = self.test_statistics
-        if "images" in self.needs:
-            evidence.reals = self.reals
-        if "test_images" in self.needs:
-            need_splits(self.reference, "classification_accuracy")
-            evidence.test_images = self.reference.samples("test", self.how.count)
-            evidence.test_labels = self.reference.labels("test", self.how.count)
-        evidence.modes = getattr(self.reference.data(self.split), "modes", None)
-        return evidence
+    @cached_property
+    def real(self) -> Gathered:
+        return Gathered(self.kinds("real"), lambda parts: self.of_reference(parts, self.split))
 
     @cached_property
-    def real_statistics(self) -> FeatureStatistics:
-        return self.statistics(self.split, self.real_digest)
+    def held_out(self) -> Gathered:
+        return Gathered(self.kinds("held_out"), lambda parts: self.of_reference(parts, "test"))
 
-    @cached_property
-    def test_statistics(self) -> FeatureStatistics:
-        need_splits(self.reference, "nearest_neighbours")
-        if self.split != "train":
-            raise UserError("metric=nearest_neighbours looks for copies of training pictures: say split=train")
-        return self.statistics("test", self.reference.digest("test", self.how.count))
+    def ready(self) -> None:
+        """Make the features and the reference's sides now: what is missing must show before anything is drawn.
 
-    @cached_property
-    def reals(self) -> Tensor:
-        return self.reference.samples(self.split, min(self.how.count, MOST_REALS))
+        Raises:
+            UserError: weights or data that are not there.
+        """
+        for name, metric in self.metrics.items():
+            metric.check_split(self.split)
+            if metric.held_out:
+                need_splits(self.reference, name)
+        self.extractor, self.real.parts, self.held_out.parts  # noqa: B018  (made on first use)
 
-    def statistics(self, split: str, digest: str) -> FeatureStatistics:
-        """What a split is in features; from the cache where it is known."""
-        extractor = self.extractor
-        assert extractor is not None
-        key = {"data": digest, "split": split, "count": self.how.count, "features": extractor.protocol()}
+    def of_reference(self, parts: Sequence[Part], split: str) -> None:
+        """Fill parts of a split: from the cache where they are known, the others in one pass for each count."""
+        waiting: dict[int, list[Part]] = {}
+        files = {part: self.file(part, split) for part in parts if part.kept}
+        for part in parts:
+            if not restored(part, files.get(part)):
+                waiting.setdefault(min(self.how.count, part.most or self.how.count), []).append(part)
+        for count, some in waiting.items():
+            what = "features of real pictures" if any(part.in_features for part in some) else "reading real pictures"
+            pass_by(some, self.reference.passing(split, count, self.look, what))
+            for part in some:
+                keep(part, files.get(part))
 
-        def make() -> FeatureStatistics:
-            reference = self.reference
-            batches = reference.batches(split, self.how.count, "features of real pictures")
-            judged = (reference.medium.judged(reference.whole(fields)).to(self.device) for fields in batches)
-            return statistics_of(judged, extractor, self.keeps)
-
-        return kept_statistics(key, self.cache, make, self.keeps)
+    def file(self, part: Part, split: str) -> Path | None:
+        if self.cache is None:
+            return None
+        digest = self.real_digest if split == self.split else self.reference.digest(split, self.how.count)
+        depends: dict[str, Any] = {"data": digest, "split": split, "count": self.how.count}
+        if part.in_features and self.extractor is not None:
+            depends["features"] = self.extractor.protocol()
+        return kept_file(self.cache, part, depends)
 
 
 def made_extractor(node: dict[str, Any] | None, trust: Sequence[str] = ()) -> Extractor:

@@ -11,14 +11,12 @@ from torch import Tensor
 from gan_cli.base.errors import UserError
 from gan_cli.base.progress import counted
 from gan_cli.base.randomness import seed_everything
+from gan_cli.data.order import Data
 from gan_cli.evaluation.setting import Setting
 from gan_cli.game.game import Game, joined
-from gan_cli.media.image import to_pixels
 from gan_cli.metrics.evidence import Evidence
-from gan_cli.metrics.statistics import FeatureStatistics
+from gan_cli.metrics.gathered import Gathered, Passing, pass_by
 from gan_cli.use.load import Trained
-
-OF_SAMPLES = {"test": "nearest_neighbours", "test_images": "classification_accuracy", "path": "ppl"}
 
 
 def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence], dict[str, Any]]:
@@ -30,13 +28,14 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
     Raises:
         UserError: a metric that asks for latents; outputs that are NaN or infinite.
     """
-    for need, name in OF_SAMPLES.items():
-        if need in setting.needs:
+    for name, metric in setting.metrics.items():
+        if metric.of_latents:
             raise UserError(f"metric={name} is for models that draw from noise; this one is given pictures")
     game, how, split = trained.game, setting.how, setting.how.split or "test"
+    medium = setting.reference.medium
     data = setting.reference.data(split)
     rows = chosen_rows(data, how.count)
-    sides = {suffix: Side(setting) for suffix in game.compared}
+    directions = {suffix: Direction(setting) for suffix in game.compared}
     pairs: dict[str, list[Tensor]] = {}
     state = hashlib.sha256()  # of all that the model is given and compared with: files can be read in many ways
     seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
@@ -44,16 +43,15 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
     for some in counted(batches, "making pictures to judge", len(batches), "batches"):
         fields = data.fetch(some, trained.device)
         for name in sorted(fields):
-            state.update(to_pixels(fields[name]).contiguous().numpy().tobytes())
+            state.update(medium.judged(fields[name]).contiguous().numpy().tobytes())
         shown = joined(game.sample(trained.networks, fields))
         for name, value in pair_scores(setting, game, shown).items():
             pairs.setdefault(name, []).append(value.cpu())
         for suffix, (made, wanted) in game.compared.items():
             if not shown[made].isfinite().all():
                 raise UserError(f"the pictures of {trained.path} are NaN or infinite: there is nothing to compare")
-            sides[suffix].add(shown[made], shown[wanted])
-    for side in sides.values():
-        side.evidence.pairs = {name: torch.cat(values) for name, values in pairs.items()}
+            directions[suffix].add(shown[made], shown[wanted])
+    scores = {name: torch.cat(values) for name, values in pairs.items()}
     about = {
         "real": {
             "dataset": setting.reference.name,
@@ -64,43 +62,31 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
         },
         "fake": {"count": len(rows), "ema": how.ema, "rule": game.score_rule},
     }
-    return {suffix: side.whole() for suffix, side in sides.items()}, about
+    return {suffix: Evidence(pairs=scores, sides=both.sides) for suffix, both in directions.items()}, about
 
 
 def pair_scores(setting: Setting, game: Game, shown: dict[str, Tensor]) -> dict[str, Tensor]:
     """Scores of each picture against its target, (N,) each; none where the game has no targets."""
     scores = dict(game.scores(shown))
     if "target" in shown:
-        for scorer in setting.pair_scorers:
-            scores.update(scorer(shown["output"], shown["target"]))
+        for metric in setting.metrics.values():
+            scores.update(metric.of_pair(shown["output"], shown["target"]))
     return scores
 
 
-class Side:
-    """One direction's evidence, batch by batch."""
+class Direction:
+    """Both sides of one direction, batch by batch."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.evidence = Evidence(FeatureStatistics(setting.keeps), FeatureStatistics(setting.keeps))
-        self.held: list[tuple[Tensor, Tensor]] = []
+        self.sides = {side: Gathered(setting.kinds(side), lambda parts: None) for side in ("real", "fake")}
 
     def add(self, made: Tensor, wanted: Tensor) -> None:
-        fake, real, extractor = to_pixels(made), to_pixels(wanted), self.setting.extractor
-        if extractor is not None:
-            self.evidence.fake.add(*extractor(fake.to(self.setting.device)))
-            self.evidence.real.add(*extractor(real.to(self.setting.device)))
-        if "images" in self.setting.needs:
-            self.held.append((fake, real))
-
-    def whole(self) -> Evidence:
-        if self.held:
-            self.evidence.fakes, self.evidence.reals = (torch.cat(side) for side in zip(*self.held, strict=True))
-        return self.evidence
+        judged = self.setting.reference.medium.judged
+        for side, samples in (("fake", made), ("real", wanted)):
+            pass_by(self.sides[side].parts, [Passing(judged(samples), self.setting.look)])
 
 
-def chosen_rows(data: Any, count: int) -> Tensor:
+def chosen_rows(data: Data, count: int) -> Tensor:
     """Which held-out pictures: (N,), or (N, S) for sides of their own, none of them twice."""
-    order = data.order(0).indices(0, len(data))
-    if order.dim() == 2:
-        order = order[: min(len(column.unique()) for column in order.T)]
-    return order[:count]
+    return data.order(0).once()[:count]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_cli.base.files import write_atomically
+from gan_cli.data.images import Decoder, to_float
 
 MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
 
@@ -56,6 +58,15 @@ class ImageMedium:
 
     def described(self, sample: Tensor) -> str | None:
         return "x".join(map(str, sample.permute(1, 2, 0).shape))
+
+    def size(self, dataset: Mapping[str, Any]) -> str:
+        return f"{dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}"
+
+    def read(self, path: Path, dataset: Mapping[str, Any]) -> Tensor:
+        """Cut to a square and resized."""
+        background, white = dataset.get("background", 255), dataset.get("white_level")
+        decoder = Decoder(dataset["resolution"], dataset["channels"], background=background, white_level=white)
+        return to_float(decoder(path))[None]
 
     def array(self, samples: Tensor) -> Tensor:
         return to_pixels(samples).permute(0, 2, 3, 1).contiguous()

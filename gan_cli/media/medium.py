@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -42,6 +42,16 @@ class Medium(Protocol):
 
     def described(self, sample: Tensor) -> str | None:
         """How large a sample is, in a word for the protocol of a score; None where all have one size."""
+
+    def size(self, dataset: Mapping[str, Any]) -> str:
+        """How large the samples of a data set are, in words, from its complete YAML."""
+
+    def read(self, path: Path, dataset: Mapping[str, Any]) -> Tensor:
+        """The sample (1, ...) that a file holds, as a model of that data set would make it.
+
+        Raises:
+            UserError: it holds none, or samples of this medium are read from no file.
+        """
 
     def array(self, samples: Tensor) -> Tensor:
         """Many samples as the array a user expects: images (N, H, W, C) uint8, points (N, D) float32."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.files import write_atomically
 from gan_cli.base.limits import Positive
 
@@ -43,6 +45,12 @@ class PointMedium:
 
     def described(self, sample: Tensor) -> str | None:
         return None
+
+    def size(self, dataset: Mapping[str, Any]) -> str:
+        return "points in the plane"
+
+    def read(self, path: Path, dataset: Mapping[str, Any]) -> Tensor:
+        raise UserError(f"this model makes points, and those are not read from {str(path)!r}")
 
     def array(self, samples: Tensor) -> Tensor:
         return samples.float().cpu()

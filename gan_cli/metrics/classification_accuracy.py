@@ -10,6 +10,7 @@ from torch import Tensor
 from gan_cli.base.errors import UserError
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features, Labels, Samples
 
 
 class ClassificationAccuracy(Metric):
@@ -18,21 +19,22 @@ class ClassificationAccuracy(Metric):
     asked for. Both from 0 to 1, higher is better.
     """
 
-    needs = frozenset({"images", "asked", "test_images", "logits"})
+    fake, held_out = (Samples, Features), (Samples, Labels)
+    of_model = of_latents = True
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        images, asked = evidence.fakes, evidence.asked
-        if asked is None or images is None or evidence.test_images is None or evidence.test_labels is None:
+        asked = evidence.asked
+        if asked is None:
             raise UserError("metric=classification_accuracy needs a conditional model (cgan and cdcgan are) and labels")
         seen = evidence.fake.logits.argmax(1)
-        taught = trained_classifier(images, asked, evidence.num_classes)
+        taught = trained_classifier(evidence.fakes, asked, evidence.num_classes)
         return {
             "classification_accuracy": accuracy(taught, evidence.test_images, evidence.test_labels),
             "asked_accuracy": share_of(seen, asked),
         }
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
-        return {"tested_on": 0 if evidence.test_images is None else len(evidence.test_images)}
+        return {"tested_on": len(evidence.test_images)}
 
 
 def share_of(seen: Tensor, asked: Tensor) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_cli.base.limits import Neighbours
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features
 from gan_cli.metrics.neighbours import nearest, radii, within
 
 
@@ -17,7 +18,7 @@ class DensityCoverage(Metric):
         k: neighbours of a real that its ball reaches to; 5 as published.
     """
 
-    needs = frozenset({"features"})
+    real = fake = (Features,)
 
     def __init__(self, k: Neighbours = 5) -> None:
         if k < 1:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Moments
 
 
 class FrechetDistance(Metric):
@@ -17,7 +18,7 @@ class FrechetDistance(Metric):
     covariances are singular; the trace of the root is exact all the same (see `root_trace`).
     """
 
-    needs = frozenset({"moments"})
+    real = fake = (Moments,)
 
     def of(self, evidence: Evidence) -> dict[str, float]:
         real, fake = evidence.real, evidence.fake

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_cli.base.randomness import generator_for
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features
 
 
 class InceptionScore(Metric):
@@ -22,7 +23,7 @@ class InceptionScore(Metric):
             class by class.
     """
 
-    needs = frozenset({"logits"})
+    fake = (Features,)
 
     def __init__(self, splits: Annotated[int, Interval(ge=1, le=1_000)] = 10) -> None:
         if splits < 1:

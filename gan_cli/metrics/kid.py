@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_cli.base.randomness import generator_for
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features
 
 
 class KernelDistance(Metric):
@@ -22,7 +23,7 @@ class KernelDistance(Metric):
         subset_size: samples of each side in one; all where there are fewer.
     """
 
-    needs = frozenset({"features"})
+    real = fake = (Features,)
 
     def __init__(
         self, subsets: Annotated[int, Interval(ge=1, le=10_000)] = 100, subset_size: Annotated[int, Ge(2)] = 1000

@@ -9,6 +9,7 @@ from annotated_types import Interval
 
 from gan_cli.base.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Samples
 from gan_cli.metrics.neighbours import distances
 
 
@@ -20,7 +21,8 @@ class Modes(Metric):
         least_share: of count / modes; 0.064 with 2,500 points on 8 modes is 20 points, as published.
     """
 
-    needs = frozenset({"images", "modes"})
+    fake = (Samples,)
+    of_model = True
 
     def __init__(self, least_share: Annotated[float, Interval(gt=0, le=1)] = 0.064) -> None:
         if not 0 < least_share <= 1:
@@ -28,7 +30,7 @@ class Modes(Metric):
         self.least_share = least_share
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        if evidence.modes is None or evidence.fakes is None:
+        if evidence.modes is None:
             raise UserError("metric=modes needs data of known modes: dataset=gaussians has them")
         centres, deviation = evidence.modes
         distance, place = distances(evidence.fakes, centres).min(1)

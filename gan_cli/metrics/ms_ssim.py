@@ -12,6 +12,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Count
 from gan_cli.base.randomness import generator_for
 from gan_cli.metrics.evidence import Evidence, Metric, enough
+from gan_cli.metrics.gathered import Samples, SomeSamples
 from gan_cli.metrics.similarity import WINDOW, similarity
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first, as published
@@ -28,7 +29,7 @@ class MultiScaleSSIM(Metric):
         pairs: at most so many; no sample is in two of them.
     """
 
-    needs = frozenset({"images"})
+    real, fake = (SomeSamples,), (Samples,)
 
     def __init__(self, pairs: Count = 1000) -> None:
         if pairs < 1:
@@ -36,8 +37,6 @@ class MultiScaleSSIM(Metric):
         self.pairs = pairs
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        assert evidence.fakes is not None
-        assert evidence.reals is not None
         if evidence.fakes.shape[2:] != evidence.reals.shape[2:]:
             raise UserError("metric=ms_ssim stands beside that of the real pictures, and these have another size")
         sides = {"ms_ssim": evidence.fakes, "ms_ssim_real": evidence.reals}
@@ -52,8 +51,6 @@ class MultiScaleSSIM(Metric):
         return torch.cat([ms_ssim(*some) for some in zip(left.split(100), right.split(100), strict=True)])
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
-        assert evidence.fakes is not None
-        assert evidence.reals is not None
         count = min(self.pairs, len(evidence.fakes) // 2)
         scales = scales_of(min(evidence.fakes.shape[2:]))
         return {"pairs": count, "pairs_real": min(self.pairs, len(evidence.reals) // 2), "scales": scales}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features
 from gan_cli.metrics.neighbours import nearest
 
 
@@ -16,10 +18,10 @@ class NearestNeighbours(Metric):
     share of samples that are nearer to a training picture than 99 of 100 held-out ones; about 0.01 without copying.
     """
 
-    needs = frozenset({"features", "test"})
+    real = fake = held_out = (Features,)
+    of_model = of_latents = True
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        assert evidence.test is not None
         train = evidence.real.features
         samples, held_out = nearest(evidence.fake.features, train), nearest(evidence.test.features, train)
         near = held_out.double().quantile(0.01)
@@ -28,5 +30,9 @@ class NearestNeighbours(Metric):
             "copies": float((samples.double() < near).double().mean()),
         }
 
+    def check_split(self, split: str) -> None:
+        if split != "train":
+            raise UserError("metric=nearest_neighbours looks for copies of training pictures: say split=train")
+
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
-        return {"held_out": 0 if evidence.test is None else evidence.test.count}
+        return {"held_out": evidence.test.count}

@@ -15,7 +15,7 @@ class AgainstTarget(Metric):
         score: "psnr" (dB, higher is better), "ssim" (higher) or "lpips" (lower).
     """
 
-    needs = frozenset({"pairs"})
+    of_model = True
     least = 1
 
     def __init__(self, score: Literal["psnr", "ssim", "lpips"]) -> None:

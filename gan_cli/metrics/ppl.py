@@ -25,12 +25,15 @@ class PathLength(Metric):
         space: "z", or "w" behind the mapping of a model that has one (there the path is straight).
     """
 
-    needs = frozenset({"path"})
+    of_model = of_latents = True
 
     def __init__(self, paths: Paths = 1000, step: Step = 1e-4, space: Literal["z", "w"] = "z") -> None:
         if paths < 1 or not 0 < step < 1 or space not in ("z", "w"):
             raise ValueError("paths must be at least 1, step between 0 and 1, space z or w")
         self.paths, self.step, self.space = paths, step, space
+
+    def in_features(self) -> bool:
+        return True  # asked along the way, of pictures that are nobody's samples
 
     def of(self, evidence: Evidence) -> dict[str, float]:
         if evidence.path is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_cli.base.limits import Neighbours
 from gan_cli.metrics.evidence import Evidence, Metric
+from gan_cli.metrics.gathered import Features
 from gan_cli.metrics.neighbours import radii, within
 
 
@@ -19,7 +20,7 @@ class PrecisionRecall(Metric):
         k: neighbours; 3 as published.
     """
 
-    needs = frozenset({"features"})
+    real = fake = (Features,)
 
     def __init__(self, k: Neighbours = 3) -> None:
         if k < 1:

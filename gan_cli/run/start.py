@@ -22,11 +22,11 @@ from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import read_record
 from gan_cli.base.threads import Threads, choose
 from gan_cli.data.order import Data
-from gan_cli.game.build import build_data, build_game, optimizer_factory, parameter_counts
+from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory, parameter_counts
 from gan_cli.game.game import Game
 from gan_cli.game.phase import Phase
 from gan_cli.layers.growth import Growth
-from gan_cli.media.medium import arranged
+from gan_cli.media.medium import Medium, arranged
 from gan_cli.report.parameters import typed_keys
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.session import Session
@@ -74,7 +74,7 @@ def start_block(session: Session, folder: Path, threads: Threads) -> dict[str, s
     """What came out of all choices, a line for each topic."""
     return {
         **of_game(session.config, session.game, session.phases),
-        "data": of_data(session.config.data, session.batches.data),
+        "data": of_data(session.config.data, session.batches.data, session.medium),
         "run": of_run(session.device, session.config.trainer, threads),
         "folder": shown(folder),
     }
@@ -95,7 +95,8 @@ def common_block(configs: Sequence[Composed], workers: int = 1) -> dict[str, str
     run = found.pop("run", None)
     config, *rest = unlike.values()
     if all(other.data == config.data for other in rest):
-        found["data"] = of_data(config.data, build_data(config.data.undecoded(), config.trust))
+        data, medium = build_data(config.data.undecoded(), config.trust), build_medium(config.data, config.trust)
+        found["data"] = of_data(config.data, data, medium)
     return found if run is None else {**found, "run": run}
 
 
@@ -133,10 +134,10 @@ def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str
     }
 
 
-def of_data(config: DataConfig, data: Data) -> str:
+def of_data(config: DataConfig, data: Data, medium: Medium) -> str:
     note, *remarks = data.note.splitlines() or [""]  # remarks are lines of their own
     about = f"{len(data):,} samples" + (f", {len(data.class_names)} classes" if data.class_names else "")
-    text = f"{config.name}   {about}, {_size(config.node)}" + (f" ({note})" if note else "")
+    text = f"{config.name}   {about}, {medium.size(config.node)}" + (f" ({note})" if note else "")
     return "\n".join([text, *remarks])
 
 
@@ -202,9 +203,3 @@ def _schedule(schedule: Node) -> str:
     if schedule.get("warmup_images"):
         text += f"   warm-up {schedule['warmup_images']:,} images"
     return text
-
-
-def _size(dataset: Node) -> str:
-    if dataset.get("resolution"):
-        return f"{dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}"
-    return "points in the plane"

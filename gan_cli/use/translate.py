@@ -196,10 +196,7 @@ def picture_for(trained: Trained, file: Path) -> Tensor:
         UserError: it is none that is read.
     """
     looked_at(file)
-    dataset = trained.config.data.node
-    background, white = dataset.get("background", 255), dataset.get("white_level")
-    decoder = Decoder(dataset["resolution"], dataset["channels"], background=background, white_level=white)
-    return to_float(decoder(file))[None]
+    return trained.medium.read(file, trained.config.data.node)
 
 
 def changes_of(file: Path, channels: int, resolution: int) -> list[str]:

@@ -22,6 +22,7 @@ from gan_cli.base.scoring import Score, read_scores
 from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.reference import Reference
 from gan_cli.evaluation.setting import Plan
+from gan_cli.metrics.gathered import Moments
 from gan_cli.run.train import train
 from gan_cli.use.load import Trained, load_trained
 
@@ -241,7 +242,7 @@ def test_a_changed_data_set_never_meets_kept_statistics(features: list[str], tmp
     def real() -> tuple[torch.Tensor, str]:
         node = {**config["features"]}
         made = Evaluator(RunConfig.of(config).data, config["metric"], node, Plan(12), cache=tmp_path / "kept").setting
-        return made.real_statistics.mean, made.real_digest
+        return made.real[Moments].statistics.mean, made.real_digest
 
     before, kept = real(), real()
     file = root / "03.bmp"
@@ -260,9 +261,11 @@ def test_torn_statistics_are_made_anew(features: list[str], tmp_path: Path) -> N
     config = compose_checked(*DCGAN, *features, "metric=[fid]")
 
     def mean() -> torch.Tensor:
-        return Evaluator(
-            RunConfig.of(config).data, config["metric"], config["features"], Plan(30), cache=tmp_path
-        ).setting.real_statistics.mean
+        return (
+            Evaluator(RunConfig.of(config).data, config["metric"], config["features"], Plan(30), cache=tmp_path)
+            .setting.real[Moments]
+            .statistics.mean
+        )
 
     before = mean()
     (file,) = tmp_path.glob("features-*.pt")
@@ -400,7 +403,7 @@ IN_TRAINING = {
     "patience": (["metric=[ms_ssim]", "trainer.patience_images=10"], "say which, trainer.keep_best=SCORE"),
     "points": (["model=toy", "dataset=gaussians", "metric=[ms_ssim]"], "needs pictures, and dataset=gaussians"),
     "no points": (["metric=[modes]"], "needs points of known modes"),
-    "targets": (["metric=[psnr]"], "needs a model whose pictures have targets"),
+    "targets": (["metric=[psnr]"], "needs pictures with targets (models pix2pix, srgan"),
     "latents": (
         [*TINY["pix2pix"], "model=pix2pix", "metric=[ppl]", "features=classifier"],
         "metric=ppl is for models that draw from noise, and model=pix2pix is given pictures",

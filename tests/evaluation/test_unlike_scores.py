@@ -191,7 +191,6 @@ def test_scores_of_samples_say_the_size_and_the_white_level() -> None:
 def test_copies_are_told_by_so_many_held_out_pictures() -> None:
     """Their hundredth, and their median: of ten they are other numbers than of a thousand."""
     evidence = Evidence(test=FeatureStatistics(keep=True))
-    assert evidence.test is not None
     evidence.test.add(torch.randn(7, 2))
     assert NearestNeighbours().protocol(evidence) == {"held_out": 7}
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from gan_cli.base.errors import UserError
 from gan_cli.data.sets import Digits
-from gan_cli.evaluation.reference import statistics_of
 from gan_cli.media.image import to_pixels
 from gan_cli.metrics import classifier as module
 from gan_cli.metrics.classification_accuracy import ClassificationAccuracy, share_of
@@ -485,7 +484,10 @@ def test_scores_are_torch_fidelitys(
         features = projected(pixels)
         return features, features
 
-    sides = [statistics_of(iter(side.split(64)), extractor, True) for side in (real, fake)]  # type: ignore[arg-type]
+    sides = [FeatureStatistics(keep=True) for _ in range(2)]
+    for side, pixels in zip(sides, (real, fake), strict=True):
+        for some in pixels.split(64):
+            side.add(*extractor(some))
     assert abs(found[named]) > 1e-4
     assert metric.of(Evidence(*sides))[ours] == pytest.approx(found[named], rel=1e-4)
 

@@ -17,6 +17,8 @@ from gan_cli.evaluation.setting import Plan, Setting
 from gan_cli.evaluation.translated import translated
 from gan_cli.game.game import joined
 from gan_cli.layers.modulation import LayerNoise
+from gan_cli.metrics.evidence import Metric
+from gan_cli.metrics.gathered import Samples as AllSamples
 from gan_cli.parts.latent import Gaussian, Uniform, latents
 from gan_cli.run.train import train
 from gan_cli.use.load import Trained, load_trained
@@ -156,19 +158,24 @@ def test_modes_draw_the_same_samples_at_any_batch_size(space: str, runs: Path) -
     assert torch.equal(frames[0], frames[2])
 
 
-def setting_of(trained: Trained, needs: set[str], count: int, batch_size: int) -> Setting:
+class Looks(Metric):
+    """Looks at all samples."""
+
+    fake = (AllSamples,)
+
+
+def setting_of(trained: Trained, count: int, batch_size: int) -> Setting:
     how = Plan(count, "test" if trained.game.compared else None, 4, batch_size)
-    return Setting(trained.config.data, frozenset(needs), None, how, CPU)
+    return Setting(trained.config.data, {"looks": Looks()}, None, how, CPU)
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_an_evaluation_judges_the_samples_of_gan_sample(count: int, batch_size: int, runs: Path) -> None:
     trained = trained_of(runs, "cdcgan")
-    evidence = drawn(setting_of(trained, {"images"}, count, batch_size), trained)
+    evidence = drawn(setting_of(trained, count, batch_size), trained)
     given = trained.given(80, 4)
     wanted = torch.cat([trained.medium.array(some) for some in draw(trained, given, 80)])
-    assert evidence.fakes is not None
     assert torch.equal(evidence.fakes.permute(0, 2, 3, 1), wanted[:count])
     assert evidence.asked is not None
     assert torch.equal(evidence.asked, given["label"][:count])
@@ -186,7 +193,7 @@ def test_paths_are_the_same_at_any_count(space: str, runs: Path) -> None:
     trained = trained_of(runs, "stylegan2")
 
     def lengths(paths: int, batch_size: int) -> Tensor:
-        setting = setting_of(trained, {"path"}, paths, batch_size)
+        setting = setting_of(trained, paths, batch_size)
         setting.__dict__["extractor"] = Pixels()
         return path_of(setting, trained)(paths, 1e-2, space)
 
@@ -201,12 +208,10 @@ def test_a_translators_noise_is_the_same_at_any_count(runs: Path) -> None:
     trained = trained_of(runs, "pix2pix")
 
     def outputs(count: int, batch_size: int) -> Tensor:
-        setting = setting_of(trained, {"images"}, count, batch_size)
+        setting = setting_of(trained, count, batch_size)
         setting.how = Plan(count, "all", 4, batch_size)
         evidence, _ = translated(setting, trained)
-        fakes = evidence[""].fakes
-        assert fakes is not None
-        return fakes
+        return evidence[""].fakes
 
     wanted = outputs(10, 10)
     for count, batch_size in [(1, 3), (5, 3), (10, 3), (7, 16)]:

@@ -47,7 +47,8 @@ class TrainedSpace:
     def draw(self, codes: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:
         """Samples in batches, on the CPU."""
         for made in joined(in_blocks(self.image, codes, label, size=min(batch_size, AT_ONCE)), batch_size):
-            yield made.float().clamp(-1, 1).cpu()
+            made = made.float().cpu()
+            yield made.clamp(-1, 1) if self.trained.medium.bounded else made
 
     def there(self, label: Tensor | None) -> Tensor | None:
         return None if label is None else label.to(self.trained.device)
