@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy
 import pytest
 import torch
@@ -186,22 +186,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `gan-train` or `gan-sample` as a user does, in a folder of its own."""
+    """Run a command as a user does, in a folder of its own; with a PYTHONPATH in a process without torch."""
 
     def run(
         name: str, *arguments: str, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-c",
-            f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()",
-            *arguments,
-        ]
-        settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", **environment}
-        settings.pop("GAN_CLI_STAMP", None)
         if "PYTHONPATH" in environment:  # before, not instead of, the tree that is tested
-            settings["PYTHONPATH"] = os.pathsep.join(filter(None, [environment["PYTHONPATH"], os.getenv("PYTHONPATH")]))
-        return subprocess.run(command, cwd=cwd or tmp_path, env=settings, capture_output=True, text=True, timeout=240)
+            path = [environment["PYTHONPATH"], os.getenv("PYTHONPATH")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        light = "PYTHONPATH" in environment
+        return forked.run(name, *arguments, cwd=cwd or tmp_path, imports_torch=not light, **environment)
 
     return run
 
