@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
 from PIL import Image
 
 from gan_cli.base.run_config import RunConfig
@@ -84,11 +86,18 @@ QUICK = [
 
 def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, Any]:
     """The plain config of a command line, completed but not yet checked."""
+    made = composed if config_dir is None else composed.__wrapped__  # a folder of the user's own may change
+    config = made(overrides, config_dir or config_folder())
+    return plain(config, config.hydra.runtime.choices)
+
+
+@cache
+def composed(overrides: tuple[str, ...], folder: Path) -> DictConfig:
+    """What Hydra makes of a command line, interpolations still in it: nobody changes it."""
     register_resolvers()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir or config_folder()), version_base="1.3"):
-        config = compose("train", overrides=list(overrides), return_hydra_config=True)
-    return plain(config, config.hydra.runtime.choices)
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return compose("train", overrides=list(overrides), return_hydra_config=True)
 
 
 def game_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Any:

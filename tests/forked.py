@@ -170,10 +170,11 @@ def become(module: str, arguments: list[str], cwd: str, environment: Mapping[str
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["-c", *arguments]
-    sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
+    # as a console script's: neither this file's folder, nor the one that the command is typed in
+    sys.path[:] = [path for path in sys.path if path not in ("", str(Path(__file__).parent))]
     for path in reversed(environment.get("PYTHONPATH", "").split(os.pathsep)):
         if path and path not in sys.path:
-            sys.path.insert(1, path)
+            sys.path.insert(0, path)
         if path and os.path.isfile(custom := os.path.join(path, "sitecustomize.py")):  # as an interpreter does
             with open(custom, encoding="utf-8") as code:
                 exec(compile(code.read(), custom, "exec"), {"__name__": "sitecustomize"})

@@ -14,7 +14,6 @@ import re
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ import numpy
 import pytest
 import torch
 import yaml
-from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, game_of, optimizers_of
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf, open_dict
+from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, composed, game_of, optimizers_of
+from omegaconf import OmegaConf, open_dict
 from PIL import Image
 from torchvision import datasets
 
@@ -35,7 +32,7 @@ from gan_cli.base.checkpoint import load
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.config import config_folder, plain
 from gan_cli.cli.signatures import check_arguments, signature_of
 from gan_cli.game.build import OPTIMIZER_KEYS, locate
 from gan_cli.run import jobs, start, train
@@ -420,18 +417,9 @@ def assert_a_run_goes_on(config: dict[str, Any], folder: Path) -> None:
         assert any(key.split("/")[-1].startswith(name) and "/" in key for key in lines[0]), name
 
 
-@cache
-def composed(model: str) -> DictConfig:
-    """A model's config as composed, interpolations still in it; a loss and penalties are put in by `combined`."""
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return compose("train", [f"model={model}", *TINY[model], *QUICK], return_hydra_config=True)
-
-
 def combined(model: str, loss: str, penalty: str) -> dict[str, Any]:
     """What `model=... loss=... penalty=...` composes to, without composing anew (a tenth of the time)."""
-    config = composed(model).copy()
+    config = composed((f"model={model}", *TINY[model], *QUICK), config_folder()).copy()
     names = [] if penalty == "none" else penalty.split("+")
     with open_dict(config):
         config.loss = OmegaConf.load(CONF / "loss" / f"{loss}.yaml")

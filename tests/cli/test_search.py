@@ -228,6 +228,7 @@ def test_a_search_says_and_writes_what_was_best(whole: tuple[Path, str], run_com
     }
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tuple[Path, str], tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "sweeps" / "lr"
     process = begun(tmp_path, *LONG)

@@ -49,7 +49,7 @@ def config_of(game: str, *overrides: str) -> dict[str, Any]:
     model = game.split("-")[0]
     fixed = ["dataset.flip=true", "trainer.device=cpu", "seed=3", *STAGES.get(model, [])]
     fixed += {"dcgan": ["dataset.crop_padding=1"], "cdcgan": ["dataset.crop_padding=1"]}.get(model, [])
-    fixed += ["dataset.load_resolution=36"] if model in ("pix2pix", "cyclegan") else []
+    fixed += ["dataset.resolution=16", "dataset.load_resolution=18"] if model in ("pix2pix", "cyclegan") else []
     return compose_checked(*GAMES[game], *TINY[model], *QUICK, *CADENCES, *SCHEDULE, *fixed, *overrides)
 
 
