@@ -36,12 +36,13 @@ HEAVY = (
 class Command:
     """A command under way, with what is asked of a `subprocess.Popen`."""
 
-    def __init__(self, args: Sequence[str], folder: Path) -> None:
+    def __init__(self, args: Sequence[str], folder: Path, server: subprocess.Popen[bytes]) -> None:
         self.args, self.folder = list(args), folder
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.returncode: int | None = None
         until = time.monotonic() + 120
         while not (self.folder / "pid").exists():
+            assert server.poll() is None, "what commands are forked from has ended: see its last words above"
             assert time.monotonic() < until, "no command was begun"
             time.sleep(0.001)
         self.pid = int((self.folder / "pid").read_text())
@@ -91,11 +92,11 @@ def start(name: str, *arguments: str, cwd: Path, imports_torch: bool = True, **e
     settings.pop("GAN_CLI_STAMP", None)
     typed = {"module": f"gan_cli.cli.{name.removeprefix('gan-')}", "arguments": arguments, "cwd": str(cwd)}
     said = json.dumps({**typed, "environment": settings, "place": str(place)})
-    pipe = server(imports_torch).stdin
-    assert pipe is not None
-    pipe.write(said.encode() + b"\n")
-    pipe.flush()
-    return Command([name, *arguments], place)
+    process = server(imports_torch)
+    assert process.stdin is not None
+    process.stdin.write(said.encode() + b"\n")
+    process.stdin.flush()
+    return Command([name, *arguments], place, process)
 
 
 def run(name: str, *arguments: str, timeout: float = 240, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -126,6 +127,8 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for name in sys.argv[1:]:
         importlib.import_module(name)
+    if not {*HEAVY} & {*sys.argv}:
+        assert "torch" not in sys.modules, "a command imports torch where it begins"
     gc.collect()
     gc.freeze()  # pages that no collection touches stay shared
     running: dict[int, Path] = {}
