@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 DATA ?= data
 TORCH_INDEX ?=
 comma := ,
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel learning metrics speed threads estimate clean
+.PHONY: help setup demo test test-all test-slow lint format wheel learning metrics speed threads estimate clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(VENV)/.ready  ## make .venv with gan_cli and what its tests need
 
@@ -27,8 +28,14 @@ demo: setup  ## train DCGAN on the embedded digits (under 2 minutes on 2 cores) 
 	$(BIN)/gan-train
 	@echo "These commands are in $(BIN): put it on your PATH with   source $(BIN)/activate"
 
-test: setup  ## run the tests (set GAN_TEST_DATA to a folder with real data sets to run those too)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+test: setup  ## run the tests, but for the slow ones (GAN_TEST_DATA: a folder with real data sets, to run theirs too)
+	$(PYTEST) -m 'not slow'
+
+test-slow: setup  ## run the slow tests: a browser, the wheel, every form of an export, learning on real data
+	$(PYTEST) -m slow
+
+test-all: setup  ## run all tests
+	$(PYTEST)
 
 lint: setup  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
 from PIL import Image
 
 from gan_cli.base.run_config import RunConfig
@@ -84,11 +86,18 @@ QUICK = [
 
 def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, Any]:
     """The plain config of a command line, completed but not yet checked."""
+    made = composed if config_dir is None else composed.__wrapped__  # a folder of the user's own may change
+    config = made(overrides, config_dir or config_folder())
+    return plain(config, config.hydra.runtime.choices)
+
+
+@cache
+def composed(overrides: tuple[str, ...], folder: Path) -> DictConfig:
+    """What Hydra makes of a command line, interpolations still in it: nobody changes it."""
     register_resolvers()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir or config_folder()), version_base="1.3"):
-        config = compose("train", overrides=list(overrides), return_hydra_config=True)
-    return plain(config, config.hydra.runtime.choices)
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return compose("train", overrides=list(overrides), return_hydra_config=True)
 
 
 def game_of(config: dict[str, Any], trust: Sequence[str] = ()) -> Any:
@@ -186,22 +195,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `gan-train` or `gan-sample` as a user does, in a folder of its own."""
+    """Run a command as a user does, in a folder of its own; with a PYTHONPATH in a process without torch."""
 
     def run(
         name: str, *arguments: str, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-c",
-            f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()",
-            *arguments,
-        ]
-        settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", **environment}
-        settings.pop("GAN_CLI_STAMP", None)
         if "PYTHONPATH" in environment:  # before, not instead of, the tree that is tested
-            settings["PYTHONPATH"] = os.pathsep.join(filter(None, [environment["PYTHONPATH"], os.getenv("PYTHONPATH")]))
-        return subprocess.run(command, cwd=cwd or tmp_path, env=settings, capture_output=True, text=True, timeout=240)
+            path = [environment["PYTHONPATH"], os.getenv("PYTHONPATH")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        light = "PYTHONPATH" in environment
+        return forked.run(name, *arguments, cwd=cwd or tmp_path, imports_torch=not light, **environment)
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gan_cli.base.allow_list import META_KEYS, targets_in
 from gan_cli.base.errors import UserError
@@ -55,19 +55,21 @@ def check_wired(config: Composed) -> None:
     if not file.is_file():
         return  # a user's own
     written = yaml.safe_load(file.read_text(encoding="utf-8"))
-    check_followed(config, "model", config["model"], written)
+    composed = OmegaConf.create(config)  # once: what is slow here
+    check_followed(composed, "model", config["model"], written)
     for name, inner in written.items():
         node = config["model"].get(name)
         if isinstance(inner, dict) and isinstance(node, dict) and name not in META_KEYS:
-            check_followed(config, f"model.{name}", node, inner)
+            check_followed(composed, f"model.{name}", node, inner)
 
 
-def check_followed(config: Composed, path: str, node: Node, written: Node) -> None:
+def check_followed(composed: DictConfig, path: str, node: Node, written: Node) -> None:
     for key, source in written.items():
         origin = WIRED.search(str(source)) if isinstance(source, str) else None
         if origin is None:
             continue
-        wanted = OmegaConf.to_container(OmegaConf.create({**config, "wanted": source}), resolve=True)["wanted"]  # type: ignore[index,call-overload]
+        composed.wanted = [source]
+        (wanted,) = OmegaConf.to_container(composed.wanted, resolve=True)  # type: ignore[misc,str-unpack]
         if node.get(key) != wanted:
             data = origin[1].startswith("dataset.")
             widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]

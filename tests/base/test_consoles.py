@@ -77,6 +77,7 @@ def command(name: str, *arguments: str | bytes, cwd: Path, **environment: str) -
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "console", [{"PYTHONUTF8": "0", "LC_ALL": "C"}, {"PYTHONIOENCODING": "cp1252"}], ids=["ascii", "cp1252"]
 )

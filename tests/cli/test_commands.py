@@ -5,19 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy
 import pytest
 import torch
@@ -39,15 +38,9 @@ CPU = "trainer.device=cpu"
 SMALL = ["model=gan", *TINY["gan"], *QUICK, CPU]
 
 
-def program(name: str) -> list[str]:
-    return [sys.executable, "-c", f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"]
-
-
-def started(*arguments: str, cwd: Path, name: str = "gan-train") -> subprocess.Popen[str]:
+def started(*arguments: str, cwd: Path, name: str = "gan-train") -> forked.Command:
     """A command that goes on while the test does."""
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([*program(name), *arguments], cwd=cwd, env=settings, stdout=pipe, stderr=pipe, text=True)
+    return forked.start(name, *arguments, cwd=cwd)
 
 
 def finished(done: subprocess.CompletedProcess[str]) -> str:
@@ -606,7 +599,7 @@ def test_a_sweep_cut_by_a_signal_says_how_to_go_on(tmp_path: Path) -> None:
 # ---- signals, divergence ----
 
 
-def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> Path:
+def wait_for(folder: Path, pattern: str, process: forked.Command) -> Path:
     """The first file that a running command writes under that name."""
     until = time.monotonic() + 120
     while time.monotonic() < until:

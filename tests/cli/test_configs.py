@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import io
 import itertools
 import json
 import math
 import os
 import pickle
 import re
-import shutil
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ import numpy
 import pytest
 import torch
 import yaml
-from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, game_of, optimizers_of
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf, open_dict
+from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, composed, game_of, optimizers_of
+from omegaconf import OmegaConf, open_dict
 from PIL import Image
 from torchvision import datasets
 
@@ -33,11 +30,13 @@ from gan_cli.base import machine, run_folder
 from gan_cli.base.allow_list import META_KEYS, targets_in
 from gan_cli.base.checkpoint import load
 from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import RunConfig
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.config import config_folder, plain
 from gan_cli.cli.signatures import check_arguments, signature_of
 from gan_cli.game.build import OPTIMIZER_KEYS, locate
 from gan_cli.run import jobs, start, train
+from gan_cli.run.session import Session
 
 CONF = ROOT / "conf"
 FILES = sorted(CONF.glob("*/*.yaml"))
@@ -348,56 +347,79 @@ def moved_share(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor],
     return sum(not torch.equal(before[name], after[name]) for name in names) / len(names)
 
 
-def initial_weights(config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in game_of(config).named_parameters()}
+def taken(session: Session) -> dict[str, torch.Tensor]:
+    """The networks' parameters as they are now."""
+    return {name: value.detach().clone() for name, value in session.game.named_parameters()}
 
 
-def assert_two_steps_and_a_third(config: dict[str, Any], folder: Path) -> None:
-    """Two steps move every network, stay finite, and a second call goes on where the first one ended."""
-    config = sized(config, 2, log_every_images=1)
-    first = initial_weights(config)
-    assert train.train(config, folder)["status"] == "finished"
-    after_two = load(folder, print)[1]
-    assert after_two["progress"]["step"] == 2
-    assert after_two["progress"]["images"] == 2 * step_images(config)
+def meter_of(session: Session) -> dict[str, float]:
+    """A step's terms, every one finite."""
+    session.meter.check()
+    read = session.meter.read()
+    assert all(math.isfinite(value) for value in read.values()), read
+    return read
+
+
+def assert_two_steps_and_a_third(config: dict[str, Any]) -> dict[str, float]:
+    """Two steps move every network and stay finite; a session that is given their checkpoint does the third step as
+    they would have, bit for bit. Returns the first step's terms.
+    """
+    config = sized(config, 3)
+    session = Session.build(RunConfig.of(config), torch.device("cpu"))
+    session.ema.update(0)
+    first = taken(session)
+    session.step()
+    terms = meter_of(session)
+    session.step()
+    meter_of(session)
+    after_two, state = taken(session), session.state
+    assert (state.step, state.images) == (2, 2 * step_images(config))
     moves = 2 * config["model"].get("generator_updates", 1)
     levels = re.compile("_(8|32)$")  # of growing networks, whose last one alone is trained here
-    updates = {levels.sub("", name): count for name, count in after_two["progress"]["updates"].items()}
+    updates = {levels.sub("", name): count for name, count in state.updates.items()}
     lazy = {name: updates.pop(name) for name in list(updates) if name not in ("discriminator", "generator")}
     assert updates == {"discriminator": 2 * config["loss"]["n_critic"], "generator": moves}
     assert set(lazy.values()) <= {1}, "a lazy phase comes at the first step, not at the second"
     networks = {name.split(".")[0] for name in first}
-    assert networks >= set(game_of(config).networks)
+    assert networks >= set(session.game.networks)
     for network in networks:
-        assert moved_share(first, after_two["game"], network) > 0.6, network
+        assert moved_share(first, after_two, network) > 0.6, network
+    kept = io.BytesIO()
+    torch.save(session.state_dict(), kept)
+    again = Session.build(RunConfig.of(config), torch.device("cpu"))
+    again.load_state_dict(torch.load(io.BytesIO(kept.getvalue()), weights_only=True))
+    for each in (session, again):
+        each.step()
+    assert again.state.step == 3
+    assert meter_of(session) == meter_of(again)
+    for network in networks:
+        assert moved_share(after_two, taken(again), network) > 0.6, network
+    for name, value in session.game.state_dict().items():
+        assert torch.equal(value, again.game.state_dict()[name]), name
+    for name in {*config["penalty"], *(config["loss"].get("penalties") or {})}:
+        assert any(key.split("/")[-1].startswith(name) and "/" in key for key in terms), (
+            "a selected penalty is minimised"
+        )
+    return terms
+
+
+def assert_a_run_goes_on(config: dict[str, Any], folder: Path) -> None:
+    """The same through `train` and a folder: what its curves say of three steps, the third of them in a second call."""
+    assert train.train(sized(config, 2, log_every_images=1), folder)["status"] == "finished"
+    assert load(folder, print)[1]["progress"]["images"] == 2 * step_images(config)
     train.train(sized(config, 3, log_every_images=1), folder)
-    after_three = load(folder, print)[1]
-    assert after_three["progress"]["step"] == 3
-    for network in networks:
-        again = {name: after_two["game"][name] for name in first}
-        assert moved_share(again, after_three["game"], network) > 0.6, network
+    assert load(folder, print)[1]["progress"]["step"] == 3
     lines = [line for line in scalars(folder) if not any(key.startswith("held_out/") for key in line)]
     assert [line["images"] for line in lines] == [n * step_images(config) for n in (1, 2, 3)]
     for line in lines:
         assert all(math.isfinite(value) for value in line.values()), line
-    penalties = {*config["penalty"], *(config["loss"].get("penalties") or {})}
-    for name in penalties:
-        selected = any(key.split("/")[-1].startswith(name) and "/" in key for key in lines[0])
-        assert selected, "a selected penalty is minimised"
-
-
-@cache
-def composed(model: str) -> DictConfig:
-    """A model's config as composed, interpolations still in it; a loss and penalties are put in by `combined`."""
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return compose("train", [f"model={model}", *TINY[model], *QUICK], return_hydra_config=True)
+    for name in {*config["penalty"], *(config["loss"].get("penalties") or {})}:
+        assert any(key.split("/")[-1].startswith(name) and "/" in key for key in lines[0]), name
 
 
 def combined(model: str, loss: str, penalty: str) -> dict[str, Any]:
     """What `model=... loss=... penalty=...` composes to, without composing anew (a tenth of the time)."""
-    config = composed(model).copy()
+    config = composed((f"model={model}", *TINY[model], *QUICK), config_folder()).copy()
     names = [] if penalty == "none" else penalty.split("+")
     with open_dict(config):
         config.loss = OmegaConf.load(CONF / "loss" / f"{loss}.yaml")
@@ -441,17 +463,31 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize(("model", "loss", "penalty"), CHOSEN)
-def test_combination_trains_and_resumes_or_is_refused(
-    model: str, loss: str, penalty: str, tmp_path: Path, quick_files: None
-) -> None:
+def test_combination_trains_and_resumes_or_is_refused(model: str, loss: str, penalty: str) -> None:
     config = combined(model, loss, penalty)
     if why := refused(model, loss, penalty):
         with pytest.raises(UserError, match=why):
             check(config)
         return
     check(config)
-    assert_two_steps_and_a_third(config, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run")
+    assert_two_steps_and_a_third(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", OPTIONS["model"])
+def test_the_check_judges_every_triple(model: str) -> None:
+    for loss, penalty in itertools.product(OPTIONS["loss"], PENALTIES):
+        config = combined(model, loss, penalty)
+        if why := refused(model, loss, penalty):
+            with pytest.raises(UserError, match=why):
+                check(config)
+        else:
+            check(config)
+
+
+@pytest.mark.parametrize("model", OPTIONS["model"])
+def test_a_run_of_every_model_goes_on_in_its_folder(model: str, tmp_path: Path, quick_files: None) -> None:
+    assert_a_run_goes_on(combined(model, "nonsaturating", "none"), tmp_path / "run")
 
 
 SWITCHED = [
@@ -461,22 +497,20 @@ SWITCHED = [
 
 @pytest.mark.parametrize("way", ["none", "projection", "auxiliary"])
 @pytest.mark.parametrize("model", SWITCHED)
-def test_each_way_of_telling_the_class_trains_and_resumes(
-    model: str, way: str, tmp_path: Path, quick_files: None
-) -> None:
+def test_each_way_of_telling_the_class_trains_and_resumes(model: str, way: str) -> None:
     config = compose_checked(f"model={model}", *TINY[model], *QUICK, f"model.conditional={way}")
     assert config["model"]["num_classes"] == (None if way == "none" else 10)
-    assert_two_steps_and_a_third(config, tmp_path / "run")
-    terms = {f"discriminator/class_{side}" for side in ("real", "fake")} | {"generator/class_fake"}
-    assert (terms <= set(scalars(tmp_path / "run")[0])) == (way == "auxiliary")
+    terms = assert_two_steps_and_a_third(config)
+    classes = {f"discriminator/class_{side}" for side in ("real", "fake")} | {"generator/class_fake"}
+    assert (classes <= set(terms)) == (way == "auxiliary")
 
 
 @pytest.mark.parametrize("optimizer", OPTIONS["optimizer"])
 @pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
-def test_optimizer_trains_and_resumes(loss: str, optimizer: str, tmp_path: Path, quick_files: None) -> None:
+def test_optimizer_trains_and_resumes(loss: str, optimizer: str) -> None:
     more = ["optimizer.learning_rate=0.001"] if optimizer == "sgd" else []  # 0.1 is for the first GAN's loss
     config = compose_checked(f"optimizer={optimizer}", f"loss={loss}", "model=gan", *TINY["gan"], *QUICK, *more)
-    assert_two_steps_and_a_third(config, tmp_path / "run")
+    assert_two_steps_and_a_third(config)
 
 
 RECIPES = {name: yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text()) for name in OPTIONS["experiment"]}
@@ -508,7 +542,7 @@ def test_recipe_at_its_published_size_has_the_right_shapes(
 
 @pytest.mark.parametrize("experiment", [option for option in OPTIONS["experiment"] if option not in FULL_SIZE])
 def test_experiment_takes_two_steps_at_its_own_network_size(
-    experiment: str, tmp_path: Path, data_root: Path, pictures: Path, any_digest: None, quick_files: None, monkeypatch
+    experiment: str, data_root: Path, pictures: Path, any_digest: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAN_DATA", str(data_root))
     small = ["trainer.batch_size=4", "trainer.preview_samples=4", *root_of(experiment, pictures)]
@@ -519,8 +553,7 @@ def test_experiment_takes_two_steps_at_its_own_network_size(
         config["model"]["batch_sizes"] = None
         for node in (config["model"], config["model"]["generator"], config["model"]["discriminator"]):
             node["growth"]["start"] = config["dataset"]["resolution"]
-    assert_two_steps_and_a_third(config, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run")
+    assert_two_steps_and_a_third(config)
 
 
 @pytest.mark.parametrize(
@@ -550,7 +583,8 @@ def test_dataset_of_files_trains_with_its_options(
     base = [f"model={model}", f"dataset={dataset}", f"dataset.root='{root}'", *TINY[model], *QUICK, *more]
     config = compose_checked(*base)
     assert config["model"].get("num_classes") == classes
-    assert_two_steps_and_a_third(config, tmp_path / "run")
+    assert_two_steps_and_a_third(config)
+    assert_a_run_goes_on(config, tmp_path / "run")
 
 
 def test_packed_idx_files_count_as_there(tmp_path: Path, data_root: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import forked
 import pytest
 from conftest import QUICK
 from omegaconf import OmegaConf
@@ -181,16 +182,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def ended(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = begun(folder, *arguments)
-    out, err = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return forked.run("gan-train", *arguments, cwd=folder)
 
 
-def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from gan_cli.cli.train import main; main()", *arguments]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=settings, stdout=pipe, stderr=pipe, text=True)
+def begun(folder: Path, *arguments: str) -> forked.Command:
+    return forked.start("gan-train", *arguments, cwd=folder)
 
 
 LONG = [
@@ -200,7 +196,7 @@ LONG = [
 ]  # fmt: skip
 
 
-def wait_for(folder: Path, pattern: str, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for(folder: Path, pattern: str, count: int, process: forked.Command) -> None:
     until = time.monotonic() + 120
     while len(list(folder.glob(pattern))) < count:
         assert process.poll() is None, process.communicate()
@@ -232,6 +228,7 @@ def test_a_search_says_and_writes_what_was_best(whole: tuple[Path, str], run_com
     }
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tuple[Path, str], tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "sweeps" / "lr"
     process = begun(tmp_path, *LONG)

@@ -13,6 +13,8 @@ from gan_cli.data.sets import FashionMNIST
 from gan_cli.game.build import build_data
 from gan_cli.run.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fashion(real_data: Path) -> Path:

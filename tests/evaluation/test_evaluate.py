@@ -338,6 +338,7 @@ def test_every_cell_of_a_sweep_is_scored(features: list[str], run_command: Run, 
     assert found[0] != found[1]
 
 
+@pytest.mark.slow
 def test_two_processes_score_what_one_would(run_command: Run, tmp_path: Path) -> None:
     size = ["model=gan", *TINY["gan"], *QUICK, "dataset.resolution=16", "trainer.total_images=48"]
     scored = ["metric=[ms_ssim]", "trainer.evaluate_count=30", "trainer.evaluate_every_images=24"]

@@ -57,6 +57,7 @@ def rises(values: list[float]) -> bool:
     return all(one < other for one, other in itertools.pairwise(values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "levels"), [(faults.noisy, (24, 48, 96)), (faults.blurred, (0.7, 1.2, 2.0))])
 def test_growing_noise_and_blur_move_distances_and_precision(
     spoil: Any, levels: tuple[float, ...], judge: Any, perfect: list[dict[str, float]]

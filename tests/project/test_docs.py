@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from conftest import QUICK, ROOT, TINY
 from PIL import Image
@@ -39,13 +40,7 @@ def commands() -> list[str]:
 def test_the_commands_of_the_page_run(block: str, workplace: Path) -> None:
     for line in block.splitlines():
         name, *arguments = shlex.split(line)
-        program = f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", program, *arguments] if sys.version_info >= (3, 11) else
-            [sys.executable, "-c", program, *arguments],
-            cwd=workplace, env=environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        done = forked.run(name, *arguments, cwd=workplace)
         assert done.returncode == 0, done.stdout + done.stderr
     if "gan-sample" in block:
         assert (workplace / "stripes.png").stat().st_size > 200
@@ -55,12 +50,7 @@ def test_what_the_page_says_is_refused_is_refused_in_these_words(workplace: Path
     ((block, words),) = re.findall(r"<!-- refused -->\n```bash\n(.*?)```\n\n    (error: .*?)\n", PAGE, re.DOTALL)
     before = set(workplace.rglob("*"))
     name, *arguments = shlex.split(block)
-    program = f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=workplace, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = forked.run(name, *arguments, cwd=workplace)
     assert (done.returncode, done.stderr.strip()) == (2, words)
     assert set(workplace.rglob("*")) == before, "nothing was made"
 
@@ -86,11 +76,7 @@ def test_the_commands_of_the_guide_translate_a_folder(model: str, pictures: Path
         name, *arguments = shlex.split(line.replace("outputs/RUN", str(run)), comments=True)
         if name == "gan-train":
             arguments += [f"hydra.run.dir={run}", *small, *QUICK, "trainer.total_images=8"]
-        program = f"from gan_cli.cli.{name.removeprefix('gan-')} import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments], cwd=pictures, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        done = forked.run(name, *arguments, cwd=pictures)
         assert done.returncode == 0, done.stdout + done.stderr
         if "output=" not in line:
             continue
@@ -110,11 +96,7 @@ def test_the_guide_has_every_model_that_translates() -> None:
 
 
 def test_without_trust_the_same_code_is_refused(workplace: Path) -> None:
-    program = "from gan_cli.cli.train import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--config-dir", "my_conf", "loss=exponential", "trainer=smoke"],
-        cwd=workplace, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = forked.run("gan-train", "--config-dir", "my_conf", "loss=exponential", "trainer=smoke", cwd=workplace)
     assert done.returncode == 2
     assert "trust=[my_parts]" in done.stderr
     assert "Traceback" not in done.stderr

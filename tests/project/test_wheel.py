@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from gan_cli.layers.maxout import Maxout
 
+pytestmark = pytest.mark.slow
+
 
 class Generator(nn.Module):
     def __init__(self, latent_size: int, channels: int, resolution: int, width: int = 8) -> None:

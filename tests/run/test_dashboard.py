@@ -187,6 +187,7 @@ def browser(profile: Path) -> Iterator[Any]:
         window.quit()
 
 
+@pytest.mark.slow
 def test_a_sweep_in_tensorboard(tmp_path: Path, run_command: Run) -> None:
     with browser(tmp_path / "profile") as window:
         for name, arguments in {

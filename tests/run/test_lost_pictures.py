@@ -179,6 +179,7 @@ def test_pictures_that_go_away_while_a_run_is_built(root: Path, tmp_path: Path) 
             launch(config, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_command_has_one_line_to_say_and_exit_code_1(root: Path, tmp_path: Path) -> None:
     """Hydra tells nothing of its own before it."""
     code = (
@@ -235,6 +236,7 @@ class Losing(Digits):
 '''
 
 
+@pytest.mark.slow
 def test_several_processes_end_with_the_same_words_and_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def test_two_processes_train_what_one_does_in_one_folder_and_one_goes_on_with_it
     assert_near(whole, single(place, str(run), *game, "trainer.total_images=800"))
 
 
+@pytest.mark.slow
 def test_two_processes_of_cyclegan_keep_one_pool(place: Path) -> None:
     """Each picture of the pool is shown where one process would have shown it."""
     game = ["model=cyclegan", *TINY["cyclegan"], "loss=lsgan", "trainer.device=cpu", *QUICK, "optimizer.eps=1e-4"]
@@ -177,6 +178,7 @@ def test_two_processes_of_cyclegan_keep_one_pool(place: Path) -> None:
     assert any(both["game"][name].abs().sum() > 0 for name in pools)
 
 
+@pytest.mark.slow
 def test_torchrun_trains_a_sweep_of_conv_critics_as_one_process_does(place: Path) -> None:
     """Gradients of a hinge critic with R1, and means over the global batch (relativistic average, DRAGAN)."""
     game = [*GAME, "model=dcgan", *TINY["dcgan"], "model.generator._target_=spy.Generator", "trainer.total_images=80"]
@@ -194,6 +196,7 @@ def test_torchrun_trains_a_sweep_of_conv_critics_as_one_process_does(place: Path
         assert_near(checkpoint.load(place / f"one-{number}", print)[1], checkpoint.load(run, print)[1])
 
 
+@pytest.mark.slow
 def test_torchrun_ends_at_once_where_there_is_nothing_left_to_train(place: Path) -> None:
     game = [*GAME, "model=gan", *TINY["gan"], "trainer.total_images=16", "hydra.run.dir=run"]
     prefix = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -319,6 +322,7 @@ Path(f"threads-{os.environ['RANK']}").write_text("\\n".join(sorted(during) + ["l
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs the list of threads that Linux keeps")
 def test_no_thread_of_gloo_outlives_the_group(place: Path) -> None:
     (place / "leaving.py").write_text(LEAVING)
@@ -357,6 +361,7 @@ def test_a_follower_leaves_the_group_however_it_ends(
     assert seen == ["join", "train", "leave"]
 
 
+@pytest.mark.slow
 def test_two_processes_with_batch_norm_agree_and_stop_together_on_a_signal(place: Path) -> None:
     game = [*GAME, "model=dcgan", *TINY["dcgan"], "hydra.run.dir=run", "trainer.total_images=100_000_000"]
     process = started(place, *game, "trainer.processes=2")
@@ -380,6 +385,7 @@ def test_two_processes_with_batch_norm_agree_and_stop_together_on_a_signal(place
     )
 
 
+@pytest.mark.slow
 def test_a_restart_goes_on_from_the_newest_checkpoint_to_the_same_weights(place: Path) -> None:
     game = [*GAME, "model=dcgan", *TINY["dcgan"], "trainer.checkpoint_every_images=16", "trainer.total_images=64"]
     plain = started(place, *game, "trainer.processes=2", "hydra.run.dir=plain")
@@ -394,6 +400,7 @@ def test_a_restart_goes_on_from_the_newest_checkpoint_to_the_same_weights(place:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_with_one_sentence_and_no_orphan(place: Path) -> None:
     game = [*GAME, "model=dcgan", *TINY["dcgan"], "trainer.checkpoint_every_images=16", "hydra.run.dir=run"]
     process = started(place, *game, "trainer.processes=2", "trainer.total_images=100_000_000", SPY_DIES_AT="40")

@@ -21,18 +21,26 @@ from gan_cli.game.update import Updater
 from gan_cli.run.train import train
 
 CUT, WHOLE = 750, 1500  # images; an epoch of digits (1,438) ends inside a batch of the second half
-# cadences that don't divide the cut: sums between two log points are carried over
-CADENCES = [
-    "trainer.batch_size=50",
-    "trainer.log_every_images=400",
-    "trainer.sample_every_images=300",
-    "trainer.checkpoint_every_images=0",
-]
-# a schedule with a span of its own: making the run longer must not stretch it
-SCHEDULE = [
-    f"optimizer.schedule.{key}"
-    for key in ("kind=cosine", "start_images=200", "end_images=1300", "final_factor=0.1", "warmup_images=400")
-]
+
+
+def cadences(images: int = WHOLE) -> list[str]:
+    """Such that don't divide the cut: sums between two log points are carried over."""
+    part = WHOLE // images
+    return [
+        f"trainer.batch_size={50 // part}",
+        f"trainer.log_every_images={400 // part}",
+        f"trainer.sample_every_images={300 // part}",
+        "trainer.checkpoint_every_images=0",
+    ]
+
+
+def schedule(images: int) -> list[str]:
+    """One with a span of its own: making the run longer must not stretch it."""
+    spans = {"start_images": 200, "end_images": 1300, "warmup_images": 400}
+    keys = ["kind=cosine", "final_factor=0.1", *(f"{key}={value * images // WHOLE}" for key, value in spans.items())]
+    return [f"optimizer.schedule.{key}" for key in keys]
+
+
 GAMES = {
     "dcgan-nonsaturating": ["model=dcgan", "loss=nonsaturating"],
     "dcgan-wgan_gp": ["model=dcgan", "loss=wgan_gp"],
@@ -42,7 +50,12 @@ GAMES = {
     "srgan-nonsaturating": ["model=srgan", "loss=nonsaturating"],
 }
 # what a game's first half does not reach, so that both stages, and the change between them, are cut
-STAGES = {"srgan": ["model.pretrain_images=850"]}
+STAGES = {"srgan": ["model.pretrain_images=170"]}
+
+
+def length(game: str) -> int:
+    """The images of a whole run: games on pictures take as many steps, with a fifth of the batch."""
+    return WHOLE // 5 if game.split("-")[0] in ("pix2pix", "cyclegan", "srgan") else WHOLE
 
 
 def config_of(game: str, *overrides: str) -> dict[str, Any]:
@@ -50,7 +63,9 @@ def config_of(game: str, *overrides: str) -> dict[str, Any]:
     fixed = ["dataset.flip=true", "trainer.device=cpu", "seed=3", *STAGES.get(model, [])]
     fixed += {"dcgan": ["dataset.crop_padding=1"], "cdcgan": ["dataset.crop_padding=1"]}.get(model, [])
     fixed += ["dataset.load_resolution=36"] if model in ("pix2pix", "cyclegan") else []
-    return compose_checked(*GAMES[game], *TINY[model], *QUICK, *CADENCES, *SCHEDULE, *fixed, *overrides)
+    return compose_checked(
+        *GAMES[game], *TINY[model], *QUICK, *cadences(length(game)), *schedule(length(game)), *fixed, *overrides
+    )
 
 
 def until(config: dict[str, Any], images: int, **trainer: Any) -> dict[str, Any]:
@@ -59,21 +74,21 @@ def until(config: dict[str, Any], images: int, **trainer: Any) -> dict[str, Any]
     return changed
 
 
-def same_runs(one: Path, other: Path) -> None:
+def same_runs(one: Path, other: Path, images: int = WHOLE) -> None:
     """The final checkpoints and the curves of two runs."""
     left, right = checkpoint.load(one, print)[1], checkpoint.load(other, print)[1]
-    assert left["progress"]["images"] == WHOLE
+    assert left["progress"]["images"] == images
     for key in ("game", "ema", "optimizers", "scaler", "progress", "meter", "data"):
         same(left[key], right[key], key)
     assert left["meter"]
-    assert curves(one) == curves(other)
+    assert curves(one, images // 2) == curves(other, images // 2)
     logged = [line["images"] for line in curves(one) if "held_out/psnr" not in line]
     assert logged == sorted(set(logged))
 
 
-def curves(run: Path) -> list[dict[str, float]]:
+def curves(run: Path, cut: int = CUT) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
-    lines = [line for line in lines if not ("held_out/psnr" in line and line["images"] == CUT)]  # of the grid at an end
+    lines = [line for line in lines if not ("held_out/psnr" in line and line["images"] == cut)]  # of the grid at an end
     return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
 
 
@@ -96,48 +111,54 @@ def uncut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("uncut")
-    train(until(config_of(request.param), WHOLE), folder)
+    train(until(config_of(request.param), length(request.param)), folder)
     torch.set_num_threads(threads)
     return request.param, folder
 
 
 def test_a_run_made_longer_equals_one_that_was_long_from_the_start(uncut: tuple[str, Path], tmp_path: Path) -> None:
     game, whole = uncut
+    images = length(game)
+    cut = images // 2
     config = config_of(game)
-    train(until(config, CUT), tmp_path / "run")
+    train(until(config, cut), tmp_path / "run")
     content = checkpoint.load(tmp_path / "run", print)[1]
-    assert content["progress"]["images"] == CUT
+    assert content["progress"]["images"] == cut
     assert content["meter"], "the cut lies between two log points, so the meter holds sums"
-    train(until(config, WHOLE), tmp_path / "run")
-    same_runs(whole, tmp_path / "run")
+    train(until(config, images), tmp_path / "run")
+    same_runs(whole, tmp_path / "run", images)
 
 
 def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     uncut: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game, whole = uncut
+    images = length(game)
+    cut = images // 2
     config = config_of(game)
     with monkeypatch.context() as patched:
-        signal_at(CUT - 100, patched)
+        signal_at(cut - images // 15, patched)
         with pytest.raises(Interrupted, match="checkpoint written") as stopped:
-            train(until(config, WHOLE), tmp_path / "run")
+            train(until(config, images), tmp_path / "run")
     assert stopped.value.exit_code == 143
     at = checkpoint.load(tmp_path / "run", print)[1]["progress"]["images"]
-    assert CUT - 100 <= at < CUT + 250, "it stopped after the step in which the signal came"
-    train(until(config, WHOLE), tmp_path / "run")
-    same_runs(whole, tmp_path / "run")
+    assert cut - images // 15 <= at < cut + images // 6, "it stopped after the step in which the signal came"
+    train(until(config, images), tmp_path / "run")
+    same_runs(whole, tmp_path / "run", images)
 
 
 def test_a_run_that_crashed_and_lost_images_goes_on_from_its_checkpoint_to_the_same_end(
     uncut: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game, whole = uncut
+    images = length(game)
+    cut = images // 2
     run = tmp_path / "run"
-    crash_at(1250, until(config_of(game), WHOLE, checkpoint_every_images=CUT), run, monkeypatch)
-    assert max(line["images"] for line in curves(run)) > CUT, "curves went on beyond the checkpoint"
-    assert checkpoint.load(run, print)[1]["progress"]["images"] == CUT
-    train(until(config_of(game), WHOLE), run)
-    same_runs(whole, run)
+    crash_at(images * 5 // 6, until(config_of(game), images, checkpoint_every_images=cut), run, monkeypatch)
+    assert max(line["images"] for line in curves(run)) > cut, "curves went on beyond the checkpoint"
+    assert checkpoint.load(run, print)[1]["progress"]["images"] == cut
+    train(until(config_of(game), images), run)
+    same_runs(whole, run, images)
 
 
 def crash_at(images: int, config: dict[str, Any], run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +260,7 @@ def test_resume_is_exact_under_other_settings(more: list[str], tmp_path: Path) -
 
 
 def test_resume_is_exact_with_dropout(tmp_path: Path) -> None:
-    config = compose_checked("model=gan_maxout", *TINY["gan_maxout"], *QUICK, *CADENCES, "trainer.device=cpu")
+    config = compose_checked("model=gan_maxout", *TINY["gan_maxout"], *QUICK, *cadences(), "trainer.device=cpu")
     train(until(config, WHOLE), tmp_path / "whole")
     train(until(config, CUT), tmp_path / "run")
     train(until(config, WHOLE), tmp_path / "run")

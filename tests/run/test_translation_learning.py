@@ -18,6 +18,8 @@ from gan_cli.metrics.similarity import psnr
 from gan_cli.run.train import train
 from gan_cli.use.load import load_trained
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 
