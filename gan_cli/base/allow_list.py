@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 
-META_KEYS = ("requires", "provides", "brings")  # YAML sections for the check, never constructor arguments
+META_KEYS = ("requires", "provides", "brings", "limits")  # YAML sections for the check, never constructor arguments
 
 ALLOWED = (
     "gan_cli.augment.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ class Source:
     def of_class(self, name: str) -> ast.ClassDef | None:
         return next((item for item in self.tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
 
+    def classes(self) -> list[str]:
+        """Names of those that are defined here, or brought by `from module import Name`."""
+        brought = [alias.name for item in self.tree.body if isinstance(item, ast.ImportFrom) for alias in item.names]
+        own = [item.name for item in self.tree.body if isinstance(item, ast.ClassDef)]
+        return own + [name for name in brought if name[:1].isupper()]
+
     def assigned(self, name: str) -> ast.expr | None:
         """What stands on the right of `name = ...` at the module's top."""
         for item in self.tree.body:
@@ -67,13 +74,15 @@ class Source:
 
 @cache
 def source_of(module: str) -> Source | None:
-    """None where the module is not there or has no Python source; torch's own is left alone."""
-    if module.split(".")[0] in ("torch", "torchvision"):
-        return None
+    """None where the module is not there or has no Python source. No package is imported to look into it."""
+    top, *inner = module.split(".")
     try:
-        spec = find_spec(module)
+        spec = find_spec(top)
     except (ImportError, ValueError):
         return None
+    for part in inner:
+        inside = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", inside) if spec and inside else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Source(module, spec.parent or "", ast.parse(Path(spec.origin).read_text(encoding="utf-8")))

@@ -17,8 +17,12 @@ from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.check_model import check_model
 from gan_cli.cli.check_root import check_root
 from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
-from gan_cli.cli.torch_optimizers import UNFIT
 
+UNFIT = {  # of torch's optimizers: why none of them trains a network here
+    "torch.optim.LBFGS": "looks at the loss several times in a step",
+    "torch.optim.Muon": "moves nothing but matrices",
+    "torch.optim.SparseAdam": "wants sparse gradients",
+}
 NO_DOWNLOAD = "dataset=digits needs no download"
 
 
@@ -34,6 +38,11 @@ def check(config: dict[str, Any]) -> None:
     check_root(config)
     trust = config.get("trust") or []
     make_importable(trust)
+    optimizer = str(config["optimizer"].get("_target_"))
+    if optimizer in UNFIT:
+        raise UserError(
+            f"optimizer._target_={optimizer} {UNFIT[optimizer]}, which is not for networks; optimizer=adam is"
+        )
     for path, node in nodes_of(config):
         if node["_target_"] not in IMPLIED.values():
             check_allowed(node["_target_"], trust)
@@ -122,12 +131,7 @@ def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> Non
 
 
 def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> None:
-    """What of the optimizer's options goes together; each alone is bound to `settings` and `torch_optimizers`."""
-    name = str(optimizer["_target_"]).removeprefix("torch.optim.")
-    if name in UNFIT:
-        raise UserError(
-            f"optimizer._target_=torch.optim.{name} {UNFIT[name]}, which is not for networks; optimizer=adam is"
-        )
+    """What of the optimizer's options goes together; each alone is bound to its class and its `limits`."""
     if optimizer.get("nesterov") and (not optimizer.get("momentum") or optimizer.get("dampening")):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, and no optimizer.dampening")
     if optimizer.get("fused") and optimizer.get("foreach"):
@@ -135,7 +139,7 @@ def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> Non
     if looks_ahead and optimizer.get("fused"):
         raise UserError("optimizer.fused=true can't be looked through, as loss.unroll_steps does: leave it out")
     if looks_ahead and "differentiable" not in (signature_of(optimizer["_target_"]) or {"differentiable"}):
-        raise UserError(f"loss.unroll_steps can't look through torch.optim.{name}; optimizer=adam fits")
+        raise UserError(f"loss.unroll_steps can't look through {optimizer['_target_']}; optimizer=adam fits")
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
     if optimizer.get("final_beta2") is not None and kind == "constant":

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
 from gan_cli.base.run_folder import flat
@@ -88,7 +89,7 @@ def written(node: Any) -> str:
 
 def value_lines(content: dict[str, Any]) -> list[str]:
     """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
-    hidden = {"_target_", "requires", "provides", "brings"}
+    hidden = {"_target_", *META_KEYS}
     return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
 
 

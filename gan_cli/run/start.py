@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from gan_cli.base import distributed
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.files import write_json
 from gan_cli.base.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.base.printable import shown
@@ -31,7 +32,7 @@ from gan_cli.report.parameters import typed_keys
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.session import Session
 
-DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
+DECLARATIONS = ("recommends", *META_KEYS)  # what a part says of itself, for the check
 
 
 def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
