@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
@@ -76,8 +77,10 @@ class Source:
 def source_of(module: str) -> Source | None:
     """None where the module is not there or has no Python source. No package is imported to look into it."""
     top, *inner = module.split(".")
+    if not top:
+        return None
     try:
-        spec = find_spec(top)
+        spec = PathFinder.find_spec(top) or find_spec(top)  # the other also asks finders of other programs
     except (ImportError, ValueError):
         return None
     for part in inner:
@@ -86,6 +89,21 @@ def source_of(module: str) -> Source | None:
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Source(module, spec.parent or "", ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+def lineage(target: str) -> Iterator[tuple[ast.ClassDef, Source]]:
+    """A class and all its bases that can be read, the nearest first."""
+    module, _, name = target.rpartition(".")
+    source = source_of(module)
+    if source is None:
+        return
+    found = source.of_class(name)
+    if found is None:
+        yield from lineage(source.imported(name) or "")
+        return
+    yield found, source
+    for base in map(last_name, found.bases):
+        yield from lineage(f"{module}.{base}" if source.of_class(base) else source.imported(base) or "")
 
 
 @cache

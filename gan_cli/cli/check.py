@@ -5,17 +5,22 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
-from gan_cli.cli.check_augment import check_augment
-from gan_cli.cli.check_data import check_data, chosen
+from gan_cli.cli.check_data import check_data
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.check_model import check_model
 from gan_cli.cli.check_root import check_root
+from gan_cli.cli.config_folder import config_folders, options_of
+from gan_cli.cli.kinds import shown
+from gan_cli.cli.rules import check_rules, chosen, fitting, provided
 from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
 
 UNFIT = {  # of torch's optimizers: why none of them trains a network here
@@ -48,9 +53,8 @@ def check(config: dict[str, Any]) -> None:
             check_allowed(node["_target_"], trust)
             check_place(node["_target_"], path, trust)
         check_arguments(path, node)
-    model = config["model"]
-    check_trainer(config["trainer"], model.get("pack", 1), model.get("batch_sizes"))
-    check_augment(config)
+    check_trainer(config["trainer"])
+    check_rules(config)
     check_model(config)
     check_data(config)
     check_whole_batch(config)
@@ -61,22 +65,15 @@ def check(config: dict[str, Any]) -> None:
     check_init_from(config)
 
 
-def check_trainer(trainer: dict[str, Any], pack: int = 1, sizes: dict[int, int] | None = None) -> None:
-    parts, batch = trainer["accumulate"] * trainer["processes"] * pack, trainer["batch_size"]
+def check_trainer(trainer: dict[str, Any]) -> None:
+    parts, batch = trainer["accumulate"] * trainer["processes"], trainer["batch_size"]
     if batch % parts:
         near = max(parts, batch - batch % parts)
         raise UserError(
             f"trainer.batch_size={batch} can't be cut into {parts} equal parts"
-            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']}"
-            f"{f' x model.pack={pack}' if pack > 1 else ''});"
+            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']});"
             f" {near} or {near + parts} would do"
         )
-    for side, size in (sizes or {}).items():
-        if size % parts:
-            raise UserError(
-                f"model.batch_sizes has {size} for {side} pixels, which can't be cut into {parts} equal parts;"
-                f" {max(parts, size - size % parts)} would do"
-            )
     check_device("trainer.device", trainer["device"])
 
 
@@ -93,21 +90,7 @@ def check_whole_batch(config: dict[str, Any]) -> None:
 
 
 def check_terms(config: dict[str, Any]) -> None:
-    loss, added = config["loss"], config.get("penalty") or {}
-    if loss.get("clip") is not None and loss.get("unroll_steps", 0):
-        raise UserError(
-            f"loss={chosen(config, 'loss')} clips critic weights, and unrolling does not look through that;"
-            " loss=wgan_gp fits"
-        )
-    if loss.get("clip") is not None and "equalized" in (config["model"].get("provides") or []):
-        raise UserError(
-            f"loss={chosen(config, 'loss')} clips critic weights to {loss['clip']}, and model={chosen(config, 'model')}"
-            " scales its weights at run time, where that is next to nothing; loss=wgan_gp fits"
-        )
-    for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
-        for name, penalty in node.items():
-            if penalty.get("final_weight") is not None and not penalty.get("ramp_images"):
-                raise UserError(f"{key}.{name}.final_weight needs {key}.{name}.ramp_images, where it is reached")
+    added = config.get("penalty") or {}
     for name, node in added.items():
         check_needed(config, name, (node.get("requires") or {}).get("model") or [])
     for name in added:
@@ -120,26 +103,39 @@ def check_terms(config: dict[str, Any]) -> None:
 
 def check_needed(config: dict[str, Any], penalty: str, needed: list[str]) -> None:
     """What a penalty needs of the model: a part of it, or something that it provides."""
-    model = config["model"]
-    for name in needed:
-        if name not in [key for key, value in model.items() if value is not None] + list(model.get("provides") or []):
-            words = {"latent": "draws from latents", "styles": "has a mapping and a synthesis network"}
+    for word in needed:
+        if not has(config["model"], word):
+            name = chosen(config, "model")
+            said = (options_of(config_folders()).get("model", {}).get(name) or {}).get("provides")
+            key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
+            unless = f" with {key}={shown(OmegaConf.select(OmegaConf.create(config), key))}" if key else ""
             raise UserError(
-                f"penalty={penalty} needs a model that {words.get(name, f'has {name}')};"
-                f" model={chosen(config, 'model')} does not"
+                f"penalty={penalty} needs a model with {word}, and model={name} has none{unless};"
+                f" {fitting('model', partial(has, word=word))} has"
             )
+
+
+def has(model: dict[str, Any], word: str) -> bool:
+    return model.get(word) is not None or word in provided(model)
 
 
 def check_optimizer(optimizer: dict[str, Any], looks_ahead: bool = False) -> None:
     """What of the optimizer's options goes together; each alone is bound to its class and its `limits`."""
+    check_schedule(optimizer)
+    target = str(optimizer["_target_"])
+    if looks_ahead and "differentiable" not in (signature_of(target) or {"differentiable"}):
+        raise UserError(f"loss.unroll_steps can't look through {target}; optimizer=adam fits")
+    if not target.startswith("torch.optim."):  # the words are torch's
+        return
     if optimizer.get("nesterov") and (not optimizer.get("momentum") or optimizer.get("dampening")):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, and no optimizer.dampening")
     if optimizer.get("fused") and optimizer.get("foreach"):
         raise UserError("optimizer.fused=true and optimizer.foreach=true are two ways to do one thing: say one of them")
     if looks_ahead and optimizer.get("fused"):
         raise UserError("optimizer.fused=true can't be looked through, as loss.unroll_steps does: leave it out")
-    if looks_ahead and "differentiable" not in (signature_of(optimizer["_target_"]) or {"differentiable"}):
-        raise UserError(f"loss.unroll_steps can't look through {optimizer['_target_']}; optimizer=adam fits")
+
+
+def check_schedule(optimizer: dict[str, Any]) -> None:
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
     if optimizer.get("final_beta2") is not None and kind == "constant":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from gan_cli.base.allow_list import check_allowed, check_place, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.scoring import features_name, score_names
+from gan_cli.cli.check_data import WORDS, fields_needed, fields_of
+from gan_cli.cli.rules import fitting
 from gan_cli.cli.signatures import check_arguments
 
 GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
@@ -28,12 +31,13 @@ def check_choice(metrics: dict[str, Any], features: dict[str, Any] | None, trust
         requires = node.get("requires") or {}
         only = requires.get("only_features")
         if requires.get("features") and not features:
-            fit = [only] if only else ["classifier", "inception", "module"]
-            raise UserError(f"metric={name} compares features: say features={' or '.join(fit)}")
+            fit = f"features={only}" if only else fitting("features", lambda node: True)
+            raise UserError(f"metric={name} compares features: say {fit}")
         if only and features_name(features) != only:
             raise UserError(f"metric={name} needs features={only}, not {features_name(features)}")
         if requires.get("logits") and not ((features or {}).get("provides") or {}).get("logits"):
-            raise UserError(f"metric={name} needs features with classes: features=classifier or inception")
+            fit = fitting("features", lambda node: (node.get("provides") or {}).get("logits"))
+            raise UserError(f"metric={name} needs features with classes: {fit}")
 
 
 def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dict[str, Any] | None) -> None:
@@ -45,24 +49,26 @@ def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dic
     dataset, model = config["dataset"], config["model"]
     has = set((dataset.get("provides") or {}).get("fields", []))
     chosen = config.get("choices") or {}
-    given = GIVEN & set((model.get("requires") or {}).get("fields", []))
+    given = is_given(model)
     data = f"dataset={chosen.get('dataset', dataset.get('_target_'))}"
     label = f"model={chosen.get('model', model.get('_target_'))}"
     for name, node in metrics.items():
         requires = node.get("requires") or {}
         (field,) = requires.get("fields", ["picture"])
         if field == "picture" and not has & PICTURES:
-            raise UserError(f"metric={name} needs pictures, and {data} has none; metric=modes is for points")
-        if field == "point" and "point" not in has:
-            raise UserError(f"metric={name} needs points of known modes (dataset=gaussians), and {data} has none")
+            fit = fitting("metric", lambda node: has & set((node.get("requires") or {}).get("fields", ["picture"])))
+            raise UserError(f"metric={name} needs pictures, and {data} has none; {fit} fits")
         if field == "target" and not ("target" in has and given):
-            raise UserError(
-                f"metric={name} needs a model whose pictures have targets (pix2pix, srgan, inpainting, ...)"
-            )
+            fit = fitting("model", lambda node: "target" in fields_needed(node))
+            raise UserError(f"metric={name} needs a model whose pictures have targets, as {fit}")
+        if field not in ("picture", *has):
+            fit = fitting("dataset", partial(gives, model=model, field=field))
+            raise UserError(f"metric={name} needs {WORDS.get(field, f'{field}s')}, as {fit} has, and {data} has none")
         if requires.get("latent") and given:
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:
-            raise UserError(f"metric={name} needs a conditional model (cgan, cdcgan), and {label} has no classes")
+            fit = fitting("model", lambda node: "label" in fields_needed(node) and not is_given(node))
+            raise UserError(f"metric={name} needs a conditional model, as {fit}, and {label} has no classes")
         if requires.get("split") and "split" not in dataset:
             raise UserError(f"metric={name} needs held-out pictures, and {data} has no test split")
         least, side = requires.get("resolution", 1), dataset.get("resolution")
@@ -70,10 +76,20 @@ def check_metrics(config: dict[str, Any], metrics: dict[str, Any], features: dic
             raise UserError(
                 f"metric={name} needs pictures of at least {least} pixels a side, not dataset.resolution={side}"
             )
-        if requires.get("features") and features_name(features) == "classifier" and "label" not in has:
-            raise UserError(
-                f"features=classifier is trained on labels, and {data} has none; use features=inception or module"
-            )
+        learned = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
+        if not set(learned) <= has:
+            kind = f"features={features_name(features)}"
+            fit = fitting("features", lambda node: has >= {*((node.get("requires") or {}).get("fields", []))})
+            raise UserError(f"{kind} is trained on {learned[0]}s, and {data} has none; {fit} fits")
+
+
+def gives(dataset: dict[str, Any], model: dict[str, Any], field: str) -> bool:
+    return field in fields_of(dataset, model)
+
+
+def is_given(model: dict[str, Any]) -> bool:
+    """Whether a model is given pictures, and draws none from noise."""
+    return bool(GIVEN & {*fields_needed(model)})
 
 
 def check_scoring(config: dict[str, Any]) -> None:

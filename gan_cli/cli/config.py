@@ -6,11 +6,10 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.base.allow_list import make_importable
@@ -19,7 +18,6 @@ from gan_cli.cli.cells import cell_name
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.declared import check_declared
 from gan_cli.cli.places import settle
 from gan_cli.cli.signatures import check_typed, nodes_of
@@ -151,16 +149,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> dict[str, Any]:
     complete(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)
-    check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[dict-item]
+    check_fields({**raw, "choices": chosen})  # type: ignore[dict-item]
     content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
     content["choices"] = chosen  # type: ignore[index,call-overload]
     return content  # type: ignore[return-value]
-
-
-def options_of(group_folders: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Each group's options with their raw YAML, from the project's folder and a user's own."""
-    groups: dict[str, dict[str, Any]] = {}
-    for folder in group_folders:
-        for file in sorted(folder.glob("*/*.yaml")):
-            groups.setdefault(file.parent.name, {})[file.stem] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return groups

@@ -23,7 +23,7 @@ class ClassificationAccuracy(Metric):
     def of(self, evidence: Evidence) -> dict[str, float]:
         images, asked = evidence.fakes, evidence.asked
         if asked is None or images is None or evidence.test_images is None or evidence.test_labels is None:
-            raise UserError("metric=classification_accuracy needs a conditional model (cgan and cdcgan are) and labels")
+            raise UserError("metric=classification_accuracy needs a conditional model and labels")
         seen = evidence.fake.logits.argmax(1)
         taught = trained_classifier(images, asked, evidence.num_classes)
         return {

@@ -34,7 +34,8 @@ from gan_cli.base.allow_list import META_KEYS, targets_in
 from gan_cli.base.checkpoint import load
 from gan_cli.base.errors import UserError
 from gan_cli.cli.check import check
-from gan_cli.cli.config import config_folder, plain, register_resolvers
+from gan_cli.cli.config import plain, register_resolvers
+from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.signatures import check_arguments, signature_of
 from gan_cli.game.build import OPTIMIZER_KEYS, locate
 from gan_cli.run import jobs, start, train
@@ -421,9 +422,9 @@ def test_combining_here_is_composing(loss: str, penalty: str) -> None:
 def refused(model: str, loss: str, penalty: str) -> str | None:
     """What the check says of a combination that can't work."""
     if penalty == "path_length" and model not in ("stylegan", "stylegan2"):
-        return "penalty=path_length needs a model that has a mapping and a synthesis network"
+        return f"penalty=path_length needs a model with styles, and model={model} has none; model=stylegan or"
     if penalty == "mode_seeking" and "latent" not in yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text()):
-        return "penalty=mode_seeking needs a model that draws from latents"
+        return "penalty=mode_seeking needs a model with latent, and"
     if loss == "wgan" and model in ("progan", "stylegan", "stylegan2"):
         return f"loss=wgan clips critic weights to 0.01, and model={model} scales its weights at run time"
     if (loss, penalty) in REFUSED:

@@ -354,7 +354,7 @@ REFUSED = {
     "one folder": (["a=x", "metric=[fid]"], "a=FOLDER b=FOLDER"),
     "no metric": (["checkpoint=run"], "say which scores"),
     "unknown metric": (["checkpoint=run", "metric=[fidd]"], "metric=fidd does not exist; did you mean fid?"),
-    "no features": (["checkpoint=run", "metric=[fid]"], "say features=classifier or inception or module"),
+    "no features": (["checkpoint=run", "metric=[fid]"], "say features=classifier, inception or module"),
     "no classes in features": (
         [
             "checkpoint=run",
@@ -399,7 +399,7 @@ IN_TRAINING = {
     "no better end": (["metric=[ms_ssim]", "trainer.keep_best=ms_ssim_real"], "no score of this run with a better end"),
     "patience": (["metric=[ms_ssim]", "trainer.patience_images=10"], "say which, trainer.keep_best=SCORE"),
     "points": (["model=toy", "dataset=gaussians", "metric=[ms_ssim]"], "needs pictures, and dataset=gaussians"),
-    "no points": (["metric=[modes]"], "needs points of known modes"),
+    "no points": (["metric=[modes]"], "needs points, as dataset=gaussians has, and dataset=digits has none"),
     "targets": (["metric=[psnr]"], "needs a model whose pictures have targets"),
     "latents": (
         [*TINY["pix2pix"], "model=pix2pix", "metric=[ppl]", "features=classifier"],
@@ -411,7 +411,7 @@ IN_TRAINING = {
     ),
     "conditional": (
         ["metric=[classification_accuracy]", "features=classifier"],
-        "needs a conditional model (cgan, cdcgan), and model=dcgan has no classes",
+        "needs a conditional model, as model=biggan, cdcgan or cgan, and model=dcgan has no classes",
     ),
 }
 
