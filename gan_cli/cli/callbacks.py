@@ -23,6 +23,7 @@ from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
+from gan_cli.cli.brought import check_brought
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
 from gan_cli.cli.check import check
 from gan_cli.cli.check_built import check_built
@@ -151,6 +152,7 @@ def checked(config: DictConfig, sweep: Cells | None = None) -> dict[str, Any]:
     """
     content = content_of(config)
     check_places(config)
+    check_brought(content)
     begun = sweep is not None and sweep.has_begun(content)
     check({**content, "init_from": None} if begun else content)
     fetch(content)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.limits import Count, Pixels, Weight, Width
+from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 from gan_cli.cli.annotations import kind_of
 from gan_cli.cli.kinds import Kind, shown
 from gan_cli.cli.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
@@ -71,6 +71,7 @@ class Brings:
     critic_norm: str | None
     n_critic: Count
     optimizer: dict[str, Any]
+    ttur: dict[str, Rate]
     trainer: dict[str, Any]
     penalty: dict[str, dict[str, Any]]
     degradation: Degradation

@@ -12,6 +12,7 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
 from gan_cli.base.run_folder import flat
+from gan_cli.cli.brought import check_brought
 from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
 from gan_cli.cli.config import plain
 from gan_cli.cli.hints import meant
@@ -32,6 +33,7 @@ def values_of(config: DictConfig, root: str) -> tuple[dict[str, Any], str]:
         return as_far_as_can_be(typed), ""
     try:
         content = plain(config, config.hydra.runtime.choices)
+        check_brought(content)
     except REFUSALS as error:
         return as_far_as_can_be(typed), sentence(error, list)
     del content["choices"]

@@ -130,7 +130,8 @@ def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{config.chosen('optimizer', config.optimizer)}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
-        + _schedule(config.optimizer.get("schedule") or {}),
+        + _schedule(config.optimizer.get("schedule") or {})
+        + _left_out(config),
     }
 
 
@@ -194,6 +195,16 @@ def _levels(model: Node, total: int) -> dict[str, str]:
     last = plan.span(plan.levels[-1])[0] + (plan.fade_images if len(plan.levels) > 1 else 0)
     short = f"; NOT REACHED: the last is faded in at {last:,}, the run ends at {total:,}" if total < last else ""
     return {"levels": f"{sides} images{short}"}
+
+
+def _left_out(config: RunConfig) -> str:
+    """What is brought to the optimizer and is no option of the one that was chosen."""
+    text = ""
+    for group, node in (("model", config.game.model), ("loss", config.game.loss)):
+        brought = (node.get("brings") or {}).get("optimizer") or {}
+        lacking = [key for key in brought if key not in config.optimizer]
+        text += f"   without {', '.join(lacking)} of {group}={config.chosen(group, node)}" if lacking else ""
+    return text
 
 
 def _schedule(schedule: dict[str, Any]) -> str:
