@@ -106,32 +106,14 @@ class CheckFirst(Callback):
             outcome.summarise(self.folder)
 
 
-class CheckEvaluate(Callback):
-    """For `gan-evaluate`: the same."""
+class NoSweeps(Callback):
+    """For the commands that make no runs; their tasks check by themselves."""
+
+    def __init__(self, instead: str) -> None:
+        self.instead = instead
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-evaluate has no sweeps of its own: say sweep=FOLDER to score every cell of one"))
-
-
-class CheckSample(Callback):
-    """For `gan-sample`: nothing to make a folder for; its task checks by itself."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-sample has no sweeps: call it once for each checkpoint"))
-
-
-class CheckExport(Callback):
-    """For `gan-export`."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-export has no sweeps: call it once for each checkpoint"))
-
-
-class CheckReport(Callback):
-    """For `gan-report`."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-report takes no -m: sweep=FOLDER reports on all cells of a sweep at once"))
+        refuse(UserError(self.instead))
 
 
 def refuse(error: Exception) -> NoReturn:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
 from gan_cli.base.errors import UserError
-from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
+from gan_cli.cli.annotations import Source, kind_of, last_name, lineage, source_of
 from gan_cli.cli.kinds import Kind, shown
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
@@ -136,8 +136,7 @@ def follows(value: Any) -> bool:
 def signature_of(target: str) -> dict[str, Argument] | None:
     """Each argument; None where they can't be read.
 
-    Follows base classes of the same file, and of other files by import, for a class without a
-    constructor of its own.
+    Those of a class without a constructor of its own are those of the nearest base that has one.
     """
     module, _, name = target.rpartition(".")
     if target.startswith(("torch.", "torchvision.")) and not target.startswith("torch.optim."):
@@ -145,37 +144,23 @@ def signature_of(target: str) -> dict[str, Argument] | None:
     source = source_of(module)
     if source is None:
         raise UserError(f"_target_={target!r} names a module that is not installed here")
-    found = source.of_class(name)
-    if found is None:
-        origin = source.imported(name)
-        if origin is not None:
-            return signature_of(origin)
+    classes = list(lineage(target))
+    if not classes:
         near = difflib.get_close_matches(name, source.classes(), n=1)
         raise UserError(f"{module} has no class {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-    return _of_class(found, source)
-
-
-def _of_class(found: ast.ClassDef, source: Source) -> dict[str, Argument] | None:
-    for wanted in ("__init__", "__new__"):
-        method = next((item for item in found.body if isinstance(item, ast.FunctionDef) and item.name == wanted), None)
-        if method is not None:
-            return _of_function(method, source)
-    if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
-        fields = [
-            item
-            for item in found.body
-            if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
-        ]
-        return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
-    for base in found.bases:
-        name = last_name(base)
-        local = source.of_class(name)
-        if local is not None:
-            return _of_class(local, source)
-        origin = source.imported(name)
-        if origin is not None and not origin.startswith("torch"):
-            return signature_of(origin)
-    return None if found.bases else {}
+    for found, source in classes:
+        methods = {item.name: item for item in found.body if isinstance(item, ast.FunctionDef)}
+        for wanted in ("__init__", "__new__"):
+            if wanted in methods:
+                return _of_function(methods[wanted], source)
+        if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
+            fields = [
+                item
+                for item in found.body
+                if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
+            ]
+            return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
+    return None if classes[-1][0].bases else {}
 
 
 def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:
