@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import check_entry, open_to_append, read_json, write_json
 from gan_cli.base.settings import TrainerSettings
@@ -182,8 +183,10 @@ def _whole_if_equal(text: str) -> float:
 
 
 def not_learned(key: str) -> bool:
-    """Whether a dotted key is one of `NOT_LEARNED`, or below one."""
-    return any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
+    """Whether a dotted key is one of `NOT_LEARNED`, or below one, or what a part declares; facts of the data count."""
+    group, *inside = key.split(".")
+    declared = group != "dataset" and any(part in META_KEYS for part in inside)
+    return declared or any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from conftest import TINY, compose_plain, game_of, optimizers_of, with_all
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import RunConfig
+from gan_cli.base.run_folder import digest_of, identity_of
 from gan_cli.cli.brought import check_brought, taken
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.printed import value_lines, values
@@ -116,3 +117,15 @@ def test_the_start_block_tells_what_the_chosen_option_lacks(folder: Path) -> Non
 
     assert line("optimizer=sgd").endswith("   without betas of model=mine")
     assert "without" not in line("optimizer=adam", "loss=wgan_gp")
+
+
+def test_a_run_is_the_same_whatever_its_parts_declare(folder: Path) -> None:
+    """A sweep goes on although a later version says more of limits, or what is brought."""
+    content = composed(folder, "model=mine")
+    before = {**content, "optimizer": {key: value for key, value in content["optimizer"].items() if key != "limits"}}
+    before["model"] = {key: value for key, value in content["model"].items() if key not in ("brings", "requires")}
+    assert before != content
+    assert identity_of(before) == identity_of(content)
+    assert digest_of(before) == digest_of(content)
+    other = {**content, "dataset": {**content["dataset"], "provides": {**content["dataset"]["provides"], "count": 3}}}
+    assert digest_of(other) != digest_of(content), "what is known of the data is no declaration"
