@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Interval
@@ -37,6 +37,31 @@ class Ada(nn.Module):
 
     p: Tensor
     signs: Tensor
+
+    @staticmethod
+    def refusal(
+        p: float = 0.0,
+        fixed: bool = False,
+        final_p: float | None = None,
+        ramp_images: int | None = None,
+        *,
+        loss: dict[str, Any],
+        choices: dict[str, str],
+    ) -> str | None:
+        """Read by the check (`cli.rules`): p is set in one way, and a sign that steers it means something."""
+        if final_p is not None and fixed:
+            return "augment.fixed=true keeps augment.p, and augment.final_p lets it change: give one of them"
+        if (final_p is None) != (ramp_images is None):
+            return "augment.final_p is reached at augment.ramp_images: give both, or neither"
+        if fixed and not p:
+            return "augment.fixed=true leaves augment.p at 0, where nothing is changed: say augment.p=0.2, for one"
+        if fixed or final_p is not None or "undecided_at_zero" in (loss.get("provides") or ()):
+            return None
+        return (
+            f"augment={choices['augment']} is steered by the sign of the critic's answers to reals, which means nothing"
+            f" under loss={choices['loss']}, where 0 is not the answer of a critic that can't tell: say"
+            " augment.fixed=true augment.p=0.2, or a schedule, augment.final_p=0.5 augment.ramp_images=N"
+        )
 
     def __init__(
         self,

@@ -10,43 +10,13 @@ from typing import Any
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
 
-META_KEYS = ("requires", "provides", "brings", "players")  # YAML sections for the check, never constructor arguments
-
-ALLOWED = (
-    "gan_cli.augment.",
-    "gan_cli.base.settings.",
-    "gan_cli.data.",
-    "gan_cli.game.",
-    "gan_cli.layers.",
-    "gan_cli.losses.",
-    "gan_cli.media.",
-    "gan_cli.metrics.",
-    "gan_cli.models.",
-    "gan_cli.parts.",
-    "gan_cli.penalties.",
-    "torch.nn.",
-    "torch.optim.",
-    "torchvision.models.",
-)
-
-
-def is_allowed(target: str, trust: Sequence[str] = ()) -> bool:
-    """Whether a dotted name lies below an allowed or a trusted one."""
-    return any(f"{target}.".startswith(prefix) for prefix in (*ALLOWED, *(f"{name.rstrip('.')}." for name in trust)))
-
-
-def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
-    """
-    Raises:
-        UserError: `target` is not on the allow-list.
-    """
-    if not isinstance(target, str) or not is_allowed(target, trust):
-        package = str(target).split(".")[0]
-        raise UserError(
-            f"_target_={target!r} is not on the allow-list;"
-            f" if you trust the code of {package!r} to run, say trust=[{package}]"
-        )
-
+META_KEYS = (
+    "requires",
+    "provides",
+    "brings",
+    "limits",
+    "players",
+)  # YAML sections for the check, never constructor arguments
 
 # what kind of class may stand where, by dotted key; "*" is any one part of it, "**" any number, the first that fits
 SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -71,6 +41,36 @@ SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("features.**", "a network", ("gan_cli.models.", "gan_cli.layers.", "torch.nn.", "torchvision.models.")),
     ("trainer", "the trainer's settings", ("gan_cli.base.settings.",)),
 )
+ALLOWED = tuple(sorted({prefix for _, _, prefixes in SLOTS for prefix in prefixes}))
+OWN = "gan_cli."  # of which trust= adds nothing: the commands, what carries out a run and what uses one are no parts
+
+
+def is_allowed(target: str, trust: Sequence[str] = ()) -> bool:
+    """Whether a dotted name lies below an allowed or a trusted one."""
+    return f"{target}.".startswith(ALLOWED) or is_trusted(target, trust)
+
+
+def is_trusted(target: str, trust: Sequence[str]) -> bool:
+    return not target.startswith(OWN) and any(f"{target}.".startswith(f"{name.rstrip('.')}.") for name in trust)
+
+
+def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
+    """
+    Raises:
+        UserError: `target` is not on the allow-list.
+    """
+    if isinstance(target, str) and target.startswith(OWN) and not is_allowed(target, trust):
+        folders = sorted({prefix.split(".")[1] for prefix in ALLOWED if prefix.startswith(OWN)})
+        raise UserError(
+            f"_target_={target!r} is not on the allow-list, and trust= adds nothing of this program:"
+            f" a config may name the parts in its {', '.join(folders)}"
+        )
+    if not isinstance(target, str) or not is_allowed(target, trust):
+        package = str(target).split(".")[0]
+        raise UserError(
+            f"_target_={target!r} is not on the allow-list;"
+            f" if you trust the code of {package!r} to run, say trust=[{package}]"
+        )
 
 
 def check_place(target: str, place: str, trust: Sequence[str] = ()) -> None:
@@ -84,7 +84,7 @@ def check_place(target: str, place: str, trust: Sequence[str] = ()) -> None:
     Raises:
         UserError: it is of another kind, or nothing is made at that key.
     """
-    if any(f"{target}.".startswith(f"{name.rstrip('.')}.") for name in trust):
+    if is_trusted(target, trust):
         return
     place = place.replace("[", ".").replace("]", "")
     for pattern, kind, prefixes in SLOTS:

@@ -1,7 +1,8 @@
 """Kinds of numbers that options take, each with its limits. Imports no torch.
 
 A constructor's annotation says what a value must be (`width: Width = 64`); the check reads it from the source before
-a run. What is written out, `Annotated[int, Interval(ge=2, le=10)]`, is read in the same way.
+a run. What is written out, `Annotated[int, Interval(ge=2, le=10)]`, is read in the same way. A class that
+says none itself, as torch's, gets them from its YAML, in the same words: `limits: {eps: Tiny}`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ Samples = Annotated[int, Interval(ge=2, le=1_000_000)]  # that are scored
 Images = Annotated[int, Ge(0)]  # a place in a run or a length of it, in images seen
 Share = Annotated[float, Interval(ge=0, le=1)]
 Weight = Annotated[float, Interval(ge=0, le=1e6)]  # of a term: above it, float32 has no digits left for the others
+Beta = Annotated[float, Interval(ge=0, lt=1)]  # share that a running mean keeps at a step
+Tiny = Annotated[float, Interval(ge=0, le=1e6)]  # added to what is divided by
+Decay = Annotated[float, Interval(ge=0, le=100)]  # of weights
 Positive = Annotated[float, Gt(0)]
 Rate = Annotated[float, Interval(ge=0, le=10)]  # a learning rate: above it every optimizer's first step diverges
 Padding = Annotated[int, Interval(ge=0, le=65_536)]  # pixels

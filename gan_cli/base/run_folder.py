@@ -185,8 +185,10 @@ def _whole_if_equal(text: str) -> float:
 
 
 def not_learned(key: str) -> bool:
-    """Whether a dotted key is one of `NOT_LEARNED`, or below one."""
-    return any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
+    """Whether a dotted key is one of `NOT_LEARNED`, or below one, or what a part declares; facts of the data count."""
+    group, *inside = key.split(".")
+    declared = group != "dataset" and any(part in META_KEYS for part in inside)
+    return declared or any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 
-from gan_cli.base.limits import Batch, Count, Images, Positive, Rate, Samples, Workers
-
-Beta = Annotated[float, Interval(ge=0, lt=1)]  # of Adam
+from gan_cli.base.limits import Batch, Beta, Count, Images, Positive, Rate, Samples, Workers
 
 
 @dataclass
@@ -25,7 +23,7 @@ class TrainerSettings:
     ema_halflife_images: Images = 10_000
     ema_ramp_up: Positive | None = 0.05
     ema_ramp_images: Count | None = None
-    ema_decay: Annotated[float, Interval(ge=0, lt=1)] | None = None
+    ema_decay: Beta | None = None
     log_every_images: Images = 2_000
     sample_every_images: Images = 20_000
     checkpoint_every_images: Images = 50_000

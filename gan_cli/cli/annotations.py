@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,12 @@ class Source:
     def of_class(self, name: str) -> ast.ClassDef | None:
         return next((item for item in self.tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
 
+    def classes(self) -> list[str]:
+        """Names of those that are defined here, or brought by `from module import Name`."""
+        brought = [alias.name for item in self.tree.body if isinstance(item, ast.ImportFrom) for alias in item.names]
+        own = [item.name for item in self.tree.body if isinstance(item, ast.ClassDef)]
+        return own + [name for name in brought if name[:1].isupper()]
+
     def assigned(self, name: str) -> ast.expr | None:
         """What stands on the right of `name = ...` at the module's top."""
         for item in self.tree.body:
@@ -68,16 +76,35 @@ class Source:
 
 @cache
 def source_of(module: str) -> Source | None:
-    """None where the module is not there or has no Python source; torch's own is left alone."""
-    if module.split(".")[0] in ("torch", "torchvision"):
+    """None where the module is not there or has no Python source. No package is imported to look into it."""
+    top, *inner = module.split(".")
+    if not top:
         return None
     try:
-        spec = find_spec(module)
+        spec = PathFinder.find_spec(top) or find_spec(top)  # the other also asks finders of other programs
     except (ImportError, ValueError):
         return None
+    for part in inner:
+        inside = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", inside) if spec and inside else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Source(module, spec.parent or "", ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+def lineage(target: str) -> Iterator[tuple[ast.ClassDef, Source]]:
+    """A class and all its bases that can be read, the nearest first."""
+    module, _, name = target.rpartition(".")
+    source = source_of(module)
+    if source is None:
+        return
+    found = source.of_class(name)
+    if found is None:
+        yield from lineage(source.imported(name) or "")
+        return
+    yield found, source
+    for base in map(last_name, found.bases):
+        yield from lineage(f"{module}.{base}" if source.of_class(base) else source.imported(base) or "")
 
 
 @cache

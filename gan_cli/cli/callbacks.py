@@ -24,6 +24,7 @@ from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, check_entries, identity_of
 from gan_cli.cli import outcome
+from gan_cli.cli.brought import check_brought
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
 from gan_cli.cli.check import check
 from gan_cli.cli.check_base import of_begun
@@ -107,32 +108,14 @@ class CheckFirst(Callback):
             outcome.summarise(self.folder)
 
 
-class CheckEvaluate(Callback):
-    """For `gan-evaluate`: the same."""
+class NoSweeps(Callback):
+    """For the commands that make no runs; their tasks check by themselves."""
+
+    def __init__(self, instead: str) -> None:
+        self.instead = instead
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-evaluate has no sweeps of its own: say sweep=FOLDER to score every cell of one"))
-
-
-class CheckSample(Callback):
-    """For `gan-sample`: nothing to make a folder for; its task checks by itself."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-sample has no sweeps: call it once for each checkpoint"))
-
-
-class CheckExport(Callback):
-    """For `gan-export`."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-export has no sweeps: call it once for each checkpoint"))
-
-
-class CheckReport(Callback):
-    """For `gan-report`."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        refuse(UserError("gan-report takes no -m: sweep=FOLDER reports on all cells of a sweep at once"))
+        refuse(UserError(self.instead))
 
 
 def refuse(error: Exception) -> NoReturn:
@@ -153,6 +136,7 @@ def checked(config: DictConfig, sweep: Cells | None = None) -> Composed:
     """
     content = content_of(config)
     check_places(config)
+    check_brought(content)
     begun = sweep is not None and sweep.has_begun(content)
     check(of_begun(content) if begun else content)
     fetch(content)

@@ -5,20 +5,30 @@ Each finding is a `UserError` of one sentence: what is wrong, where, and which c
 
 from __future__ import annotations
 
+from functools import partial
+
+from omegaconf import OmegaConf
+
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.cli.check_augment import check_augment
 from gan_cli.cli.check_base import check_base
-from gan_cli.cli.check_data import check_data, chosen
+from gan_cli.cli.check_data import check_data
 from gan_cli.cli.check_device import check_device
 from gan_cli.cli.check_metrics import check_scoring
 from gan_cli.cli.check_model import check_model
 from gan_cli.cli.check_root import check_root
+from gan_cli.cli.config_folder import config_folders, options_of
+from gan_cli.cli.kinds import shown
+from gan_cli.cli.rules import check_rules, chosen, fitting, has
 from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
-from gan_cli.cli.torch_optimizers import UNFIT
 
+UNFIT = {  # of torch's optimizers: why none of them trains a network here
+    "torch.optim.LBFGS": "looks at the loss several times in a step",
+    "torch.optim.Muon": "moves nothing but matrices",
+    "torch.optim.SparseAdam": "wants sparse gradients",
+}
 NO_DOWNLOAD = "dataset=digits needs no download"
 
 
@@ -34,14 +44,18 @@ def check(config: Composed) -> None:
     check_root(config)
     trust = config.get("trust") or []
     make_importable(trust)
+    optimizer = str(config["optimizer"].get("_target_"))
+    if optimizer in UNFIT:
+        raise UserError(
+            f"optimizer._target_={optimizer} {UNFIT[optimizer]}, which is not for networks; optimizer=adam is"
+        )
     for path, node in nodes_of(config):
         if node["_target_"] not in IMPLIED.values():
             check_allowed(node["_target_"], trust)
             check_place(node["_target_"], path, trust)
         check_arguments(path, node)
-    model = config["model"]
-    check_trainer(config["trainer"], model.get("pack", 1), model.get("batch_sizes"))
-    check_augment(config)
+    check_trainer(config["trainer"])
+    check_rules(config)
     check_model(config)
     check_base(config)
     check_data(config)
@@ -53,22 +67,15 @@ def check(config: Composed) -> None:
     check_init_from(config)
 
 
-def check_trainer(trainer: Node, pack: int = 1, sizes: dict[int, int] | None = None) -> None:
-    parts, batch = trainer["accumulate"] * trainer["processes"] * pack, trainer["batch_size"]
+def check_trainer(trainer: Node) -> None:
+    parts, batch = trainer["accumulate"] * trainer["processes"], trainer["batch_size"]
     if batch % parts:
         near = max(parts, batch - batch % parts)
         raise UserError(
             f"trainer.batch_size={batch} can't be cut into {parts} equal parts"
-            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']}"
-            f"{f' x model.pack={pack}' if pack > 1 else ''});"
+            f" (trainer.accumulate={trainer['accumulate']} x trainer.processes={trainer['processes']});"
             f" {near} or {near + parts} would do"
         )
-    for side, size in (sizes or {}).items():
-        if size % parts:
-            raise UserError(
-                f"model.batch_sizes has {size} for {side} pixels, which can't be cut into {parts} equal parts;"
-                f" {max(parts, size - size % parts)} would do"
-            )
     check_device("trainer.device", trainer["device"])
 
 
@@ -85,21 +92,7 @@ def check_whole_batch(config: Composed) -> None:
 
 
 def check_terms(config: Composed) -> None:
-    loss, added = config["loss"], config.get("penalty") or {}
-    if loss.get("clip") is not None and loss.get("unroll_steps", 0):
-        raise UserError(
-            f"loss={chosen(config, 'loss')} clips critic weights, and unrolling does not look through that;"
-            " loss=wgan_gp fits"
-        )
-    if loss.get("clip") is not None and "equalized" in (config["model"].get("provides") or []):
-        raise UserError(
-            f"loss={chosen(config, 'loss')} clips critic weights to {loss['clip']}, and model={chosen(config, 'model')}"
-            " scales its weights at run time, where that is next to nothing; loss=wgan_gp fits"
-        )
-    for key, node in [("loss.penalties", loss.get("penalties") or {}), ("penalty", added)]:
-        for name, penalty in node.items():
-            if penalty.get("final_weight") is not None and not penalty.get("ramp_images"):
-                raise UserError(f"{key}.{name}.final_weight needs {key}.{name}.ramp_images, where it is reached")
+    added = config.get("penalty") or {}
     for name, node in added.items():
         check_needed(config, name, (node.get("requires") or {}).get("model") or [])
     for name in added:
@@ -112,31 +105,35 @@ def check_terms(config: Composed) -> None:
 
 def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
     """What a penalty needs of the model: a part of it, or something that it provides."""
-    model = config["model"]
-    for name in needed:
-        if name not in [key for key, value in model.items() if value is not None] + list(model.get("provides") or []):
-            words = {"latent": "draws from latents", "styles": "has a mapping and a synthesis network"}
+    for word in needed:
+        if not has(config["model"], word):
+            name = chosen(config, "model")
+            said = (options_of(config_folders()).get("model", {}).get(name) or {}).get("provides")
+            key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
+            unless = f" with {key}={shown(OmegaConf.select(OmegaConf.create({**config}), key))}" if key else ""
             raise UserError(
-                f"penalty={penalty} needs a model that {words.get(name, f'has {name}')};"
-                f" model={chosen(config, 'model')} does not"
+                f"penalty={penalty} needs a model with {word}, and model={name} has none{unless};"
+                f" {fitting('model', partial(has, word=word))} has"
             )
 
 
 def check_optimizer(optimizer: Node, looks_ahead: bool = False) -> None:
-    """What of the optimizer's options goes together; each alone is bound to `settings` and `torch_optimizers`."""
-    name = str(optimizer["_target_"]).removeprefix("torch.optim.")
-    if name in UNFIT:
-        raise UserError(
-            f"optimizer._target_=torch.optim.{name} {UNFIT[name]}, which is not for networks; optimizer=adam is"
-        )
+    """What of the optimizer's options goes together; each alone is bound to its class and its `limits`."""
+    check_schedule(optimizer)
+    target = str(optimizer["_target_"])
+    if looks_ahead and "differentiable" not in (signature_of(target) or {"differentiable"}):
+        raise UserError(f"loss.unroll_steps can't look through {target}; optimizer=adam fits")
+    if not target.startswith("torch.optim."):  # the words are torch's
+        return
     if optimizer.get("nesterov") and (not optimizer.get("momentum") or optimizer.get("dampening")):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, and no optimizer.dampening")
     if optimizer.get("fused") and optimizer.get("foreach"):
         raise UserError("optimizer.fused=true and optimizer.foreach=true are two ways to do one thing: say one of them")
     if looks_ahead and optimizer.get("fused"):
         raise UserError("optimizer.fused=true can't be looked through, as loss.unroll_steps does: leave it out")
-    if looks_ahead and "differentiable" not in (signature_of(optimizer["_target_"]) or {"differentiable"}):
-        raise UserError(f"loss.unroll_steps can't look through torch.optim.{name}; optimizer=adam fits")
+
+
+def check_schedule(optimizer: Node) -> None:
     schedule = optimizer.get("schedule") or {}
     kind, begin, end = schedule.get("kind", "constant"), schedule.get("start_images", 0), schedule.get("end_images")
     if optimizer.get("final_beta2") is not None and kind == "constant":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from gan_cli.base.allow_list import targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.complete import fitting_resolution, resolution_fits
+from gan_cli.cli.config_folder import config_folders, options_of
+from gan_cli.cli.rules import chosen, fitting
 
 
 def check_data(config: Composed) -> None:
@@ -24,35 +24,32 @@ def check_data(config: Composed) -> None:
     check_scale(config)
     check_sides(config)
     check_perceptual(config)
-    check_crop(config["dataset"])
-    check_patches(config)
+    check_pictures(config)
 
 
-def check_patches(config: Composed) -> None:
-    """A PatchGAN halves the picture `layers` times and then cuts two pixels off."""
-    resolution = config["dataset"].get("resolution")
-    for path, node in targets_in(config["model"], "model"):
-        if str(node["_target_"]).endswith(".PatchGAN") and resolution and resolution >> node.get("layers", 3) < 4:
-            most = max(1, resolution.bit_length() - 3)
-            raise UserError(
-                f"{path}.layers={node.get('layers', 3)} leaves nothing of dataset.resolution={resolution};"
-                f" at most {most} would do"
-            )
+def check_pictures(config: Composed) -> None:
+    """What an augmentation changes, the model must draw: not points, nor a picture beside its source."""
+    augment, model = config.get("augment") or {}, config["model"]
+    if not {*((augment.get("requires") or {}).get("fields") or [])} <= {*model.get("requires", {}).get("fields", [])}:
+        raise UserError(
+            f"augment={chosen(config, 'augment')} changes pictures of a model that draws them;"
+            f" model={chosen(config, 'model')} is no such model, leave it at augment=none"
+        )
 
 
-def check_fields(config: Composed, options: Callable[[], dict[str, Node]]) -> None:
+def check_fields(config: Composed) -> None:
     """A model needs what its data set provides: images, labels, points.
 
     Args:
         config: composed, its interpolations may be unresolved.
-        options: gives each group's options with their raw YAML, to name those that would fit.
     """
     needs = fields_needed(config["model"])
     has = (config["dataset"].get("provides") or {}).get("fields", [])
     missing = [field for field in needs if field not in has]
     if not missing:
         return
-    model, dataset, siblings = chosen(config, "model"), chosen(config, "dataset"), options()
+    model, dataset = chosen(config, "model"), chosen(config, "dataset")
+    siblings = options_of(config_folders())
     fit = [
         n
         for n, y in siblings.get("dataset", {}).items()
@@ -107,11 +104,18 @@ def check_scale(config: Composed) -> None:
     if wanted is None or given is None or wanted == given:
         return
     size = "of the size of their targets" if wanted == 1 else f"{wanted} times smaller than their targets"
-    fit = "dataset=pairs" if wanted == 1 else "dataset=degraded"
+    fit = fitting("dataset", lambda node: gives_scale(node, config["model"], wanted))
     raise UserError(
         f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
         f" {given} times smaller; {fit} fits"
     )
+
+
+def gives_scale(dataset: Node, model: Node, scale: int) -> bool:
+    if "degradation" in dataset and brings_degradation(model):
+        return True
+    own = dataset.get("provides") or {}
+    return set(fields_needed(model)) <= {*own.get("fields", [])} and own.get("scale") == scale
 
 
 def check_sides(config: Composed) -> None:
@@ -137,19 +141,8 @@ def check_sides(config: Composed) -> None:
 def check_perceptual(config: Composed) -> None:
     if config.get("perceptual") and "perceptual" not in config["model"]:
         raise UserError(
-            f"model={chosen(config, 'model')} has no term for perceptual={chosen(config, 'perceptual')};"
-            " srgan and medgan_translation have one"
-        )
-
-
-def check_crop(dataset: Node) -> None:
-    padding, resolution = dataset.get("crop_padding") or 0, dataset.get("resolution") or 0
-    larger = dataset.get("load_resolution")
-    if larger is not None and larger < resolution:
-        raise UserError(f"dataset.load_resolution={larger} must be at least dataset.resolution={resolution}, or null")
-    if padding and padding >= resolution:
-        raise UserError(
-            f"dataset.crop_padding={padding} must be from 0 to {resolution - 1}, below dataset.resolution={resolution}"
+            f"model={chosen(config, 'model')} has no term for perceptual={chosen(config, 'perceptual')}, as"
+            f" {fitting('model', lambda node: 'perceptual' in node)} has"
         )
 
 
@@ -158,11 +151,6 @@ def check_resolution(config: Composed) -> None:
     resolution = config["dataset"].get("resolution")
     if not rule or resolution is None:
         return
-    if resolution < 1:
-        raise UserError(f"dataset.resolution={resolution} must be at least 1")
-    for key in ("channels", "source_channels"):
-        if config["dataset"].get(key, 3) not in (1, 3):
-            raise UserError(f"dataset.{key}={config['dataset'].get(key)} must be 1 (grey) or 3 (colour)")
     if resolution_fits(resolution, rule):
         return
     below = next((r for r in range(resolution, 0, -1) if resolution_fits(r, rule)), None)
@@ -187,8 +175,3 @@ def named_in(model: Node, key: str) -> Any:
             raise UserError(f"model.requires speaks of {key}, which is no option of this model")
         node = node[part]
     return node
-
-
-def chosen(config: Mapping[str, Any], group: str) -> str:
-    """What the user typed for a group, or its target where there is no record of that."""
-    return str((config.get("choices") or {}).get(group) or config[group].get("_target_"))

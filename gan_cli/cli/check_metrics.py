@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from gan_cli.base.allow_list import check_allowed, check_place, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.base.scoring import features_name, score_names
+from gan_cli.cli.check_data import fields_needed
+from gan_cli.cli.rules import fitting, has
 from gan_cli.cli.signatures import check_arguments
-
-GIVEN = {"source", "target", "a", "b"}  # fields of models that are given pictures
 
 
 def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:
@@ -27,12 +28,13 @@ def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequ
         requires = node.get("requires") or {}
         only = requires.get("only_features")
         if requires.get("features") and not features:
-            fit = [only] if only else ["classifier", "inception", "module"]
-            raise UserError(f"metric={name} compares features: say features={' or '.join(fit)}")
+            fit = f"features={only}" if only else fitting("features", lambda node: True)
+            raise UserError(f"metric={name} compares features: say {fit}")
         if only and features_name(features) != only:
             raise UserError(f"metric={name} needs features={only}, not {features_name(features)}")
         if requires.get("logits") and not ((features or {}).get("provides") or {}).get("logits"):
-            raise UserError(f"metric={name} needs features with classes: features=classifier or inception")
+            fit = fitting("features", lambda node: (node.get("provides") or {}).get("logits"))
+            raise UserError(f"metric={name} needs features with classes: {fit}")
 
 
 def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node | None) -> None:
@@ -42,22 +44,26 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
         UserError: the first that does not fit.
     """
     dataset, model = config["dataset"], config["model"]
-    made_of = ((dataset.get("provides") or {}).get("medium") or {}).get("_target_")
-    has = set((dataset.get("provides") or {}).get("fields", []))
+    there = set((dataset.get("provides") or {}).get("fields", []))
     chosen = config.get("choices") or {}
-    given = GIVEN & set((model.get("requires") or {}).get("fields", []))
     data = f"dataset={chosen.get('dataset', dataset.get('_target_'))}"
     label = f"model={chosen.get('model', model.get('_target_'))}"
     for name, node in metrics.items():
         requires = node.get("requires") or {}
-        medium, words = requires.get("medium"), requires.get("words")
-        missing = [field for field in requires.get("fields", []) if field not in has]
-        if missing or (medium is not None and medium != made_of):
-            raise UserError(f"metric={name} needs {words or ' and '.join(missing) or medium}, and {data} has none")
-        if requires.get("latent") and given:
+        medium, fields = requires.get("medium"), requires.get("fields", [])
+        missing = [field for field in fields if field not in there]
+        words = requires.get("words") or medium or f"the fields {' and '.join(fields)}"
+        if medium is not None and not shows(dataset, medium):
+            fit = fitting("metric", partial(judges, dataset))
+            raise UserError(f"metric={name} needs {words}, and {data} has none; {fit} would do")
+        if missing:
+            fit = fitting("model", partial(is_given, fields))
+            raise UserError(f"metric={name} needs {words}, as {fit} has, and {data} has none")
+        if requires.get("latent") and not has(model, "latent"):
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:
-            raise UserError(f"metric={name} needs a conditional model (cgan, cdcgan), and {label} has no classes")
+            fit = fitting("model", lambda node: "label" in fields_needed(node) and has(node, "latent"))
+            raise UserError(f"metric={name} needs a conditional model, as {fit}, and {label} has no classes")
         if requires.get("split") and "split" not in dataset:
             raise UserError(f"metric={name} needs held-out pictures, and {data} has no test split")
         least, side = requires.get("resolution", 1), dataset.get("resolution")
@@ -65,10 +71,25 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
             raise UserError(
                 f"metric={name} needs pictures of at least {least} pixels a side, not dataset.resolution={side}"
             )
-        if requires.get("features") and features_name(features) == "classifier" and "label" not in has:
-            raise UserError(
-                f"features=classifier is trained on labels, and {data} has none; use features=inception or module"
-            )
+        learned = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
+        if not set(learned) <= there:
+            kind = f"features={features_name(features)}"
+            fit = fitting("features", lambda node: there >= {*((node.get("requires") or {}).get("fields", []))})
+            raise UserError(f"{kind} is trained on {learned[0]}s, and {data} has none; {fit} fits")
+
+
+def judges(dataset: Node, metric: Node) -> bool:
+    """Whether a metric is of such samples as a data set has."""
+    medium, fields = (metric.get("requires") or {}).get("medium"), (metric.get("requires") or {}).get("fields", [])
+    return (medium is None or shows(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
+
+
+def is_given(fields: Sequence[str], model: Node) -> bool:
+    return {*fields} <= {*fields_needed(model)}
+
+
+def shows(dataset: Node, medium: str) -> bool:
+    return medium == ((dataset.get("provides") or {}).get("medium") or {}).get("_target_")
 
 
 def check_scoring(config: Composed) -> None:

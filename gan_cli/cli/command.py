@@ -16,7 +16,7 @@ from gan_cli.base.printable import tell
 from gan_cli.base.threads import begin
 from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.config_folder import config_folder, look_in
 from gan_cli.cli.judge import judge, settled
 from gan_cli.cli.printed import show_config, value_lines, values
 from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, sentence
@@ -74,6 +74,7 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = value
         print(f"gan_cli {__version__}")
         return 0
     register_resolvers()
+    look_in(typed.folders())
     if "--help" in typed.flags:
         print(help_text(typed.folders()))
         if typed.overrides:

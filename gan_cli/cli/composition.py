@@ -63,7 +63,7 @@ def names_of(typed: Typed, root: str) -> list[str]:
     content = OmegaConf.to_container(config, resolve=False)
     assert isinstance(content, dict)
     plain = {str(key): value for key, value in content.items() if key != "hydra"}
-    keys = [key for key in flat(plain) if not {"_target_", "requires"} & set(key.split("."))]
+    keys = [key for key in flat(plain) if not {"_target_", "requires", "limits"} & set(key.split("."))]
     return [*keys, *plain, *defaults_of(root), *(["hydra.run.dir"] if root == "train" else [])]
 
 

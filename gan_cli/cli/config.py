@@ -6,21 +6,19 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.naming import name_of, name_of_list
-from gan_cli.base.run_config import Composed, Node
+from gan_cli.base.run_config import Composed
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.check_data import check_fields
 from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.declared import check_declared
 from gan_cli.cli.places import settle
 from gan_cli.cli.players import players_of
@@ -171,16 +169,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
     name_players(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have
     raw = OmegaConf.to_container(copy, resolve=False)
-    check_fields({**raw, "choices": chosen}, lambda: options_of([config_folder()]))  # type: ignore[typeddict-item]
+    check_fields({**raw, "choices": chosen})  # type: ignore[typeddict-item]
     content = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
     content["choices"] = chosen  # type: ignore[index,call-overload]
     return content  # type: ignore[return-value]
-
-
-def options_of(group_folders: Iterable[Path]) -> dict[str, Node]:
-    """Each group's options with their raw YAML, from the project's folder and a user's own."""
-    groups: dict[str, Node] = {}
-    for folder in group_folders:
-        for file in sorted(folder.glob("*/*.yaml")):
-            groups.setdefault(file.parent.name, {})[file.stem] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return groups

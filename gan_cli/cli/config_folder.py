@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,3 +35,24 @@ def defaults_of(root: str) -> dict[str, Any]:
 def written(root: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((config_folder() / f"{root}.yaml").read_text(encoding="utf-8"))
     return content
+
+
+_own: list[Path] = []
+
+
+def look_in(folders: Iterable[Path]) -> None:
+    """Remember where this command has its options from, one's own `--config-dir` too."""
+    _own[:] = folders
+
+
+def config_folders() -> list[Path]:
+    return _own or [config_folder()]
+
+
+def options_of(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Each group's options with their raw YAML, from the project's folder and a user's own."""
+    groups: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        for file in sorted(folder.glob("*/*.yaml")):
+            groups.setdefault(file.parent.name, {})[file.stem] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return groups

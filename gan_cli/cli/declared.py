@@ -1,4 +1,4 @@
-"""What a part's YAML declares of itself for the check: `requires`, `provides`, `brings`, `players`; never made.
+"""What a part's YAML declares for the check, `requires`, `provides`, `brings`, `limits`, `players`; never made.
 
 Keys that are not here are a part's own affair.
 """
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.limits import Count, Pixels, Weight, Width
+from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 from gan_cli.base.run_config import Node
-from gan_cli.cli.signatures import Argument, check_value, check_values, follows, signature_of
+from gan_cli.cli.annotations import kind_of
+from gan_cli.cli.kinds import Kind, shown
+from gan_cli.cli.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
 
 
 class Medium:
@@ -79,6 +81,7 @@ class Brings:
     critic_norm: str | None
     n_critic: Count
     optimizer: Node
+    ttur: dict[str, Rate]
     trainer: Node
     penalty: dict[str, Node]
     degradation: Degradation
@@ -93,6 +96,7 @@ class Declared:
     requires: dict[str, Any]
     provides: dict[str, Any] | list[str]
     brings: dict[str, Any]
+    limits: dict[str, str]
     players: list[str]
 
 
@@ -107,6 +111,9 @@ def check_declared(path: str, node: Node) -> None:
         if isinstance(given, dict):
             typed = {key: value for key, value in given.items() if not follows(value)}
             check_values(f"{path}.{name}", typed, arguments(section))
+    for key, text in (node.get("limits") or {}).items():
+        if type(kind_of(text, LIMITS)) is Kind:
+            raise UserError(f"{path}.limits.{key}={shown(text)} says no limit, as Annotated[float, Ge(0)] would")
     rule = (node.get("requires") or {}).get("resolution")
     if path == "model" and rule is not None:
         check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)

@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
 from gan_cli.base.run_folder import flat
+from gan_cli.cli.brought import check_brought
 from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
 from gan_cli.cli.config import plain
 from gan_cli.cli.hints import meant
@@ -32,6 +34,7 @@ def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
         return as_far_as_can_be(typed), ""
     try:
         content = plain(config, config.hydra.runtime.choices)
+        check_brought(content)
     except REFUSALS as error:
         return as_far_as_can_be(typed), sentence(error, list)
     return {key: value for key, value in content.items() if key != "choices"}, ""
@@ -88,7 +91,7 @@ def written(node: Any) -> str:
 
 def value_lines(content: Mapping[str, Any]) -> list[str]:
     """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
-    hidden = {"_target_", "requires", "provides", "brings"}
+    hidden = {"_target_", *META_KEYS}
     return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
 
 

@@ -1,8 +1,8 @@
 """Binding YAML nodes to the constructors they name, by reading source, so that nothing heavy is imported.
 
 `check_arguments` parses the file of a `_target_` and compares names and values with the constructor's annotations,
-limits included (`Annotated[int, Ge(1)]`). torch's optimizers are read from `torch_optimizers.py`, which says their
-limits; other targets inside torch are left to torch's own errors.
+limits included (`Annotated[int, Ge(1)]`). A class that has none there gets them from `limits:` in
+its YAML. torch's optimizers are read as everything is; other targets inside torch are left to torch's own errors.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
-from gan_cli.cli.annotations import Source, kind_of, last_name, source_of
+from gan_cli.cli.annotations import Source, kind_of, last_name, lineage, source_of
 from gan_cli.cli.kinds import Kind, Part, Simple, number_in, shown, table_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
-OPTIMIZERS = "gan_cli.cli.torch_optimizers"  # stands in for torch.optim
+LIMITS = "gan_cli.base.limits"  # whose names `limits:` may use
 OWN_OF_OPTIMIZER = "gan_cli.base.settings.OptimizerSettings"
 IMPLIED = {"schedule": "gan_cli.parts.schedule.Schedule"}  # nodes of it that name no class
 
@@ -40,7 +40,7 @@ def check_arguments(path: str, node: Node) -> None:
             of the wrong type or beyond its limits.
     """
     signature, own = signature_of(node["_target_"]), own_keys(path)
-    check_values(path, node, {**(signature or {}), **own})
+    check_values(path, node, bound(path, node))
     if signature is None:
         return
     known = {key: argument for key, argument in signature.items() if path != "optimizer" or key not in SUPPLIED[path]}
@@ -49,6 +49,13 @@ def check_arguments(path: str, node: Node) -> None:
     for key, argument in {**signature, **own}.items():
         if argument.needed and key not in given:
             raise UserError(f"{path} lacks {key}, which {node['_target_']} needs")
+
+
+def bound(path: str, node: dict[str, Any]) -> dict[str, Argument]:
+    """What each value of a node may be: by its class, unless `limits:` says it in more detail, and by this program."""
+    limits = node.get("limits") if isinstance(node.get("limits"), dict) else {}
+    said = {key: Argument(str(text), False, kind_of(str(text), LIMITS)) for key, text in limits.items()}  # type: ignore[union-attr]
+    return {**(signature_of(node["_target_"]) or {}), **said, **own_keys(path)}
 
 
 def own_keys(path: str) -> dict[str, Argument]:
@@ -120,10 +127,9 @@ def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:
     for path, node in nodes_of(config):
         target = node["_target_"]
         if isinstance(target, str) and (target in IMPLIED.values() or is_allowed(target, trust)):
-            signature = {**(signature_of(target) or {}), **own_keys(path)}
             completed = path == "dataset"  # where null may be filled in
             typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}
-            check_values(path, typed, signature)
+            check_values(path, typed, bound(path, node))
 
 
 def follows(value: Any) -> bool:
@@ -139,50 +145,31 @@ def follows(value: Any) -> bool:
 def signature_of(target: str) -> dict[str, Argument] | None:
     """Each argument; None where they can't be read.
 
-    Follows base classes of the same file, and of other files by import, for a class without a
-    constructor of its own.
+    Those of a class without a constructor of its own are those of the nearest base that has one.
     """
     module, _, name = target.rpartition(".")
-    if target.startswith("torch.optim."):
-        source = source_of(OPTIMIZERS)
-        return None if source is None or source.of_class(name) is None else signature_of(f"{OPTIMIZERS}.{name}")
-    if target.startswith(("torch.", "torchvision.")):
+    if target.startswith(("torch.", "torchvision.")) and not target.startswith("torch.optim."):
         return None
     source = source_of(module)
     if source is None:
         raise UserError(f"_target_={target!r} names a module that is not installed here")
-    found = source.of_class(name)
-    if found is None:
-        origin = source.imported(name)
-        if origin is not None:
-            return signature_of(origin)
-        classes = [item.name for item in source.tree.body if isinstance(item, ast.ClassDef)]
-        near = difflib.get_close_matches(name, classes, n=1)
+    classes = list(lineage(target))
+    if not classes:
+        near = difflib.get_close_matches(name, source.classes(), n=1)
         raise UserError(f"{module} has no class {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-    return _of_class(found, source)
-
-
-def _of_class(found: ast.ClassDef, source: Source) -> dict[str, Argument] | None:
-    for wanted in ("__init__", "__new__"):
-        method = next((item for item in found.body if isinstance(item, ast.FunctionDef) and item.name == wanted), None)
-        if method is not None:
-            return _of_function(method, source)
-    if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
-        fields = [
-            item
-            for item in found.body
-            if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
-        ]
-        return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
-    for base in found.bases:
-        name = last_name(base)
-        local = source.of_class(name)
-        if local is not None:
-            return _of_class(local, source)
-        origin = source.imported(name)
-        if origin is not None and not origin.startswith("torch"):
-            return signature_of(origin)
-    return None if found.bases else {}
+    for found, source in classes:
+        methods = {item.name: item for item in found.body if isinstance(item, ast.FunctionDef)}
+        for wanted in ("__init__", "__new__"):
+            if wanted in methods:
+                return _of_function(methods[wanted], source)
+        if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
+            fields = [
+                item
+                for item in found.body
+                if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
+            ]
+            return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
+    return None if classes[-1][0].bases else {}
 
 
 def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:

@@ -33,7 +33,18 @@ from gan_cli.data.images import (
 DIGIT_NAMES = [str(digit) for digit in range(10)]
 
 
-class ArrayData(ImageData):
+class PictureSet(ImageData):
+    """Pictures whose crops may be shifted."""
+
+    @staticmethod
+    def refusal(at: str, resolution: int, crop_padding: int = 0) -> str | None:
+        """Read by the check (`cli.rules`): a picture is reflected outwards by less than its side."""
+        if not crop_padding or not resolution or crop_padding < resolution:
+            return None
+        return f"{at}.crop_padding={crop_padding} must be below {at}.resolution={resolution}, or 0"
+
+
+class ArrayData(PictureSet):
     """Images that come as one array."""
 
     def __init__(
@@ -143,7 +154,7 @@ def not_had(download: bool, error: Exception) -> str:
     return "or is damaged, and dataset.download=false fetches nothing"
 
 
-class ImageFolder(ImageData):
+class ImageFolder(PictureSet):
     """Any folder of images; see `folder.scan` for what counts and `Decoder` for how it is read.
 
     In memory if all images at this resolution take at most `memory_limit_mb`, else decoded by
@@ -175,7 +186,7 @@ class ImageFolder(ImageData):
         super().__init__(store, labels, found.classes, fingerprint, flip, crop_padding, note)
 
 
-class CelebA(ImageData):
+class CelebA(PictureSet):
     """202,599 faces of celebrities (Liu et al. 2015), 178x218, from `root/celeba/img_align_celeba`.
 
     Args:

@@ -25,6 +25,13 @@ HeldOut = Annotated[float, Interval(gt=0, lt=1)]
 class Resized:
     """What pairs and unpaired sides share: a square of `load_resolution`, of which training cuts `resolution`."""
 
+    @staticmethod
+    def refusal(at: str, resolution: int, load_resolution: int | None = None) -> str | None:
+        """Read by the check (`cli.rules`)."""
+        if load_resolution is None or not resolution or load_resolution >= resolution:
+            return None
+        return f"{at}.load_resolution={load_resolution} must be at least {at}.resolution={resolution}, or null"
+
     def __init__(
         self,
         resolution: int,

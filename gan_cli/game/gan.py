@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,32 @@ class GAN(Game):
         penalties, augment: see `game.Rules`.
         num_classes, pack, conditional, auxiliary_weight: see `Conditions`.
     """
+
+    @staticmethod
+    def refusal(
+        *,
+        pack: int = 1,
+        conditional: str | None = None,
+        num_classes: int | None = None,
+        trainer: dict[str, Any],
+        dataset: dict[str, Any],
+    ) -> str | None:
+        """Read by the check (`cli.rules`): one switch says what is done with labels, and packs are whole in a batch."""
+        known = None if conditional == "none" else dataset["provides"].get("classes")
+        if conditional is not None and num_classes != known:
+            return (
+                f"model.num_classes={num_classes} follows from model.conditional={conditional} and the data set;"
+                " say model.conditional=projection or auxiliary for a model that is told the class"
+            )
+        batch, parts = trainer["batch_size"], trainer["accumulate"] * trainer["processes"] * pack
+        if not batch % parts:
+            return None
+        near = max(parts, batch - batch % parts)
+        return (
+            f"trainer.batch_size={batch} can't be cut into {parts} equal parts (trainer.accumulate="
+            f"{trainer['accumulate']} x trainer.processes={trainer['processes']} x model.pack={pack});"
+            f" {near} or {near + parts} would do"
+        )
 
     def __init__(
         self,

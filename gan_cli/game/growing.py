@@ -31,6 +31,20 @@ class GrowingGame(GAN):
         rates: factors on the learning rate, by the level's side.
     """
 
+    @staticmethod
+    def refusal(
+        *, pack: int = 1, trainer: dict[str, Any], batch_sizes: dict[int, int] | None = None, **_: Any
+    ) -> str | None:
+        """Read by the check (`cli.rules`): each level's batch is cut as the run's is."""
+        parts = trainer["accumulate"] * trainer["processes"] * pack
+        for side, size in (batch_sizes or {}).items():
+            if size % parts:
+                return (
+                    f"model.batch_sizes has {size} for {side} pixels, which can't be cut into {parts} equal parts;"
+                    f" {max(parts, size - size % parts)} would do"
+                )
+        return None
+
     def __init__(
         self,
         generator: nn.Module,

@@ -43,6 +43,13 @@ class Growth:
     fade_images: Count = 600_000
     stable_images: Count = 600_000
 
+    @staticmethod
+    def refusal(at: str, resolution: int, start: int = 4) -> str | None:
+        """Read by the check (`cli.rules`): levels have 4, 8, 16, ... pixels a side."""
+        if 4 <= start <= resolution and not start & (start - 1):
+            return None
+        return f"{at}.start={start} must be a power of two from 4 up, at most the pictures' {resolution} pixels a side"
+
     def __post_init__(self) -> None:
         sides = [4 << level for level in range(self.resolution.bit_length() - 2)]
         if self.resolution not in sides or self.start not in sides:

@@ -21,6 +21,26 @@ def activate(x: Tensor) -> Tensor:
     return leaky_relu(x, 0.2) * math.sqrt(2)
 
 
+class StyleGenerator(nn.Module):
+    """What generators of two parts share, `mapping` (z to w) and `synthesis` (w to pictures)."""
+
+    @staticmethod
+    def refusal(
+        at: str, latent_size: int, style_size: int = 512, mapping_layers: int = 8, num_classes: int | None = None
+    ) -> str | None:
+        """Read by the check (`cli.rules`): without layers a mapping network passes on the latent as it is."""
+        if mapping_layers:
+            return None
+        if num_classes is not None:
+            return f"{at}.mapping_layers=0 has no place for a label: say 1 or more, as 8"
+        if style_size == latent_size:
+            return None
+        return (
+            f"{at}.mapping_layers=0 makes the latent the style, so {at}.style_size={style_size} must be"
+            f" model.latent.size={latent_size}"
+        )
+
+
 class MappingNetwork(nn.Module):
     """Latent (N, Z), label (N,) or None -> w (N, W): `layers` dense layers that learn a hundredth as fast.
 

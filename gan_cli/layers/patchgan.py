@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -22,6 +22,15 @@ class PatchGAN(nn.Module):
         in_channels: of the picture, and of its condition where it is shown with one.
         layers: with stride 2; 1, 2, 3, 4 see 16, 34, 70, 142 pixels.
     """
+
+    @staticmethod
+    def refusal(at: str, layers: int = 3, *, dataset: dict[str, Any]) -> str | None:
+        """Read by the check (`cli.rules`): each layer halves the picture, and two more pixels are cut off."""
+        resolution = dataset.get("resolution")
+        if not resolution or resolution >> layers >= 4:
+            return None
+        most = max(1, resolution.bit_length() - 3)
+        return f"{at}.layers={layers} leaves nothing of dataset.resolution={resolution}; at most {most} would do"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ that their differences can be read off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval
@@ -149,6 +149,25 @@ class Wasserstein(AdversarialLoss):
     """
 
     zero_sum = True
+
+    @staticmethod
+    def refusal(
+        clip: float | None = None, unroll_steps: int = 0, *, model: dict[str, Any], choices: dict[str, str]
+    ) -> str | None:
+        """Read by the check (`cli.rules`): what clipped weights go with."""
+        if clip is None:
+            return None
+        if unroll_steps:
+            return (
+                f"loss={choices['loss']} clips critic weights, and unrolling does not look through that;"
+                " loss=wgan_gp fits"
+            )
+        if "equalized" not in (model.get("provides") or ()):
+            return None
+        return (
+            f"loss={choices['loss']} clips critic weights to {clip}, and model={choices['model']} scales its weights at"
+            " run time, where that is next to nothing; loss=wgan_gp fits"
+        )
 
     def __init__(
         self,

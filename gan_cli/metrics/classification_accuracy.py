@@ -25,7 +25,7 @@ class ClassificationAccuracy(Metric):
     def of(self, evidence: Evidence) -> dict[str, float]:
         asked = evidence.asked
         if asked is None:
-            raise UserError("metric=classification_accuracy needs a conditional model (cgan and cdcgan are) and labels")
+            raise UserError("metric=classification_accuracy needs a conditional model and labels")
         seen = evidence.fake.logits.argmax(1)
         taught = trained_classifier(evidence.fakes, asked, evidence.num_classes)
         return {

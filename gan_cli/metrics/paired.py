@@ -24,9 +24,7 @@ class AgainstTarget(Metric):
     def of(self, evidence: Evidence) -> dict[str, float]:
         if self.score not in evidence.pairs:
             known = f"; it has {', '.join(evidence.pairs)}" if evidence.pairs else ""
-            raise UserError(
-                f"metric={self.score} needs a model whose pictures have targets (pix2pix, srgan, ...){known}"
-            )
+            raise UserError(f"metric={self.score} needs a model whose pictures have targets{known}")
         return {self.score: float(evidence.pairs[self.score].double().mean())}
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:

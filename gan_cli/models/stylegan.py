@@ -22,7 +22,7 @@ from gan_cli.game.growing import GrowingGame
 from gan_cli.game.style import StyleBased
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.growth import GrowingCritic, Grown, Growth
-from gan_cli.layers.modulation import LayerNoise, MappingNetwork, spread
+from gan_cli.layers.modulation import LayerNoise, MappingNetwork, StyleGenerator, spread
 from gan_cli.layers.resample import Blur, double
 from gan_cli.losses.adversarial import AdversarialLoss
 from gan_cli.parts.latent import Gaussian
@@ -123,7 +123,7 @@ class Synthesis(Grown):
         return torch.lerp(double(self.to_image[self.level - 1](before)), image, self.faded)
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """Latent (N, Z), label (N,) or None -> images (N, C, 4 * 2 ** level, ...).
 
     Args:

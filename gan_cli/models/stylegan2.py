@@ -20,7 +20,15 @@ from gan_cli.base.types import CriticOutput
 from gan_cli.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_cli.layers.head import Head
 from gan_cli.layers.minibatch import MinibatchStddev
-from gan_cli.layers.modulation import TAPS, LayerNoise, MappingNetwork, ModulatedConv2d, activate, spread
+from gan_cli.layers.modulation import (
+    TAPS,
+    LayerNoise,
+    MappingNetwork,
+    ModulatedConv2d,
+    StyleGenerator,
+    activate,
+    spread,
+)
 from gan_cli.layers.resample import Downsample, Filter, Upsample
 
 
@@ -85,7 +93,7 @@ class Synthesis(nn.Module):
         return image
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """Latent (N, Z), label (N,) or None -> images (N, C, R, R).
 
     Args:

@@ -39,6 +39,12 @@ class Penalty(nn.Module):
     paid_by: ClassVar[Literal["critics", "generators"]] = "critics"
     differentiates: ClassVar[frozenset[str]] = frozenset()
 
+    @staticmethod
+    def refusal(at: str, final_weight: float | None = None, ramp_images: int | None = None) -> str | None:
+        """Read by the check (`cli.rules`)."""
+        needs = final_weight is not None and not ramp_images
+        return f"{at}.final_weight needs {at}.ramp_images, where it is reached" if needs else None
+
     def __init__(
         self, weight: Weight, every: Count = 1, final_weight: Weight | None = None, ramp_images: Count | None = None
     ) -> None:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from gan_cli.base import distributed
+from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.files import write_json
 from gan_cli.base.machine import device_name, git_commit, pick_device, thread_count, versions
 from gan_cli.base.printable import shown
@@ -31,7 +32,7 @@ from gan_cli.report.parameters import typed_keys
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.session import Session
 
-DECLARATIONS = ("requires", "provides", "recommends", "brings")  # what a part says of itself, for the check
+DECLARATIONS = ("recommends", *META_KEYS)  # what a part says of itself, for the check
 
 
 def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
@@ -130,7 +131,8 @@ def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{config.chosen('optimizer', config.optimizer)}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
-        + _schedule(config.optimizer.get("schedule") or {}),
+        + _schedule(config.optimizer.get("schedule") or {})
+        + _left_out(config),
     }
 
 
@@ -194,6 +196,16 @@ def _levels(model: Node, total: int) -> dict[str, str]:
     last = plan.span(plan.levels[-1])[0] + (plan.fade_images if len(plan.levels) > 1 else 0)
     short = f"; NOT REACHED: the last is faded in at {last:,}, the run ends at {total:,}" if total < last else ""
     return {"levels": f"{sides} images{short}"}
+
+
+def _left_out(config: RunConfig) -> str:
+    """What is brought to the optimizer and is no option of the one that was chosen."""
+    text = ""
+    for group, node in (("model", config.game.model), ("loss", config.game.loss)):
+        brought = (node.get("brings") or {}).get("optimizer") or {}
+        lacking = [key for key in brought if key not in config.optimizer]
+        text += f"   without {', '.join(lacking)} of {group}={config.chosen(group, node)}" if lacking else ""
+    return text
 
 
 def _schedule(schedule: Node) -> str:

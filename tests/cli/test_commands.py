@@ -444,7 +444,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         on("cyclegan", "unpaired", "pairs", "dataset.source_channels=1"),
         ["model.identity=0.5", "1 and 3", "model.identity=0"],
     ),
-    "features for a model without": (["perceptual=vgg19"], ["perceptual=vgg19", "srgan and medgan_translation"]),
+    "features for a model without": (
+        ["perceptual=vgg19"],
+        ["perceptual=vgg19", "model=medgan_translation or srgan has"],
+    ),
     "features of no network": (
         on("srgan", "degraded", "pairs", "dataset.resolution=32", "perceptual=features"),
         ["perceptual.network._target_ is needed"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,13 +22,13 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Width
 from gan_cli.cli import check_built, check_device, evaluate, export, report, sample
 from gan_cli.cli.annotations import kind_of
-from gan_cli.cli.check import check
+from gan_cli.cli.check import UNFIT, check
 from gan_cli.cli.config import plain, register_resolvers
 from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.declared import check_declared
 from gan_cli.cli.kinds import Kind
-from gan_cli.cli.signatures import IMPLIED, OPTIMIZERS, check_arguments, check_typed, nodes_of, own_keys, signature_of
-from gan_cli.cli.torch_optimizers import UNFIT
-from gan_cli.game.build import locate
+from gan_cli.cli.signatures import IMPLIED, bound, check_arguments, check_typed, nodes_of, signature_of
+from gan_cli.game.build import instantiate, locate
 
 BASES = {
     "gan": ["model=gan"],
@@ -213,7 +215,7 @@ def test_what_goes_together_with_other_options() -> None:
     with pytest.raises(UserError, match=r"style_size=8 must be model\.latent\.size=16"):
         checked("stylegan2", penalty={}, model__generator__mapping_layers=0, model__latent__size=16)
     checked("stylegan2", penalty={}, model__generator__mapping_layers=0)
-    with pytest.raises(UserError, match="penalty=path_length is about styles that are learned"):
+    with pytest.raises(UserError, match=r"model=stylegan2 has none with model\.generator\.mapping_layers=0"):
         checked("stylegan2", model__generator__mapping_layers=0)
 
 
@@ -247,7 +249,7 @@ def arguments(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str
     for path, node in nodes_of(config):
         target = str(node["_target_"])
         if target != "???":
-            signature = {**(signature_of(target) or {}), **own_keys(path)}
+            signature = bound(path, node)
             yield from ((path, node, key, signature[key].kind) for key in node if key in signature)
 
 
@@ -294,21 +296,40 @@ def test_an_optimizer_that_no_file_names_is_bound_too(name: str) -> None:
 
 def test_what_torch_has_of_optimizers_is_known_or_known_not_to_fit() -> None:
     kinds = {n for n, o in vars(torch.optim).items() if isinstance(o, type) and issubclass(o, torch.optim.Optimizer)}
-    known = {n for n in kinds if signature_of(f"torch.optim.{n}") is not None}
-    assert known | set(UNFIT) >= {
-        "Adam",
-        "AdamW",
-        "SGD",
-        "RMSprop",
-        "NAdam",
-        "RAdam",
-        "Adafactor",
-        "LBFGS",
-        "SparseAdam",
-    }
-    assert not known & set(UNFIT)
-    assert signature_of(f"{OPTIMIZERS}.Adam") == signature_of("torch.optim.Adam")
+    assert kinds >= {"Adam", "AdamW", "SGD", "RMSprop", "NAdam", "RAdam", "Adafactor", "LBFGS", "SparseAdam"}
+    for name in kinds - {"Optimizer"}:
+        read, real = signature_of(f"torch.optim.{name}"), inspect.signature(vars(torch.optim)[name]).parameters
+        assert list(read or {}) == list(real), "the installed torch's own"
+    assert {name.rpartition(".")[2] for name in UNFIT} <= kinds
     assert set(signature_of(IMPLIED["schedule"]) or {}) == set(base("gan")[0].optimizer.schedule)
+
+
+def test_a_strangers_yaml_says_limits_of_a_class_that_has_none() -> None:
+    words = {"momentum_decay": "Annotated[float, Interval(ge=0, lt=1)]", "weight_decay": "Decay", "foreach": "None"}
+    node = {"_target_": "torch.optim.NAdam", "learning_rate": 0.1, "momentum_decay": 0.5, "limits": words}
+    check_declared("optimizer", node)
+    check_arguments("optimizer", node)
+    for key, bad, said in (
+        ("momentum_decay", 1, "a number from 0 to below 1 is wanted"),
+        ("weight_decay", -1, "a number from 0 to 100 is wanted"),
+        ("foreach", True, "null is wanted"),
+        ("decoupled_weight_decay", 3, "true or false is wanted"),  # by torch's own annotation
+        ("momentum_decoy", 1, "did you mean momentum_decay?"),
+    ):
+        with pytest.raises(UserError, match=re.escape(f"optimizer.{key}")) as caught:
+            check_arguments("optimizer", {**node, key: bad})
+        assert said in str(caught.value)
+    with pytest.raises(UserError, match=r"optimizer\.limits\.momentum_decay=abc says no limit"):
+        check_declared("optimizer", {**node, "limits": {"momentum_decay": "abc"}})
+    with pytest.raises(UserError, match=r"optimizer\.limits=.* does not fit"):
+        check_declared("optimizer", {**node, "limits": {"eps": 3}})
+
+
+def test_limits_of_a_yaml_reach_a_layer_of_torch_and_not_its_constructor() -> None:
+    node = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 3, "limits": {"in_features": "Width"}}
+    assert instantiate(node).weight.shape == (3, 2)
+    with pytest.raises(UserError, match=r"model\.head\.in_features=0 does not fit: a whole number from 1"):
+        check_arguments("model.head", {**node, "in_features": 0})
 
 
 # ---- reading annotations ----

@@ -358,7 +358,7 @@ REFUSED = {
     "one folder": (["a=x", "metric=[fid]"], "a=FOLDER b=FOLDER"),
     "no metric": (["checkpoint=run"], "say which scores"),
     "unknown metric": (["checkpoint=run", "metric=[fidd]"], "metric=fidd does not exist; did you mean fid?"),
-    "no features": (["checkpoint=run", "metric=[fid]"], "say features=classifier or inception or module"),
+    "no features": (["checkpoint=run", "metric=[fid]"], "say features=classifier, inception or module"),
     "no classes in features": (
         [
             "checkpoint=run",
@@ -402,9 +402,18 @@ IN_TRAINING = {
     "score": (["metric=[ms_ssim]", "trainer.keep_best=fid"], "it has ms_ssim"),
     "no better end": (["metric=[ms_ssim]", "trainer.keep_best=ms_ssim_real"], "no score of this run with a better end"),
     "patience": (["metric=[ms_ssim]", "trainer.patience_images=10"], "say which, trainer.keep_best=SCORE"),
-    "points": (["model=toy", "dataset=gaussians", "metric=[ms_ssim]"], "needs pictures, and dataset=gaussians"),
-    "no points": (["metric=[modes]"], "needs points of known modes"),
-    "targets": (["metric=[psnr]"], "needs pictures with targets (models pix2pix, srgan"),
+    "points": (
+        ["model=toy", "dataset=gaussians", "metric=[ms_ssim]"],
+        "needs pictures, and dataset=gaussians has none; metric=modes would do",
+    ),
+    "no points": (
+        ["metric=[modes]"],
+        "needs points of known modes, and dataset=digits has none; metric=classification_accuracy, density_coverage",
+    ),
+    "targets": (
+        ["metric=[psnr]"],
+        "needs pictures with targets, as model=inpainting, medgan_translation, pix2pix or srgan has",
+    ),
     "latents": (
         [*TINY["pix2pix"], "model=pix2pix", "metric=[ppl]", "features=classifier"],
         "metric=ppl is for models that draw from noise, and model=pix2pix is given pictures",
@@ -415,7 +424,7 @@ IN_TRAINING = {
     ),
     "conditional": (
         ["metric=[classification_accuracy]", "features=classifier"],
-        "needs a conditional model (cgan, cdcgan), and model=dcgan has no classes",
+        "needs a conditional model, as model=biggan, cdcgan or cgan, and model=dcgan has no classes",
     ),
 }
 

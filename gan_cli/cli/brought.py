@@ -1,0 +1,58 @@
+"""What parts bring to others, `brings` in their YAML: is it read by anything, and is it brought by one that may?
+
+An option takes what is brought by a resolver in its YAML (`cli.config`), which an experiment or a typed value replaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed
+from gan_cli.base.run_folder import flat
+from gan_cli.cli.config_folder import config_folders
+from gan_cli.cli.hints import meant
+from gan_cli.cli.signatures import nodes_of
+
+TAKEN = re.compile(r"\$\{(brought|recommended|n_critic|critic_norm):([\w.]+)")
+BRINGERS = {  # by the resolver, whose sections it looks in
+    "brought": ("model", "loss"),
+    "recommended": ("model", "loss"),
+    "n_critic": ("model", "optimizer"),
+    "critic_norm": ("loss", "penalty"),
+}
+BY_ITSELF = {"insists": ("model",), "degradation": ("model",)}  # read by this program
+
+
+def check_brought(config: Composed) -> None:
+    """
+    Raises:
+        UserError: something is brought that no option of any YAML takes, or by a part that it is not taken from.
+    """
+    known = taken()
+    for path, node in nodes_of(config):
+        group = path.partition(".")[0]
+        whole = path == group or (group == "penalty" and path.count(".") == 1)
+        for key in flat(node.get("brings") or {}):
+            bringers = next((by for name, by in known.items() if f"{key}.".startswith(f"{name}.")), None)
+            if bringers is None:
+                own = [name for name, by in known.items() if group in by]
+                beside = [name for name in own if name.partition(".")[0] == key.partition(".")[0]] or own
+                raise UserError(
+                    f"{path}.brings has {key}, which no option takes{meant(key, own)}; taken are {', '.join(beside)}"
+                )
+            if group not in bringers or not whole:
+                raise UserError(
+                    f"{path}.brings has {key}, which is taken from {' or '.join(f'{by}.brings' for by in bringers)}"
+                )
+
+
+def taken() -> dict[str, tuple[str, ...]]:
+    """Each key that something takes, and the groups that may bring it; from all YAMLs, a stranger's too."""
+    found: dict[str, tuple[str, ...]] = {**BY_ITSELF}
+    for folder in config_folders():
+        for file in sorted(folder.glob("*/*.yaml")):
+            for resolver, argument in TAKEN.findall(file.read_text(encoding="utf-8")):
+                key = {"brought": argument, "recommended": f"optimizer.{argument}"}.get(resolver, resolver)
+                found[key] = BRINGERS[resolver]
+    return found

@@ -1,0 +1,88 @@
+"""What a class says of options that don't go together, in its static method `refusal`, and where the YAMLs help.
+
+The method is read from source, as annotations are, and called without an import: so it is plain Python with builtins
+alone. Its parameters are named after what it looks at: `at` is the dotted key of the node; an option of the node, with
+the method's own default where the node has none; or a group of the config (`model`, `dataset`, `trainer`, ...), which
+is that node. It returns what is wrong, in one sentence, or None. A class and each of its bases may have one.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from gan_cli.base.errors import UserError
+from gan_cli.base.run_config import Composed, Node
+from gan_cli.cli.annotations import lineage
+from gan_cli.cli.config_folder import config_folders, options_of
+from gan_cli.cli.signatures import nodes_of
+
+Refusal = Callable[..., str | None]
+
+
+def check_rules(config: Composed) -> None:
+    """
+    Raises:
+        UserError: what the first class that finds something says.
+    """
+    groups = {**config, "choices": {group: chosen(config, group) for group in config if group != "choices"}}
+    for path, node in nodes_of(config):
+        for refusal in refusals_of(node["_target_"]):
+            known = {**groups, "at": path, **node}
+            parameters = inspect.signature(refusal).parameters
+            asked = {name for name, one in parameters.items() if name in known or one.default is one.empty}
+            try:
+                said = refusal(**{name: known.get(name) for name in asked})
+            except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
+                raise UserError(f"{path}: {node['_target_']}.refusal can't judge these options: {error}") from error
+            if said is not None:
+                raise UserError(said)
+
+
+@cache
+def refusals_of(target: str) -> tuple[Refusal, ...]:
+    found: list[Refusal] = []
+    for one, source in lineage(target):
+        for item in one.body:
+            if isinstance(item, ast.FunctionDef) and item.name == "refusal":
+                alone = ast.Module([ast.FunctionDef(**{**vars(item), "decorator_list": []})], [])
+                names: dict[str, Any] = {}
+                flags = __future__.annotations.compiler_flag
+                exec(compile(alone, f"{source.module}.{one.name}.refusal", "exec", flags, dont_inherit=True), names)
+                found.append(names["refusal"])
+    return tuple(found)
+
+
+# ---- what the YAMLs say ----
+
+
+def chosen(config: Composed, group: str) -> str:
+    """What the user typed for a group, or its target where there is no record of that."""
+    node = config.get(group)
+    return str((config.get("choices") or {}).get(group) or (node.get("_target_") if isinstance(node, dict) else node))
+
+
+def provided(node: Node | None) -> set[str]:
+    """The words that a part provides: those of a list, or those of a table that are neither false, 0 nor null."""
+    words = (node or {}).get("provides") or []
+    return {word for word in words if not isinstance(words, dict) or words[word]}
+
+
+def has(model: Node, word: str) -> bool:
+    """Whether a model has a part, as a latent, or provides it, as styles."""
+    return model.get(word) is not None or word in provided(model)
+
+
+def fitting(group: str, fits: Callable[[Node], Any]) -> str:
+    """`model=a, b or c`: the options of a group whose YAML fits, a stranger's too; `no model` where none does.
+
+    Args:
+        fits: told what a YAML says, its interpolations unresolved; of a penalty or metric, what it says of that one.
+    """
+    options = options_of(config_folders()).get(group, {})
+    *names, last = [name for name, node in options.items() if fits(node.get(name, node))] or [""]
+    return f"{group}={', '.join(names)} or {last}" if names else f"{group}={last}" if last else f"no {group} here"
