@@ -23,6 +23,7 @@ ALLOWED = (
     "gan_cli.models.",
     "gan_cli.parts.",
     "gan_cli.penalties.",
+    "gan_cli.use.modes.",
     "torch.nn.",
     "torch.optim.",
     "torchvision.models.",
@@ -69,6 +70,7 @@ SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("features", "features of a network", ("gan_cli.metrics.",)),
     ("features.**", "a network", ("gan_cli.models.", "gan_cli.layers.", "torch.nn.", "torchvision.models.")),
     ("trainer", "the trainer's settings", ("gan_cli.base.settings.",)),
+    ("mode", "something to do with a trained run", ("gan_cli.use.modes.",)),
 )
 
 

@@ -37,6 +37,12 @@ class Requires:
     split: bool
     logits: bool
     count: Count
+    options: list[str]  # of modes: those of the command that it takes
+    given: dict[str, str]  # what must be given, with the sentence where it is not
+    beside: dict[str, dict[str, str]]  # what can only be said beside another option
+    without: dict[str, dict[str, str]]  # what can't be said beside an option
+    instead: dict[str, str]  # of an option that it does not take: what says the same
+    one_class: bool
 
 
 @dataclass
@@ -62,6 +68,7 @@ class Provides:
     name: str
     logits: bool
     scores: dict[str, Literal["lower", "higher"] | None]
+    output: list[str] | dict[str, list[str]]  # of modes: endings of what it writes, also by format= or for input=
 
 
 @dataclass

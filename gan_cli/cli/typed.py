@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
@@ -45,7 +46,8 @@ class Typed:
     def folders(self) -> list[Path]:
         """Where the options of groups are: the project's configs, or those of `--config-path`, and one's own."""
         first = Path(self.flags["--config-path"]) if "--config-path" in self.flags else config_folder()
-        return [first, *([Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else [])]
+        own = [Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else []
+        return [first, *own, *searched(value_of(self.overrides, "hydra.searchpath"))]
 
 
 def read(arguments: Sequence[str]) -> Typed:
@@ -99,6 +101,20 @@ def value_of(overrides: Sequence[str], key: str) -> str | None:
             text = value[1:-1].replace("\\'", "'") if quotes else value
             return None if text in ("", "null") else text
     return None
+
+
+def searched(text: str | None) -> list[Path]:
+    """The folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names, those that are there; imports none."""
+    folders = []
+    for entry in (text or "").strip("[]").split(","):
+        scheme, _, place = entry.strip(" '\"").rpartition("://")
+        if scheme == "pkg":
+            package, *below = place.replace("/", ".").split(".")
+            found = find_spec(package) if package else None
+            folders += [Path(root, *below) for root in (found and found.submodule_search_locations) or []]
+        elif place and scheme in ("", "file"):
+            folders.append(Path(place))
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def key_of(override: str) -> str:
