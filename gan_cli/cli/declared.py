@@ -68,6 +68,7 @@ class Provides:
     name: str
     logits: bool
     scores: dict[str, Literal["lower", "higher"] | None]
+    kind: str
     output: list[str] | dict[str, list[str]]  # of modes: endings of what it writes, also by format= or for input=
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import UserError
@@ -34,8 +32,7 @@ def sample(wanted: dict[str, Any]) -> None:
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    name = str(HydraConfig.get().runtime.choices["mode"])
-    own = check(wanted, name)
+    own = check(wanted)
     where = expanded(wanted["checkpoint"])
     where = best_of(where) if wanted["best"] else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
@@ -46,12 +43,11 @@ def sample(wanted: dict[str, Any]) -> None:
     target = None
     if wanted["output"] is not None:
         target = output_path(expanded(wanted["output"]), endings, wanted["overwrite"], source)
-    carry_out(wanted, name, own, where, source, target, endings)
+    carry_out(wanted, own, where, source, target, endings)
 
 
 def carry_out(
     wanted: dict[str, Any],
-    name: str,
     own: dict[str, Any],
     where: Path,
     source: Path | None,
@@ -79,7 +75,7 @@ def carry_out(
         standing_statistics=wanted["standing_statistics"],
         truncation_psi=wanted["truncation_psi"],
     )
-    root = wanted["dataset"]["root"]
+    root, name = wanted["dataset"]["root"], wanted["mode"]["provides"]["name"]
     trained.locate = lambda config: located(config, run_of(trained.path), root, trained.fingerprint)
     plain = {key: wanted[key] for key in ("seed", "count", "columns", "labels", "space", "batch_size")}
     about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
@@ -87,14 +83,14 @@ def carry_out(
     one_file = target is not None and target.suffix != ""
     made = mode(Asked(trained, **plain, input=source, root=root, one_file=one_file, about=about))
     if target is None:
-        kind = (wanted["mode"].get("provides") or {}).get("name", name)
-        of = source.stem if source is not None and endings[0] == "" and kind != name else f"seed{wanted['seed']}"
+        kind = wanted["mode"]["provides"].get("kind", name)
+        of = source.stem if source is not None and kind != name else f"seed{wanted['seed']}"
         target = default_output(trained.path, trained.images, of, endings[0], kind)
     write_results(made.results, target)
     tell(f"{made.words or f'mode={name} of'} {trained.path} in {target}")
 
 
-def check(wanted: dict[str, Any], name: str) -> dict[str, Any]:
+def check(wanted: dict[str, Any]) -> dict[str, Any]:
     """Of the options alone; returns those that are the mode's own.
 
     Raises:
@@ -106,8 +102,8 @@ def check(wanted: dict[str, Any], name: str) -> dict[str, Any]:
     check_allowed(target, wanted["trust"])
     check_place(target, "mode", wanted["trust"])
     takes = signature_of(target) or {}
-    check_declaration(wanted["mode"], name, takes)
+    check_declaration(wanted["mode"], takes)
     check_options(Sample, wanted, takes)
-    check_given(wanted, name)
+    check_given(wanted)
     check_device("device", wanted["device"])
     return {key: value for key, value in wanted.items() if key not in options_of(Sample)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
@@ -47,7 +49,16 @@ class Typed:
         """Where the options of groups are: the project's configs, or those of `--config-path`, and one's own."""
         first = Path(self.flags["--config-path"]) if "--config-path" in self.flags else config_folder()
         own = [Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else []
-        return [first, *own, *searched(value_of(self.overrides, "hydra.searchpath"))]
+        return [first, *own, *search_path(value_of(self.overrides, "hydra.searchpath"))]
+
+
+def completed(typed: Typed) -> Typed:
+    """What the shell asks at a key, with the folder of configs that the line names which is to be completed."""
+    words = os.environ.get("COMP_LINE", "").replace("=", " ").split()
+    named = [(SHORT.get(word, word), value) for word, value in pairwise(words)]
+    folders = {flag: str(Path(value).expanduser().absolute()) for flag, value in named if flag in FOLDERS}
+    there = {flag: folder for flag, folder in folders.items() if Path(folder).is_dir()}
+    return Typed({**there, **typed.flags}, typed.overrides)
 
 
 def read(arguments: Sequence[str]) -> Typed:
@@ -103,11 +114,16 @@ def value_of(overrides: Sequence[str], key: str) -> str | None:
     return None
 
 
-def searched(text: str | None) -> list[Path]:
-    """The folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names, those that are there; imports none."""
+def search_path(text: str | None) -> list[Path]:
+    """The folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names."""
+    return folders_at(entry.strip(" '\"") for entry in (text or "").strip("[]").split(","))
+
+
+def folders_at(places: Iterable[str]) -> list[Path]:
+    """Those that are there of folders as Hydra names them, `file://DIR` or `pkg://PACKAGE`; imports no package."""
     folders = []
-    for entry in (text or "").strip("[]").split(","):
-        scheme, _, place = entry.strip(" '\"").rpartition("://")
+    for text in places:
+        scheme, _, place = text.rpartition("://")
         if scheme == "pkg":
             package, *below = place.replace("/", ".").split(".")
             found = find_spec(package) if package else None

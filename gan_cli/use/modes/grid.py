@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
@@ -97,11 +98,15 @@ class Grid(Mode):
         for remark in remarks(asked.trained, *looked_at):
             asked.say(remark)
         outputs = translated(asked.trained, inputs, self.direction, masks, asked.seed)
-        pictures = (
-            ("" if asked.one_file else name, Picture(to_pixels(picture)))
-            for name, picture in counted(outputs, "making pictures", len(inputs), "pictures")
+        outputs = counted(outputs, "making pictures", len(inputs), "pictures")
+        return Made(
+            as_pictures(outputs, asked.one_file), f"{len(inputs):,} {'picture' if len(inputs) == 1 else 'pictures'} by"
         )
-        return Made(pictures, f"{len(inputs):,} {'picture' if len(inputs) == 1 else 'pictures'} by")
+
+
+def as_pictures(outputs: Iterable[tuple[str, Tensor]], one_file: bool = False) -> Iterator[tuple[str, Result]]:
+    """Pictures (C, H, W) in [-1, 1] by the name of their file, or as the only file."""
+    return (("" if one_file else name, Picture(to_pixels(picture))) for name, picture in outputs)
 
 
 def files(asked: Asked, given: Given) -> Iterator[tuple[str, Result]]:
