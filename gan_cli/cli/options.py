@@ -23,7 +23,7 @@ Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
 
 
 class Chosen:
-    """An option of a group, as metric=[fid] or mode=grid brings it."""
+    """An option of a group, as metric=[fid] brings it."""
 
 
 @dataclass
