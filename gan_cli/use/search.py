@@ -171,7 +171,8 @@ class Descent:
             shaken = 0.05 * max(0.0, 1 - done / 0.75) ** 2
             drawn = torch.randn((1, *codes.shape[1:]), generator=noise, device=codes.device)  # one for all searches
             _, values = self.look(codes + shaken * self.spread.view(alike) * drawn)
-            (codes.grad,) = torch.autograd.grad(values.sum(), [codes])
+            (slope,) = torch.autograd.grad(values.sum(), [codes])
+            codes.grad = slope.nan_to_num(0.0, 0.0, 0.0)  # one step to where there is no value must not end a search
             values = values.detach()
             if shaken == 0:
                 nearer = values < best
