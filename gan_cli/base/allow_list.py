@@ -40,6 +40,7 @@ SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("features", "features of a network", ("gan_cli.metrics.",)),
     ("features.**", "a network", ("gan_cli.models.", "gan_cli.layers.", "torch.nn.", "torchvision.models.")),
     ("trainer", "the trainer's settings", ("gan_cli.base.settings.",)),
+    ("mode", "something to do with a trained run", ("gan_cli.use.modes.",)),
 )
 ALLOWED = tuple(sorted({prefix for _, _, prefixes in SLOTS for prefix in prefixes}))
 OWN = "gan_cli."  # of which trust= adds nothing: the commands, what carries out a run and what uses one are no parts

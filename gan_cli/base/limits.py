@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, MinLen
 
+Where = Annotated[str, MinLen(1)] | int  # a path, which may look like a number
 Width = Annotated[int, Interval(ge=1, le=65_536)]  # maps, units, sizes: above it nothing fits any machine
 Depth = Annotated[int, Interval(ge=1, le=1_024)]  # layers or blocks
 Pixels = Annotated[int, Interval(ge=1, le=65_536)]  # pixels

@@ -20,7 +20,7 @@ from gan_cli.cli.config_folder import config_folder, look_in
 from gan_cli.cli.judge import judge, settled
 from gan_cli.cli.printed import show_config, value_lines, values
 from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, sentence
-from gan_cli.cli.typed import Typed, read
+from gan_cli.cli.typed import Typed, completed, read
 
 Carry = Callable[[dict[str, Any]], None]
 HelpText = Callable[[list[Path]], str]
@@ -101,5 +101,5 @@ def show_beside(typed: Typed, root: str, shown: Values) -> None:
 
 def hand_over(typed: Typed, root: str, task: Callable[[DictConfig], Any]) -> None:
     """Let Hydra compose, and carry out `task` once or for each cell of a sweep."""
-    sys.argv[1:] = typed.arguments
+    sys.argv[1:] = (completed(typed) if "--shell-completion" in typed.flags else typed).arguments
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=root)(task)()

@@ -43,6 +43,12 @@ class Requires:
     count: Count
     medium: str  # of metrics: the class that a data set's samples must be of
     words: str  # for what is asked of the data here, as a sentence names it
+    options: list[str]  # of modes: those of the command that it takes
+    given: dict[str, str]  # what must be given, with the sentence where it is not
+    beside: dict[str, dict[str, str]]  # what can only be said beside another option
+    without: dict[str, dict[str, str]]  # what can't be said beside an option
+    instead: dict[str, str]  # of an option that it does not take: what says the same
+    one_class: bool
 
 
 @dataclass
@@ -74,6 +80,8 @@ class Provides:
     name: str
     logits: bool
     scores: dict[str, Literal["lower", "higher"] | None]
+    kind: str
+    output: list[str] | dict[str, list[str]]  # of modes: endings of what it writes, also by format= or for input=
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
+
+from gan_cli.cli.config_folder import defaults_of
 
 TRAIN_EXAMPLES = """\
 Examples:
@@ -29,21 +30,6 @@ Examples:
 Flags: -m a sweep (again with the same sweep=NAME: goes on where it was cut); --cfg job the values that would run, as
 --help says them beside what is typed; --info; --version; --config-dir DIR your own configs;
 tab completion: eval "$(gan-train -sc install=bash)"."""
-
-SAMPLE_EXAMPLES = """\
-Examples:
-  gan-sample checkpoint=outputs/RUN count=64 columns=8 seed=1
-  gan-sample checkpoint=outputs/RUN labels=[Trouser,Bag] count=30      rows by class, for a conditional model
-  gan-sample checkpoint=outputs/RUN format=npz count=50_000 output=DIR one array, with latents and labels
-  gan-sample checkpoint=outputs/RUN format=png count=1000 output=DIR   single files
-  gan-sample checkpoint=outputs/RUN truncation_psi=0.7                 better and less varied
-  gan-sample checkpoint=outputs/RUN mode=interpolation frames=240 output=walk.mp4
-  gan-sample checkpoint=outputs/RUN mode=style_mixing rows=5 columns=8
-  gan-sample checkpoint=outputs/RUN mode=project input=IMAGE steps=500 the latent behind a picture
-  gan-sample checkpoint=outputs/RUN mode=directions top=8
-  gan-sample checkpoint=outputs/RUN input=FOLDER_OR_IMAGE output=DIR   translate, enlarge: one output per input
-  gan-sample checkpoint=outputs/RUN input=FOLDER direction=b_to_a      the other way, for cyclegan
-  gan-sample checkpoint=outputs/RUN input=IMAGE mask=IMAGE             fill what is white in the mask"""
 
 REPORT_EXAMPLES = """\
 Examples:
@@ -83,30 +69,28 @@ ORDER = (
 )
 
 
-def train_help(folders: Iterable[Path]) -> str:
+def train_help(folders: list[Path]) -> str:
     """What `gan-train --help` prints."""
-    folders = list(folders)
     lines = [
         "gan-train: train a generative adversarial network.",
         "",
         "Usage: gan-train [GROUP=OPTION ...] [KEY=VALUE ...]",
         "",
     ]
-    groups = {file.parent.name for folder in folders for file in folder.glob("*/*.yaml")}
-    for group in sorted(groups, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
-        several = ", several as [a,b]" if group in ("penalty", "metric") else ""
-        lines.append(f"{group}= (one of{several})")
-        files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
-        lines += [f"  {file.stem:<22} {first_comment(file)}" for file in files]
-        lines.append("")
+    for group in sorted(defaults_of("train"), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
+        lines += [*options_of(group, folders, ", several as [a,b]" if group in ("penalty", "metric") else ""), ""]
     return "\n".join([*lines, "Keys:", *root_keys(folders[0] / "train.yaml"), "", TRAIN_EXAMPLES])
 
 
 def sample_help(folders: list[Path]) -> str:
     """What `gan-sample --help` prints."""
-    usage = "Usage: gan-sample checkpoint=RUN_OR_FILE [KEY=VALUE ...]"
-    keys = root_keys(folders[0] / "sample.yaml")
-    return "\n".join(["gan-sample: samples from a trained model.", "", usage, "", "Keys:", *keys, "", SAMPLE_EXAMPLES])
+    lines = ["gan-sample: samples from a trained model.", ""]
+    lines += ["Usage: gan-sample checkpoint=RUN_OR_FILE [mode=NAME] [KEY=VALUE ...]", ""]
+    lines += [*options_of("mode", folders), "", "Keys:", *root_keys(folders[0] / "sample.yaml"), ""]
+    for file in files_of("mode", folders):
+        keys = root_keys(file)
+        lines += [f"Keys of mode={file.stem}:", *keys, ""] if keys else []
+    return "\n".join([*lines, "Examples:", *(line for file in files_of("mode", folders) for line in examples(file))])
 
 
 def evaluate_help(folders: list[Path]) -> str:
@@ -114,12 +98,7 @@ def evaluate_help(folders: list[Path]) -> str:
     lines = ["gan-evaluate: scores, each with the protocol that made it.", ""]
     lines += ["Usage: gan-evaluate checkpoint=RUN_OR_FILE metric=[NAME,...] [features=NAME] [KEY=VALUE ...]", ""]
     for group, note in (("metric", ", several as [a,b]"), ("features", "")):
-        lines.append(f"{group}= (one of{note})")
-        lines += [
-            f"  {file.stem:<24} {first_comment(file)}"
-            for file in sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
-        ]
-        lines.append("")
+        lines += [*options_of(group, folders, note), ""]
     return "\n".join([*lines, "Keys:", *root_keys(folders[0] / "evaluate.yaml"), "", EVALUATE_EXAMPLES])
 
 
@@ -135,6 +114,23 @@ def export_help(folders: list[Path]) -> str:
     about = "gan-export: a trained generator alone, for other programs; compared with the model here."
     usage = "Usage: gan-export checkpoint=RUN [format=onnx|export|safetensors] [KEY=VALUE ...]"
     return "\n".join([about, "", usage, "", "Keys:", *root_keys(folders[0] / "export.yaml"), "", EXPORT_EXAMPLES])
+
+
+def options_of(group: str, folders: list[Path], note: str = "") -> list[str]:
+    """The options of a group with what their files say of themselves."""
+    described = [f"  {file.stem:<22} {first_comment(file)}" for file in files_of(group, folders)]
+    return [f"{group}= (one of{note})", *described]
+
+
+def files_of(group: str, folders: list[Path]) -> list[Path]:
+    """The files of a group's options, the project's first."""
+    return [file for folder in folders for file in sorted((folder / group).glob("*.yaml"))]
+
+
+def examples(file: Path) -> list[str]:
+    """The comment lines of an option's file that are command lines."""
+    comments = [line.lstrip("# ") for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return [f"  {text}" for text in comments if text.startswith("gan-")]
 
 
 def first_comment(file: Path) -> str:

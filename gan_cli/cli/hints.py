@@ -26,6 +26,7 @@ def no_key(key: str, known: Sequence[str], folders: Iterable[Path], program: str
         return f"{key}={{...}} has a key that is not there{beside(f'{key}.', known)}"
     return (
         of_list(key, known, folders)
+        or of_choice(key, known, folders)
         or of_group(key, known, folders)
         or synonym(key, known)
         or f"{key} is not an option{meant(key, known) or beside(key, known)}; {program} --cfg job prints all of them"
@@ -44,6 +45,20 @@ def of_list(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
     if any(each.startswith(f"{group}.{name}.") for each in known) or name not in options:
         return ""
     return of_unselected(key, group, name, options[name])
+
+
+def of_choice(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:
+    """The sentence for a key that another option of a group would bring to the root, as a mode does; else nothing."""
+    for group in known:
+        options = {} if "." in group else options_in(folders, group)
+        having = [name for name, option in options.items() if key in option and is_part(option.get(group))]
+        if having and key != group:
+            return f"{key}= is for {group}={', '.join(having)}"
+    return ""
+
+
+def is_part(node: Any) -> bool:
+    return isinstance(node, dict) and "_target_" in node
 
 
 def of_group(key: str, known: Sequence[str], folders: Iterable[Path]) -> str:

@@ -167,9 +167,10 @@ def settle(override: Override, typed: Typed, root: str) -> str:
 
 
 def takes_one(group: str, default: Any, typed: Typed) -> bool:
-    """Not so penalties and metrics; nor experiments, whose files are laid over the whole config."""
+    """Not so penalties and metrics; nor experiments, whose files are laid over the whole config, and none need be."""
     files = [file for folder in typed.folders() for file in (folder / group).glob("*.yaml")]
-    return not isinstance(default, list) and not any("@package _global_" in file.read_text("utf-8") for file in files)
+    laid_over = default is None and any("@package _global_" in file.read_text("utf-8") for file in files)
+    return not isinstance(default, list) and not laid_over
 
 
 def deleted(key: str, line: str, root: str, defaults: dict[str, Any]) -> str:

@@ -1,21 +1,21 @@
 """What the keys of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report` may be; read from here, never made.
 
-A path may look like a number; an upper limit is one that no sane call meets, where more would take days or all memory.
+An upper limit is one that no sane call meets, where more would take days or all memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Interval, MinLen
+from annotated_types import Interval, MinLen
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.limits import Batch, Samples, SixteenBit, Workers
+from gan_cli.base.limits import Batch, Samples, SixteenBit, Where, Workers
 from gan_cli.cli.hints import no_key
-from gan_cli.cli.signatures import check_values, signature_of
+from gan_cli.cli.signatures import Argument, check_values, signature_of
 
-Where = Annotated[str, MinLen(1)] | int
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
 Some = Annotated[int, Interval(ge=1, le=10_000)]
 Moved = dict[Literal["root"], Annotated[str, MinLen(1)] | int | None]
@@ -30,22 +30,13 @@ class Chosen:
 class Sample:
     checkpoint: Where
     count: Annotated[int, Interval(ge=1, le=1_000_000)] | None
-    mode: Literal["grid", "interpolation", "style_mixing", "project", "directions"]
+    mode: Chosen
     truncation_psi: Annotated[float, Interval(ge=-2, le=2)]
     input: Where | None
-    direction: Literal["a_to_b", "b_to_a"]
-    mask: Where | None
     columns: Some | None
-    rows: Some
-    layers: list[Annotated[int, Ge(0)]] | None
-    frames: Annotated[int, Interval(ge=1, le=1_000_000)]
-    steps: Annotated[int, Interval(ge=1, le=1_000_000)]
-    top: Some
-    reach: Annotated[float, Interval(gt=0, le=1e6)]
-    space: Literal["z", "w"] | None
+    space: Annotated[str, MinLen(1)] | None
     labels: Annotated[list[int | str], MinLen(1)] | None
     seed: Seed
-    format: Literal["grid", "png", "npz"]
     output: Where | None
     overwrite: bool
     best: bool
@@ -105,23 +96,32 @@ class Report:
     output: Where | None
 
 
-def check_options(command: type, wanted: dict[str, Any]) -> None:
+def options_of(command: type) -> dict[str, Argument]:
+    return signature_of(f"{__name__}.{command.__name__}") or {}
+
+
+def check_options(
+    command: type, wanted: dict[str, Any], more: Mapping[str, Argument] | None = None, partly: bool = False
+) -> None:
     """Refuse a value that a command can't take; paths become words.
 
     Args:
         command: one of the classes here.
         wanted: the command's options, as composed.
+        more: options that a choice adds to the command's own.
+        partly: whether `wanted` holds some of them only.
 
     Raises:
         UserError: a value of the wrong type or beyond its limits.
     """
-    signature = signature_of(f"{__name__}.{command.__name__}") or {}
+    own = options_of(command)
+    signature = {**(more or {}), **own}
     program = f"gan-{command.__name__.lower()}"
     for key in wanted:
         if key not in signature:
             raise UserError(no_key(str(key), list(signature), [], program))
-    for key in signature:
-        if key not in wanted and key != "features":
+    for key in own:
+        if key not in wanted and key != "features" and not partly:
             raise UserError(f"{key} is needed: give it as {key}=...")
     check_values("", wanted, signature)
     for key in wanted:

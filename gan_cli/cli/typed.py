@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 from gan_cli.base.errors import UserError
@@ -45,7 +48,17 @@ class Typed:
     def folders(self) -> list[Path]:
         """Where the options of groups are: the project's configs, or those of `--config-path`, and one's own."""
         first = Path(self.flags["--config-path"]) if "--config-path" in self.flags else config_folder()
-        return [first, *([Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else [])]
+        own = [Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else []
+        return [first, *own, *search_path(value_of(self.overrides, "hydra.searchpath"))]
+
+
+def completed(typed: Typed) -> Typed:
+    """What the shell asks at a key, with the folder of configs that the line names which is to be completed."""
+    words = os.environ.get("COMP_LINE", "").replace("=", " ").split()
+    named = [(SHORT.get(word, word), value) for word, value in pairwise(words)]
+    folders = {flag: str(Path(value).expanduser().absolute()) for flag, value in named if flag in FOLDERS}
+    there = {flag: folder for flag, folder in folders.items() if Path(folder).is_dir()}
+    return Typed({**there, **typed.flags}, typed.overrides)
 
 
 def read(arguments: Sequence[str]) -> Typed:
@@ -99,6 +112,25 @@ def value_of(overrides: Sequence[str], key: str) -> str | None:
             text = value[1:-1].replace("\\'", "'") if quotes else value
             return None if text in ("", "null") else text
     return None
+
+
+def search_path(text: str | None) -> list[Path]:
+    """The folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names."""
+    return folders_at(entry.strip(" '\"") for entry in (text or "").strip("[]").split(","))
+
+
+def folders_at(places: Iterable[str]) -> list[Path]:
+    """Those that are there of folders as Hydra names them, `file://DIR` or `pkg://PACKAGE`; imports no package."""
+    folders = []
+    for text in places:
+        scheme, _, place = text.rpartition("://")
+        if scheme == "pkg":
+            package, *below = place.replace("/", ".").split(".")
+            found = find_spec(package) if package else None
+            folders += [Path(root, *below) for root in (found and found.submodule_search_locations) or []]
+        elif place and scheme in ("", "file"):
+            folders.append(Path(place))
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def key_of(override: str) -> str:

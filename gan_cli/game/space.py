@@ -102,7 +102,7 @@ class LatentSpace(Space):
             if units.shape[1] >= self.latent.size:  # a conditional model's class stands behind the latent
                 return units[:, : self.latent.size]
             break
-        raise UserError("mode=directions finds no layer of this model that reads the latent as it is")
+        raise UserError("no layer of this model reads the latent as it is: no directions are found in it")
 
 
 class StyleSpace(Space):

@@ -42,6 +42,7 @@ class Trained:
         device: where the networks are.
         truncation_psi: of what is drawn.
         fingerprint: of the data that it was trained on.
+        locate: the config with the folder in which its data lies now.
     """
 
     game: Game
@@ -54,6 +55,7 @@ class Trained:
     device: torch.device
     truncation_psi: float = 1.0
     fingerprint: str = ""
+    locate: Callable[[RunConfig], RunConfig] = lambda config: config
 
     def held_out(self) -> Data:
         """The data that its training never saw.
@@ -62,7 +64,7 @@ class Trained:
             UserError: it is not there any more.
         """
         try:
-            return build_data(self.config.data.held_out(), self.config.trust)
+            return build_data(self.locate(self.config).data.held_out(), self.config.trust)
         except UserError as error:
             raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
 

@@ -17,7 +17,6 @@ from gan_cli.data.images import Decoder, to_float
 from gan_cli.data.picture import GREY_MODES, Look, endings, look
 from gan_cli.game.game import Rows, joined
 from gan_cli.game.space import Translation
-from gan_cli.media.image import to_pixels, write_png
 from gan_cli.use.load import Trained
 
 
@@ -146,17 +145,6 @@ def held_out_rows(trained: Trained, count: int, seed: int) -> Rows:
     given = trained.given(count, seed)
     seed_everything(seed, "preview")
     return joined(trained.game.sample(trained.networks, given))
-
-
-def write_translated(outputs: Iterator[tuple[str, Tensor]], target: Path) -> int:
-    """Write to a folder, or to one file where `target` has a picture's ending; returns how many."""
-    count = 0
-    for name, picture in outputs:
-        path = target if target.suffix.lower() == ".png" else target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(to_pixels(picture), path)
-        count += 1
-    return count
 
 
 def looked_at(file: Path) -> Look:

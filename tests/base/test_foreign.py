@@ -145,13 +145,14 @@ def test_pictures_are_not_written_through_a_temporary_name_that_can_be_known(tmp
 
 
 def test_exports_and_walks_are_not_written_through_a_name_that_can_be_known(tmp_path: Path) -> None:
-    from gan_cli.media.image import ImageMedium
-    from gan_cli.use.modes.interpolation import write_frames
+    from gan_cli.use.results import Frames
 
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "walk.tmp.gif").symlink_to(tmp_path / "mine")
-    frames = [torch.zeros(3, 8, 8), torch.ones(3, 8, 8)]
-    assert write_frames(frames, tmp_path / "walk.gif", ImageMedium(), 30) == 2
+    frames = [torch.zeros(3, 8, 8, dtype=torch.uint8), torch.full((3, 8, 8), 255, dtype=torch.uint8)]
+    Frames(frames, 30).write(tmp_path / "walk.gif")
+    with Image.open(tmp_path / "walk.gif") as walk:
+        assert walk.n_frames == 2  # type: ignore[attr-defined]
     assert (tmp_path / "mine").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "walk.gif", "walk.tmp.gif"]
 

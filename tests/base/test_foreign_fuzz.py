@@ -89,14 +89,15 @@ def wanted(command: str, *overrides: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def commands() -> Commands:
-    drawn, scored = (
+    drawn, moved, scored = (
         wanted("sample", "count=2", "device=cpu"),
+        wanted("sample", "mode=directions", "device=cpu"),
         wanted("evaluate", "metric=[modes]", "count=20", "device=cpu"),
     )
     exported = wanted("export", "format=safetensors", "overwrite=true")
     return {
         "sample": lambda run: sample({**drawn, "checkpoint": str(run)}),
-        "directions": lambda run: sample({**drawn, "checkpoint": str(run), "mode": "directions", "count": None}),
+        "directions": lambda run: sample({**moved, "checkpoint": str(run)}),
         "evaluate": lambda run: evaluate({**scored, "checkpoint": str(run)}),
         "export": lambda run: export({**exported, "checkpoint": str(run)}),
         "runs": lambda run: [Listing(run.parent).as_markdown(), Listing(run.parent).as_csv()],

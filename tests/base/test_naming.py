@@ -92,8 +92,7 @@ def test_common_names_stay_as_they_are() -> None:
 
 
 def test_pictures_of_different_names_get_folders_of_different_names(tmp_path: Path) -> None:
-    wanted = {"format": "png", "seed": 0}
-    made = [default_output(tmp_path / "checkpoints" / "x.pt", 64, wanted, of).name for of in ("猫", "犬", "a 1", "a-1")]
+    made = [default_output(tmp_path / "checkpoints" / "x.pt", 64, of, "").name for of in ("猫", "犬", "a 1", "a-1")]
     assert len(set(made)) == 4
     assert made[0] == "sample-000000064-猫"
 

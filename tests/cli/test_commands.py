@@ -20,6 +20,7 @@ import forked
 import numpy
 import pytest
 import torch
+import yaml
 from conftest import QUICK, ROOT, TINY, compose_checked
 from PIL import Image
 
@@ -262,13 +263,18 @@ def test_torch_is_missed_where_it_is_needed(run_command: Run, no_torch: str) -> 
 
 def test_help_lists_every_group_option_and_key(run_command: Run, no_torch: str, tmp_path: Path) -> None:
     out = finished(run_command("gan-train", "--help", PYTHONPATH=no_torch))
+    sample = finished(run_command("gan-sample", "--help", PYTHONPATH=no_torch))
     for file in (ROOT / "conf").glob("*/*.yaml"):
-        assert f"{file.parent.name}=" in out
+        of_samples = file.parent.name == "mode"
+        there, elsewhere = (sample, out) if of_samples else (out, sample)
+        assert f"{file.parent.name}= (one of" in there
+        assert f"{file.parent.name}= (one of" not in elsewhere
         described = rf"^  {file.stem} +{re.escape(first_comment(file))}$"
-        assert re.search(described, out, re.MULTILINE), file
+        assert re.search(described, there, re.MULTILINE), file
+        for key in yaml.safe_load(file.read_text()) if of_samples else []:
+            assert key == "mode" or re.search(rf"^  {key} = ", sample, re.MULTILINE), key
     for key in ("seed", "name", "notes", "sweep", "resume", "init_from", "trust"):
         assert re.search(rf"^  {key} = ", out, re.MULTILINE), key
-    sample = finished(run_command("gan-sample", "--help", PYTHONPATH=no_torch))
     for key in ("checkpoint", "count", "labels", "format", "output", "ema", "device"):
         assert re.search(rf"^  {key} = ", sample, re.MULTILINE), key
     assert files_below(tmp_path) == set()

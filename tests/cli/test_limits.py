@@ -425,11 +425,17 @@ GIVEN = {
 }
 
 
-def options(command: str) -> dict[str, Any]:
+MODE = yaml.safe_load((ROOT / "conf" / "mode" / "grid.yaml").read_text())
+
+
+def options(command: str, key: str = "format") -> dict[str, Any]:
+    """As composed; of `gan-sample` with those of the mode that has `key`."""
     node = yaml.safe_load((ROOT / "conf" / f"{command}.yaml").read_text())
     fid = {"fid": {"_target_": "gan_cli.metrics.fid.FrechetDistance"}}
     kept = {key: value for key, value in node.items() if key not in ("defaults", "hydra")}
-    return {**kept, **GIVEN[command], **({"metric": fid, "features": None} if command == "evaluate" else {})}
+    modes = [yaml.safe_load(file.read_text()) for file in (ROOT / "conf" / "mode").glob("*.yaml")]
+    own = next((mode for mode in modes if key in mode), MODE) if command == "sample" else {}
+    return {**kept, **own, **GIVEN[command], **({"metric": fid, "features": None} if command == "evaluate" else {})}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -437,6 +443,8 @@ def test_every_option_of_the_other_commands_is_bound(command: str) -> None:
     wanted = options(command)
     COMMANDS[command](dict(wanted))  # as they are
     known = signature_of(f"gan_cli.cli.options.{command.capitalize()}") or {}
+    more = signature_of(MODE["mode"]["_target_"]) if command == "sample" else None
+    known = {**known, **(more or {})}
     assert set(known) == set(wanted)
     for key in wanted:
         for bad in (math.nan, -1.5, [1.5], {"a": 1}, "", -(10**12)):
@@ -466,7 +474,7 @@ def test_every_option_of_the_other_commands_is_bound(command: str) -> None:
 )
 def test_an_option_that_can_not_work_is_refused(command: str, key: str, value: Any, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        COMMANDS[command]({**options(command), key: value})
+        COMMANDS[command]({**options(command, key), key: value})
     assert words in str(caught.value)
 
 

@@ -146,9 +146,9 @@ def calls_of(tree: ast.AST, name: str) -> list[int]:
 @pytest.mark.parametrize("call", ["backward", "step"])
 def test_update_alone_goes_backward_and_steps(call: str) -> None:
     """The players' optimizers, that is; the classifier that judges them is no player, unrolling steps copies,
-    and the search for a picture's latent moves that alone."""
+    and a search moves codes alone."""
     where = {module_of(file) for file in FILES if calls_of(tree_of(file), call)}
-    assert where - {"metrics.classifier", "game.unrolled", "use.modes.project"} == {"game.update"}
+    assert where - {"metrics.classifier", "game.unrolled", "use.search"} == {"game.update"}
     assert len(calls_of(tree_of(PACKAGE / "game" / "update.py"), call)) == 1
 
 
@@ -186,8 +186,29 @@ def test_no_list_has_to_be_extended_for_a_new_part() -> None:
             assert not there.startswith("models.") or module_of(file) == there, f"{module_of(file)} imports {there}"
 
 
+def test_no_file_knows_a_mode_by_its_name() -> None:
+    """Nor does a sentence, but in the mode itself: `conf/mode` says which there are."""
+    for mode in (ROOT / "conf" / "mode").glob("*.yaml"):
+        others = [file for file in FILES if file.stem != mode.stem]
+        named = [
+            (module_of(file), node.value)
+            for file in others
+            for node in ast.walk(tree_of(file))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if f"mode={mode.stem}" in node.value or f"use.modes.{mode.stem}" in node.value
+        ]
+        assert named == [], mode.stem
+        imported = [
+            module_of(file)
+            for file in others
+            for _, name in imports_of(tree_of(file))
+            if own_module(name) == f"use.modes.{mode.stem}"
+        ]
+        assert imported == [], mode.stem
+
+
 WITHOUT_TORCH = [
-    "gan_cli.cli.train, gan_cli.cli.sample",
+    "gan_cli.cli.train, gan_cli.cli.sample, gan_cli.cli.check_mode",
     "gan_cli.cli.callbacks, gan_cli.cli.check, gan_cli.cli.resume, gan_cli.cli.help, gan_cli.cli.quoting",
     "gan_cli.base.checkpoint, gan_cli.base.run_folder, gan_cli.base.settings",
     "gan_cli.base.allow_list, gan_cli.base.errors",

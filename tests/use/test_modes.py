@@ -23,9 +23,10 @@ from gan_cli.use.export import ENDINGS, export
 from gan_cli.use.load import Trained, load_trained, take_standing_statistics
 from gan_cli.use.modes.directions import directions
 from gan_cli.use.modes.interpolation import walk
-from gan_cli.use.modes.project import distance, project
+from gan_cli.use.modes.project import distance, distance_to
 from gan_cli.use.modes.style_mixing import mixed_grid
 from gan_cli.use.modes.trained_space import TrainedSpace
+from gan_cli.use.search import Found, search
 from gan_cli.use.translate import changes_of
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,6 +69,10 @@ def plan(
 def made(trained: Trained, latent: Tensor, label: Tensor | None, psi: float = 1.0) -> Tensor:
     given = {"latent": latent} if label is None else {"latent": latent, "label": label}
     return trained.game.make(trained.networks, given, psi)["samples"]
+
+
+def project(space: TrainedSpace, pictures: Tensor, label: Tensor | None, steps: int, **how: Any) -> Found:
+    return search(space, distance_to(pictures), len(pictures), label, steps, **how)
 
 
 def test_truncation_moves_samples_to_the_mean_style(styled: Trained, runs: Path) -> None:
@@ -197,19 +202,21 @@ def test_a_growing_model_is_shown_in_its_final_size_in_all_modes(runs: Path) -> 
     drawn = next(space.draw(space.codes(latent, None), None, 2))
     assert drawn.shape == (2, 1, 16, 16)
     assert torch.allclose(drawn, made(trained, latent, None).clamp(-1, 1), atol=1e-6)
-    found = project(space, drawn[:1], None, 10, 0)
-    assert found.picture.shape == (1, 1, 16, 16)
+    found = project(space, drawn[:1], None, 10)
+    assert found.samples.shape == (1, 1, 16, 16)
 
 
 def test_a_search_comes_back_to_a_picture_of_the_models_own(styled: Trained) -> None:
     space = TrainedSpace(styled)
     latent, label = plan(styled, 2, 7, [4])
     own = next(space.draw(space.codes(latent, label), label, 2))
-    found = project(space, own[:1], label[:1] if label is not None else None, 150, 0)
-    assert found.curve[-1] < 0.05 * found.curve[0]
-    assert distance(found.picture, own[:1]).item() < 0.2 * distance(own[1:], own[:1]).item(), "not any other sample"
-    again = project(space, own[:1], label[:1] if label is not None else None, 150, 0)
-    assert torch.equal(found.code, again.code)
+    mine = None if label is None else label[:1]
+    found = project(space, own[:1], mine, 150)
+    assert found.curves[0, -1] < 0.05 * found.curves[0, 0]
+    assert distance(found.samples, own[:1]).item() < 0.2 * distance(own[1:], own[:1]).item(), "not any other sample"
+    assert torch.equal(found.values, distance(found.samples, own[:1]))
+    again = project(space, own[:1], mine, 150)
+    assert torch.equal(found.codes, again.codes)
 
 
 # ---- the commands ----
@@ -264,23 +271,27 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "arguments", "words"),
     [
-        ("stylegan2", ["mode=walk"], "mode=walk does not fit: one of grid, interpolation"),
+        ("stylegan2", ["mode=walk"], "mode=walk does not exist; mode is one of directions, grid, interpolation, "),
         ("stylegan2", ["mode=interpolation", "frames=0"], "frames=0 does not fit: a whole number from 1 to"),
-        ("stylegan2", ["mode=interpolation", "output=walk.avi"], "an .mp4 or .gif file, or a folder of frames"),
+        ("stylegan2", ["mode=interpolation", "output=walk.avi"], "is written as .mp4 or .gif, or into a folder"),
         ("stylegan2", ["mode=interpolation", "rows=3"], "rows= is for mode=style_mixing"),
         ("stylegan2", ["mode=style_mixing", "count=3"], "count= is not for mode=style_mixing: rows= and columns="),
         ("stylegan2", ["model=interpolation"], "error: model is not an option; did you mean mode?"),
         ("stylegan2", ["fomrat=png"], "did you mean format?; gan-sample --cfg job prints all of them"),
         ("stylegan2", ["mode=style_mixing", "layers=[9]"], "0 to 3, coarse to fine"),
         ("stylegan2", ["mode=project"], "say which with input=IMAGE"),
-        ("stylegan2", ["mode=project", "input=no.png"], "input='no.png' is no picture"),
+        ("stylegan2", ["mode=project", "input=no.png"], "input='no.png' does not exist"),
         ("stylegan2", ["mode=directions", "top=900"], "top=900 is more than this model's 8 directions"),
         ("stylegan2", ["truncation_psi=much"], "truncation_psi=much does not fit: a number from -2 to 2"),
         ("dcgan", ["mode=style_mixing"], "needs a model with a mapping network"),
         ("progan", ["truncation_psi=0.5"], "truncation_psi does nothing to a model that scales its latents to one"),
         ("stylegan2", ["standing_statistics=4"], "standing_statistics= needs a model with batch norm in its generator"),
         ("dcgan", ["standing_statistics=-1"], "standing_statistics=-1 does not fit: a whole number from 0 to"),
-        ("dcgan", ["mode=interpolation", "output=walk", "space=w"], "space=w needs a model with a mapping"),
+        (
+            "dcgan",
+            ["mode=interpolation", "output=walk", "space=w"],
+            "space=w is none of this model's, which has z; w needs a model with a mapping",
+        ),
     ],
 )
 def test_what_a_mode_can_not_do_is_said(

@@ -25,7 +25,9 @@ from gan_cli.models.cyclegan import CycleGAN
 from gan_cli.models.pix2pix import Pix2Pix
 from gan_cli.parts.latent import Gaussian
 from gan_cli.use.load import Trained
-from gan_cli.use.translate import find_inputs, find_masks, reflected, translated, translation, write_translated
+from gan_cli.use.modes.grid import as_pictures
+from gan_cli.use.results import write_results
+from gan_cli.use.translate import find_inputs, find_masks, reflected, translated, translation
 
 CPU = torch.device("cpu")
 
@@ -158,7 +160,8 @@ def test_the_upper_left_of_the_reflected_picture_comes_back(tmp_path: Path) -> N
     game.generator = nn.Identity()
     game.generator.multiple = 16
     file = picture(tmp_path / "a.png", 21, 5)
-    write_translated(translated(ready(game), {"a.png": file}, "a_to_b", None, 0), tmp_path / "out")
+    out = translated(ready(game), {"a.png": file}, "a_to_b", None, 0)
+    write_results(as_pictures(out), tmp_path / "out")
     assert numpy.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(file))
 
 
@@ -194,7 +197,7 @@ def test_known_pixels_come_back_bit_for_bit(tmp_path: Path, channels: int) -> No
     Image.fromarray(hole).save(tmp_path / "mask.png")
     trained = ready(filling(channels), channels, channels)
     masks = find_masks(tmp_path / "mask.png", ["a.png"])
-    assert write_translated(translated(trained, {"a.png": file}, "a_to_b", masks, 0), tmp_path / "out.png") == 1
+    write_results(as_pictures(translated(trained, {"a.png": file}, "a_to_b", masks, 0), True), tmp_path / "out.png")
     before, after = pixels(file), pixels(tmp_path / "out.png")
     assert before.shape == after.shape
     assert numpy.array_equal(before[hole == 0], after[hole == 0])
@@ -296,10 +299,10 @@ def test_games_refuse_what_they_cannot_do() -> None:
 
 def test_outputs_go_to_a_folder_or_to_one_file(tmp_path: Path) -> None:
     made = [("a.png", torch.full((1, 2, 3), -1.0)), ("sub/b.png", torch.full((3, 2, 2), 1.0))]
-    assert write_translated(iter(made), tmp_path / "out") == 2
+    write_results(as_pictures(iter(made)), tmp_path / "out")
     assert pixels(tmp_path / "out" / "a.png").tolist() == [[0, 0, 0], [0, 0, 0]]
     assert pixels(tmp_path / "out" / "sub" / "b.png").shape == (2, 2, 3)
-    assert write_translated(iter(made[:1]), tmp_path / "deep" / "one.png") == 1
+    write_results(as_pictures(iter(made[:1]), True), tmp_path / "deep" / "one.png")
     assert pixels(tmp_path / "deep" / "one.png").shape == (2, 3)
 
 

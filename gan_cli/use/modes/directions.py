@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.progress import Progress
+from gan_cli.use.modes.mode import Asked, Made, Mode
 from gan_cli.use.modes.trained_space import TrainedSpace
+from gan_cli.use.results import Picture
+
+
+class Directions(Mode):
+    """One sample moved along the strongest directions, a row for each; `columns` (7) steps.
+
+    Args:
+        top: how many directions.
+        reach: how far each way, in the latent's own units.
+    """
+
+    def __init__(
+        self,
+        top: Annotated[int, Interval(ge=1, le=10_000)] = 8,
+        reach: Annotated[float, Interval(gt=0, le=1e6)] = 3.0,
+    ) -> None:
+        self.top, self.reach = top, reach
+
+    def __call__(self, asked: Asked) -> Made:
+        space, columns = asked.searched, asked.columns or 7
+        found, strength = directions(space, self.top)
+        latent, label = asked.latents(1)
+        with Progress("making samples"):
+            pictures = strips(space, space.codes(latent, label), label, found, self.reach, columns)
+        for number, value in enumerate(strength.tolist()):
+            asked.say(f"row {number + 1}   strength {value:.4g}")
+        return Made({"": Picture(asked.trained.medium.preview(pictures, columns))})
 
 
 def directions(space: TrainedSpace, top: int) -> tuple[Tensor, Tensor]:

@@ -1,94 +1,98 @@
-"""The latent behind a picture, by gradient descent on its code."""
+"""The latents behind pictures, by gradient descent on their codes (Karras et al. 2020, appendix D)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from gan_cli.base.randomness import generator_for, seed_everything
-from gan_cli.use.modes.trained_space import TrainedSpace
+from gan_cli.base.errors import UserError
+from gan_cli.base.randomness import AT_ONCE
+from gan_cli.use.modes.mode import Asked, Made, Mode
+from gan_cli.use.results import Arrays, Picture, Result, Sample, Table, Words
+from gan_cli.use.search import Found, Objective, search
+from gan_cli.use.translate import changes_of, find_inputs, picture_for, remarks
 
 
-@dataclass
-class Projection:
-    """What was found: the code (1, S) or (1, L, S), its picture (1, C, R, R), and the distance at each step."""
+class Project(Mode):
+    """For each picture of `input`: it beside what was found, the code, and how the distance fell.
 
-    code: Tensor
-    picture: Tensor
-    curve: list[float]
-
-
-def distance(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference of pixels, averaged over a pyramid of halved pictures down to 4 pixels."""
-    total, levels = (made - wanted).square().mean(), 1
-    while made.shape[2] >= 8:
-        made, wanted = avg_pool2d(made, 2), avg_pool2d(wanted, 2)
-        total, levels = total + (made - wanted).square().mean(), levels + 1
-    return total / levels
-
-
-def project(
-    space: TrainedSpace,
-    wanted: Tensor,
-    label: Tensor | None,
-    steps: int,
-    seed: int,
-    told: Callable[[int], object] = lambda step: None,
-    rate: float = 0.1,
-) -> Projection:
-    """Search for the code whose picture is nearest to `wanted`, (1, C, R, R) in [-1, 1].
-
-    After Karras et al. 2020 (appendix D): from the mean of w (from the best of 256 draws in z), Adam with a rate that
-    warms up over a twentieth and falls as a cosine over the last quarter, noise on the code that dies out over the
-    first three quarters. In w all layers have a style of their own. Distances are of pixels over a pyramid, where the
-    paper has LPIPS; the networks' own noise is fixed, not sought.
+    Args:
+        steps: of the search.
+        restarts: searches for each picture; the nearest is kept.
     """
-    wanted = wanted.to(space.trained.device)
-    for parameter in space.trained.game.parameters():
-        parameter.requires_grad_(False)
-    code, spread = start(space, wanted, label, seed)
-    code.requires_grad_()
-    optimizer = torch.optim.Adam([code], lr=rate, betas=(0.9, 0.999))
-    noise = generator_for(space.trained.device, seed, "project")
-    best, curve = (math.inf, code.detach().clone()), []
-    for step in range(steps):
-        done = step / steps
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, done / 0.05 + 1 / steps) * ramp_down(done)
-        shaken = 0.05 * spread * max(0.0, 1 - done / 0.75) ** 2
-        drawn = torch.randn(code.shape, generator=noise, device=code.device)
-        seed_everything(0, "sample")
-        found = distance(space.image(code + shaken * drawn, label), wanted)
-        optimizer.zero_grad()
-        (code.grad,) = torch.autograd.grad(found, [code])
-        if found.item() < best[0] and shaken == 0:
-            best = (found.item(), code.detach().clone())
-        optimizer.step()
-        curve.append(found.item())
-        told(step)
-    code = best[1] if math.isfinite(best[0]) else code.detach()
-    with torch.no_grad():
-        return Projection(code.cpu(), space.image(code, label).float().clamp(-1, 1).cpu(), curve)
+
+    def __init__(
+        self,
+        steps: Annotated[int, Interval(ge=1, le=1_000_000)] = 500,
+        restarts: Annotated[int, Interval(ge=1, le=64)] = 1,
+    ) -> None:
+        self.steps, self.restarts = steps, restarts
+
+    def __call__(self, asked: Asked) -> Made:
+        """
+        Raises:
+            UserError: samples that are no pictures, or no pictures to search for.
+        """
+        assert asked.input is not None
+        if asked.trained.medium.ending != ".png":
+            raise UserError("mode=project compares pictures, and this model makes none")
+        files, trained, space = find_inputs(asked.input), asked.trained, asked.searched
+        pictures = torch.cat([picture_for(trained, file) for file in files.values()])
+        for file in files.values():
+            if changes := changes_of(file, *pictures.shape[1:3]):
+                asked.say(f"{file.name} for this model: {', '.join(changes)}")
+        for remark in remarks(trained, asked.input):
+            asked.say(remark)
+        label = asked.latents(1)[1]
+        labels = None if label is None else label.expand(len(pictures))
+        found = search(
+            *(space, distance_to(pictures.to(trained.device)), len(pictures), labels, self.steps, asked.seed),
+            restarts=self.restarts,
+            at_once=min(asked.batch_size, AT_ONCE),
+            title="searching the latents behind the pictures",
+        )
+        first, last = found.curves[:, 0].mean().item(), found.values.mean().item()
+        asked.say(f"distance {first:.4g} at the start, {last:.4g} at the end")
+        results: dict[str, Result] = {}
+        for number, (name, file) in enumerate(files.items()):
+            below = f"{name.removesuffix('.png')}/" if asked.input.is_dir() else ""
+            about = {"checkpoint": str(trained.path), "input": str(file), "space": space.name, "steps": self.steps}
+            named = of_one(trained.medium, pictures, found, number, labels, about)
+            results |= {f"{below}{key}": result for key, result in named.items()}
+        return Made(results)
 
 
-def ramp_down(done: float) -> float:
-    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - done) / 0.25))
+def of_one(
+    medium: Any, pictures: Tensor, found: Found, number: int, labels: Tensor | None, about: dict[str, Any]
+) -> dict[str, Result]:
+    """The files of one picture."""
+    row = slice(number, number + 1)
+    both = torch.cat([pictures[row], found.samples[row].clamp(-1, 1)])
+    curve = found.curves[number].tolist()
+    label = None if labels is None else labels[row]
+    return {
+        "wanted_and_found.png": Picture(medium.preview(both, 2)),
+        "found.png": Sample(medium, both[1]),
+        "latent.npz": Arrays({"code": found.codes[row], "label": label}, about),
+        "distance.csv": Table(("step", "distance"), list(enumerate(curve))),
+        "about.json": Words({**about, "distance": found.values[number].item()}),
+    }
 
 
-@torch.no_grad()
-def start(space: TrainedSpace, wanted: Tensor, label: Tensor | None, seed: int) -> tuple[Tensor, float]:
-    """Where the search begins, and how far codes lie from each other."""
-    latent = space.trained.given(256, seed, purpose="project_start")["latent"]
-    labels = None if label is None else label.expand(256)
-    codes = space.codes(latent, labels)
-    spread = (codes - codes.mean(0)).square().sum(1).mean().sqrt().item() / math.sqrt(codes.shape[1])
-    if space.space.has_middle:
-        return codes.mean(0)[None, None].repeat(1, space.space.layers, 1), spread
-    made = torch.cat(list(space.draw(codes, labels, 64))).to(wanted.device)
-    near = min(range(256), key=lambda row: distance(made[row : row + 1], wanted).item())
-    return codes[near : near + 1].clone(), spread
+def distance_to(pictures: Tensor) -> Objective:
+    """Mean squared differences of pixels to pictures (Q, C, R, R), averaged over a pyramid of halved pictures down to 4
+    pixels, where the paper has LPIPS."""
+    return lambda samples, rows: distance(samples, pictures[rows.to(pictures.device)])
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """Of pictures (N, C, R, R), (N,)."""
+    total, levels = (one - other).square().flatten(1).mean(1), 1
+    while one.shape[2] >= 8:
+        one, other = avg_pool2d(one, 2), avg_pool2d(other, 2)
+        total, levels = total + (one - other).square().flatten(1).mean(1), levels + 1
+    return total / levels

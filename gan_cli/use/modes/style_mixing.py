@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Interval
 from torch import Tensor
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.progress import Progress
+from gan_cli.use.modes.mode import Asked, Made, Mode
 from gan_cli.use.modes.trained_space import TrainedSpace
+from gan_cli.use.results import Picture
+
+
+class StyleMixing(Mode):
+    """A grid of `columns` (8) samples mixed with `rows` others.
+
+    Args:
+        rows: samples whose coarse styles are taken.
+        layers: whose styles come from the row's sample; None: the coarser half.
+    """
+
+    def __init__(
+        self,
+        rows: Annotated[int, Interval(ge=1, le=10_000)] = 5,
+        layers: list[Annotated[int, Ge(0)]] | None = None,
+    ) -> None:
+        self.rows, self.layers = rows, layers
+
+    def __call__(self, asked: Asked) -> Made:
+        columns = asked.columns or 8
+        (givers, label), (takers, others) = asked.latents(self.rows), asked.latents(columns, "columns")
+        if label is not None and others is not None:
+            label = torch.cat([label, others])
+        with Progress("making samples"):
+            pictures = mixed_grid(asked.searched, torch.cat([givers, takers]), label, self.rows, columns, self.layers)
+        return Made({"": Picture(asked.trained.medium.preview(pictures, columns + 1))})
 
 
 def mixed_grid(

@@ -12,6 +12,8 @@ from gan_cli.base.randomness import AT_ONCE, in_blocks, joined
 from gan_cli.game.space import Space
 from gan_cli.use.load import Trained
 
+GIVEN_PICTURES = "this model is given pictures and draws nothing from latents; say input=FOLDER_OR_IMAGE"
+
 
 class TrainedSpace:
     """One of a run's spaces.
@@ -27,9 +29,12 @@ class TrainedSpace:
     def __init__(self, trained: Trained, name: str | None = None, truncation_psi: float = 1.0) -> None:
         spaces = trained.game.spaces(trained.networks, truncation_psi)
         if not spaces:
-            raise UserError("this model is given pictures and draws nothing from latents; say input=FOLDER_OR_IMAGE")
+            raise UserError(GIVEN_PICTURES)
         if name is not None and name not in spaces:
-            raise UserError(f"space={name} needs a model with a mapping network, as stylegan and stylegan2")
+            raise UserError(
+                f"space={name} is none of this model's, which has {' and '.join(spaces)};"
+                " w needs a model with a mapping network, as stylegan and stylegan2"
+            )
         self.trained, self.name = trained, name or next(iter(spaces))
         self.space: Space = spaces[self.name]
 

@@ -1,0 +1,94 @@
+"""A mode of `gan-sample`: what its YAML declares, and what was typed set against it. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from gan_cli.base.errors import UserError
+from gan_cli.cli.config_folder import config_folder, written
+from gan_cli.cli.declared import check_declared
+from gan_cli.cli.hints import options_in
+from gan_cli.cli.options import Sample, options_of
+from gan_cli.cli.signatures import Argument
+from gan_cli.cli.typed import folders_at
+
+CHOSEN_BY_MODE = ("count", "labels", "columns", "space", "input", "dataset")  # each mode says whether it takes them
+
+
+def folders() -> list[Path]:
+    """Where this command's options are, as Hydra found them."""
+    if not HydraConfig.initialized():
+        return [config_folder()]
+    return folders_at(f"{source.schema}://{source.path}" for source in HydraConfig.get().runtime.config_sources)
+
+
+def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> None:
+    """Of a mode's YAML and constructor.
+
+    Args:
+        node: of the config, with its `_target_`.
+        takes: the constructor's arguments.
+
+    Raises:
+        UserError: it declares what the check can't work with, or has an option that the command has too.
+    """
+    check_declared("mode", node)
+    name, options = (node.get("provides") or {}).get("name"), options_in(folders(), "mode")
+    if name not in options:
+        raise UserError(f"mode.provides.name={name!r} must be the name of the mode's file, one of {', '.join(options)}")
+    own = {*options[name], *takes} - {"mode"}
+    for key in sorted(own & {*options_of(Sample), "mode"}):
+        raise UserError(f"mode={name} has an option {key}=, which gan-sample has itself: give it another name")
+    for key in (node.get("requires") or {}).get("options") or []:
+        if key not in CHOSEN_BY_MODE:
+            raise UserError(f"mode={name} requires.options names {key}, and there is {', '.join(CHOSEN_BY_MODE)}")
+    for key, argument in takes.items():
+        if argument.needed and key not in options[name]:
+            raise UserError(f"mode={name} lacks {key}, which {node['_target_']} needs: its YAML gives a value")
+
+
+def check_given(wanted: dict[str, Any]) -> None:
+    """What was typed against what the mode takes; each value is one that it may have (`options`).
+
+    Raises:
+        UserError: an option of the command that the mode does not take, one that it needs, or two that don't go
+            together.
+    """
+    name, requires = wanted["mode"]["provides"]["name"], wanted["mode"].get("requires") or {}
+    defaults = {**written("sample"), **options_in(folders(), "mode")[name]}
+    given = {key for key in wanted if key != "mode" and wanted[key] != defaults.get(key)}
+    for key, sentence in (requires.get("given") or {}).items():
+        if key not in given:
+            raise UserError(sentence)
+    for key in CHOSEN_BY_MODE:
+        if key in given and key not in (requires.get("options") or []):
+            raise UserError(untaken(key, name, requires))
+    for key, partners in (requires.get("beside") or {}).items():
+        for other, sentence in partners.items():
+            if key in given and other not in given:
+                raise UserError(sentence)
+    for key, others in (requires.get("without") or {}).items():
+        for other, sentence in others.items():
+            if {key, other} <= given:
+                raise UserError(sentence)
+    if requires.get("one_class") and len(wanted["labels"] or []) > 1:
+        raise UserError(f"mode={name} shows one class: say labels=[NAME], and one name")
+
+
+def untaken(key: str, name: str, requires: Mapping[str, Any]) -> str:
+    """The sentence for an option of the command that a mode does not take."""
+    typed = f"{key}.root" if key == "dataset" else key
+    instead = (requires.get("instead") or {}).get(key)
+    if instead is not None:
+        return f"{typed}= is not for mode={name}: {instead}"
+    modes = options_in(folders(), "mode")
+    fits = [mode for mode, option in modes.items() if key in takes_of(option)]
+    return f"{typed}= is not for mode={name}; it is for mode={', '.join(fits)}"
+
+
+def takes_of(option: Mapping[str, Any]) -> list[str]:
+    return ((option.get("mode") or {}).get("requires") or {}).get("options") or []
