@@ -52,13 +52,14 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
         requires = node.get("requires") or {}
         medium, fields = requires.get("medium"), requires.get("fields", [])
         missing = [field for field in fields if field not in there]
-        words = requires.get("words") or medium or f"the fields {' and '.join(fields)}"
+        words = requires.get("words") or medium or " and ".join(fields)
         if medium is not None and not shows(dataset, medium):
             fit = fitting("metric", partial(judges, dataset))
             raise UserError(f"metric={name} needs {words}, and {data} has none; {fit} would do")
         if missing:
             fit = fitting("model", partial(is_given, fields))
-            raise UserError(f"metric={name} needs {words}, as {fit} has, and {data} has none")
+            known = "" if fit.startswith("no ") else f", as {fit} has"
+            raise UserError(f"metric={name} needs {words}{known}, and {data} has none")
         if requires.get("latent") and not has(model, "latent"):
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:

@@ -9,9 +9,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from gan_cli.base.errors import UserError
-from gan_cli.cli.config_folder import config_folder, written
+from gan_cli.cli.config_folder import config_folder, options_in, written
 from gan_cli.cli.declared import check_declared
-from gan_cli.cli.hints import options_in
 from gan_cli.cli.options import Sample, options_of
 from gan_cli.cli.signatures import Argument
 from gan_cli.cli.typed import folders_at

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.cli.check_data import named_in
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.config_folder import config_folder, yaml_of
 from gan_cli.cli.kinds import Simple, shown
 from gan_cli.cli.players import check_players
 from gan_cli.cli.rules import chosen
@@ -39,7 +38,7 @@ def check_wired(config: Composed) -> None:
     file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
     if not file.is_file():
         return  # a user's own
-    written = yaml.safe_load(file.read_text(encoding="utf-8"))
+    written = yaml_of(file)
     composed = OmegaConf.create({**config})  # once: what is slow here
     check_followed(composed, "model", config["model"], written)
     for name, inner in written.items():

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gan_cli.base.allow_list import META_KEYS
-from gan_cli.base.run_config import Node
+from gan_cli.cli.config_folder import options_in
 from gan_cli.cli.synonyms import KEYS, OPTIONS, Instead
 
 
@@ -121,12 +119,6 @@ def of_unselected(key: str, group: str, name: str, option: Mapping[str, Any]) ->
         return f"{key} is not an option: is its {group} selected? {group}=[{name}] adds it"
     has = f"has {', '.join(own)}" if own else "has no keys of its own"
     return f"{key} is not an option{meant(key, list(own.values()))}; {group}=[{name}], which is not selected, {has}"
-
-
-def options_in(folders: Iterable[Path], group: str) -> dict[str, Node]:
-    """The options of a group with what their YAML says."""
-    files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
-    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files}
 
 
 def beside(key: str, names: Sequence[str]) -> str:

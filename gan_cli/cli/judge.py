@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import shown as as_typed
 from gan_cli.cli.bare import check_bare
-from gan_cli.cli.config_folder import config_folder, defaults_of, written
+from gan_cli.cli.config_folder import config_folder, defaults_of, options_in, written
 from gan_cli.cli.hints import no_key, no_option
 from gan_cli.cli.kinds import shown
 from gan_cli.cli.quoting import rendered
@@ -149,7 +149,7 @@ def settle(override: Override, typed: Typed, root: str) -> str:
     alone = key in defaults and not isinstance(defaults[key], list) and not override.package
     if override.is_force_add() or (override.is_add() and alone):
         raise UserError(f"{line}: {key} is there already; leave out the +")
-    options = options_in(typed, key)
+    options = sorted(options_in(typed.folders(), key))
     for value in chosen(override, options):
         if value is None and not override.is_sweep_override() and key in defaults:
             if isinstance(defaults[key], list):
@@ -207,10 +207,6 @@ def top_keys(root: str) -> set[str]:
 
 def group_names(typed: Typed) -> set[str]:
     return {path.name for folder in typed.folders() for path in folder.iterdir() if path.is_dir()} - {"hydra"}
-
-
-def options_in(typed: Typed, group: str) -> list[str]:
-    return sorted({file.stem for folder in typed.folders() for file in (folder / group).glob("*.yaml")})
 
 
 def parse(override: str, program: str) -> Override:

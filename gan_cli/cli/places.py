@@ -14,7 +14,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded, read_yaml
 from gan_cli.base.run_config import RunConfig
 from gan_cli.cli import learned_from
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.cli.config_folder import config_folder, yaml_of
 
 PATHS = ("dataset.root", "init_from", "model.base", "perceptual.weights", "features.weights")  # keys of a run's config
 
@@ -35,7 +35,7 @@ def settle(config: DictConfig) -> None:
 
 def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
     """What of a data set is not in a folder: the files that our own YAML of its class names, or else the folder."""
-    known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (config_folder() / "dataset").glob("*.yaml")]
+    known = [yaml_of(file) for file in (config_folder() / "dataset").glob("*.yaml")]
     files = next((y["provides"].get("files") for y in known if y["_target_"] == dataset["_target_"]), None)
     place = Path(root)
     if files is None:

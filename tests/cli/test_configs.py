@@ -286,7 +286,7 @@ def test_option_composes_and_binds(group: str, option: str, pictures: Path) -> N
 
 
 def test_the_wheels_of_every_group_are_tested_here() -> None:
-    elsewhere = {"metric", "features"}  # test_evaluate.py, test_features.py
+    elsewhere = {"metric", "features", "mode"}  # test_evaluate.py, test_features.py, test_mode_group.py
     assert set(OPTIONS) == {"model", "dataset", "perceptual", *elsewhere, *GROUPS_ALONE}
     assert set(TINY) == set(OPTIONS["model"]), "a new model needs a tiny size in conftest.py"
 

@@ -34,8 +34,8 @@ def fresh(name: str, *arguments: str, cwd: Path, first: str = "") -> subprocess.
     ("name", "arguments", "code", "words"),
     [
         ("gan-train", ["--version"], 0, "gan_cli 0."),
-        ("gan-train", ["model=dcgann"], 2, "error: model=dcgann is not an option"),
-        ("gan-sample", ["checkpoint=nowhere"], 2, "error: no checkpoint in 'nowhere'"),
+        ("gan-train", ["model=dcgann"], 2, "error: model=dcgann does not exist"),
+        ("gan-sample", ["checkpoint=nowhere"], 2, "error: there is no checkpoint in 'nowhere'"),
         ("gan-report", ["runs=nowhere"], 2, "error: "),
     ],
 )

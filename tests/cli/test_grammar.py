@@ -27,7 +27,7 @@ from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.config_folder import config_folder, defaults_of
 from gan_cli.cli.hints import no_key, no_option, synonym
-from gan_cli.cli.search import TARGET
+from gan_cli.cli.optuna_search import TARGET
 from gan_cli.cli.signatures import check_typed
 from gan_cli.cli.synonyms import KEYS, OPTIONS
 from gan_cli.cli.typed import Typed, read

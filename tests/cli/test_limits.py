@@ -321,7 +321,7 @@ def test_a_strangers_yaml_says_limits_of_a_class_that_has_none() -> None:
         assert said in str(caught.value)
     with pytest.raises(UserError, match=r"optimizer\.limits\.momentum_decay=abc says no limit"):
         check_declared("optimizer", {**node, "limits": {"momentum_decay": "abc"}})
-    with pytest.raises(UserError, match=r"optimizer\.limits=.* does not fit"):
+    with pytest.raises(UserError, match=r"optimizer\.limits\.eps=3 does not fit: a word is wanted"):
         check_declared("optimizer", {**node, "limits": {"eps": 3}})
 
 

@@ -81,6 +81,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
 NO_MAPS = {  # layers that no four-dimensional tensor goes through, bases, and one whose masks follow the memory
     *(
         "EqualizedLinear",
+        "StyleGenerator",
         "Maxout",
         "MinibatchDiscrimination",
         "MappingNetwork",

@@ -97,7 +97,7 @@ def test_samples_are_letters_in_files_and_arrays(run: Path) -> None:
     from tokens.data import ALPHABET
 
     sample(options("sample", f"checkpoint={run}", "format=npz", "count=5", f"output={run}/five.npz"))
-    sample(options("sample", f"checkpoint={run}", "format=png", "count=5", f"output={run}/five"))
+    sample(options("sample", f"checkpoint={run}", "format=files", "count=5", f"output={run}/five"))
     sample(options("sample", f"checkpoint={run}", "count=5", f"output={run}/five.png"))
     texts = [file.read_text() for file in sorted((run / "five").glob("*.txt"))]
     array = numpy.load(run / "five.npz")["samples"]

@@ -9,7 +9,6 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from gan_cli.base.errors import UserError
 from gan_cli.base.randomness import AT_ONCE
 from gan_cli.use.modes.mode import Asked, Made, Mode
 from gan_cli.use.results import Arrays, Picture, Result, Sample, Table, Words
@@ -35,11 +34,9 @@ class Project(Mode):
     def __call__(self, asked: Asked) -> Made:
         """
         Raises:
-            UserError: samples that are no pictures, or no pictures to search for.
+            UserError: nothing to search for, or samples that are not read from files (`Medium.read`).
         """
         assert asked.input is not None
-        if asked.trained.medium.ending != ".png":
-            raise UserError("mode=project compares pictures, and this model makes none")
         files, trained, space = find_inputs(asked.input), asked.trained, asked.searched
         pictures = torch.cat([picture_for(trained, file) for file in files.values()])
         for file in files.values():

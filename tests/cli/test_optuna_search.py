@@ -169,7 +169,7 @@ def test_without_optuna_one_sentence_names_what_to_install(run_command: Run, tmp
 
 def test_the_help_names_the_search_and_no_command_imports_optuna_at_its_start(run_command: Run) -> None:
     assert "hydra/sweeper=optuna" in finished(run_command("gan-train", "--help"))
-    program = "import sys, gan_cli.cli.train, gan_cli.cli.search; print({'optuna', 'torch'} & set(sys.modules))"
+    program = "import sys, gan_cli.cli.train, gan_cli.cli.optuna_search; print({'optuna', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
