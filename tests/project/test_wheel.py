@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import QUICK, ROOT, TINY
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import torch
 from torch import nn
 from gan_cli.layers.maxout import Maxout
-
-pytestmark = pytest.mark.slow
 
 
 class Generator(nn.Module):
@@ -88,7 +88,7 @@ def test_the_wheel_holds_every_source_config_and_data_file_and_nothing_else(site
 
 
 def test_the_wheel_trains_and_samples_from_another_folder(site: Path, tmp_path: Path) -> None:
-    where = [sys.executable, "-c", "import gan_cli.cli.config as c; print(c.__file__); print(c.config_folder())"]
+    where = [sys.executable, "-c", "import gan_cli.cli.config_folder as c; print(c.__file__); print(c.config_folder())"]
     settings = {**os.environ, "PYTHONPATH": str(site)}
     shown = subprocess.run(where, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True).stdout
     assert shown.splitlines() == [str(site / "gan_cli" / "cli" / "config.py"), str(site / "gan_cli" / "conf")]
