@@ -12,8 +12,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 
 from gan_cli.base.run_config import RunConfig
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.typed import read
 from gan_cli.game.build import build_game
 from gan_cli.game.gan import GAN

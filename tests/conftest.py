@@ -19,9 +19,9 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from gan_cli.base.run_config import RunConfig
-from gan_cli.cli.check import check
+from gan_cli.check.check import check
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.data.order import Data
 from gan_cli.game.build import build_data, build_game, build_medium, optimizer_factory
 from gan_cli.game.game import Optimizers

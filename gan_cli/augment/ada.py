@@ -48,7 +48,7 @@ class Ada(nn.Module):
         loss: dict[str, Any],
         choices: dict[str, str],
     ) -> str | None:
-        """Read by the check (`cli.rules`): p is set in one way, and a sign that steers it means something."""
+        """Read by the check (`check.rules`): p is set in one way, and a sign that steers it means something."""
         if final_p is not None and fixed:
             return "augment.fixed=true keeps augment.p, and augment.final_p lets it change: give one of them"
         if (final_p is None) != (ramp_images is None):

@@ -23,11 +23,11 @@ from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import PLACES, check_entries, identity_of
+from gan_cli.check.brought import check_brought
+from gan_cli.check.check import check
+from gan_cli.check.check_base import of_begun
 from gan_cli.cli import outcome
-from gan_cli.cli.brought import check_brought
 from gan_cli.cli.cells import GRID, Cells, GridSweeper, Note, at_a_time, axes_of, facts_of, varying, words_of
-from gan_cli.cli.check import check
-from gan_cli.cli.check_base import of_begun
 from gan_cli.cli.check_built import check_built
 from gan_cli.cli.config import plain
 from gan_cli.cli.learned_from import SameData

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-
 from gan_cli.base.errors import UserError
-from gan_cli.cli.config_folder import config_folder, options_in, written
-from gan_cli.cli.declared import check_declared
+from gan_cli.check.config_folder import config_folders, options_in, written
+from gan_cli.check.declared import check_declared
+from gan_cli.check.signatures import Argument
 from gan_cli.cli.options import Sample, options_of
-from gan_cli.cli.signatures import Argument
-from gan_cli.cli.typed import folders_at
 
 CHOSEN_BY_MODE = ("count", "labels", "columns", "space", "input", "dataset")  # each mode says whether it takes them
-
-
-def folders() -> list[Path]:
-    """Where this command's options are, as Hydra found them."""
-    if not HydraConfig.initialized():
-        return [config_folder()]
-    return folders_at(f"{source.schema}://{source.path}" for source in HydraConfig.get().runtime.config_sources)
 
 
 def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> None:
@@ -36,7 +25,7 @@ def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> No
         UserError: it declares what the check can't work with, or has an option that the command has too.
     """
     check_declared("mode", node)
-    name, options = (node.get("provides") or {}).get("name"), options_in(folders(), "mode")
+    name, options = (node.get("provides") or {}).get("name"), options_in(config_folders(), "mode")
     if name not in options:
         raise UserError(f"mode.provides.name={name!r} must be the name of the mode's file, one of {', '.join(options)}")
     own = {*options[name], *takes} - {"mode"}
@@ -58,7 +47,7 @@ def check_given(wanted: dict[str, Any]) -> None:
             together.
     """
     name, requires = wanted["mode"]["provides"]["name"], wanted["mode"].get("requires") or {}
-    defaults = {**written("sample"), **options_in(folders(), "mode")[name]}
+    defaults = {**written("sample"), **options_in(config_folders(), "mode")[name]}
     given = {key for key in wanted if key != "mode" and wanted[key] != defaults.get(key)}
     for key, sentence in (requires.get("given") or {}).items():
         if key not in given:
@@ -84,7 +73,7 @@ def untaken(key: str, name: str, requires: Mapping[str, Any]) -> str:
     instead = (requires.get("instead") or {}).get(key)
     if instead is not None:
         return f"{typed}= is not for mode={name}: {instead}"
-    modes = options_in(folders(), "mode")
+    modes = options_in(config_folders(), "mode")
     fits = [mode for mode, option in modes.items() if key in takes_of(option)]
     return f"{typed}= is not for mode={name}; it is for mode={', '.join(fits)}"
 

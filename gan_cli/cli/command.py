@@ -14,9 +14,9 @@ from gan_cli import __version__
 from gan_cli.base.errors import RunError
 from gan_cli.base.printable import tell
 from gan_cli.base.threads import begin
+from gan_cli.check.config_folder import config_folder, look_in
 from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.config_folder import config_folder, look_in
 from gan_cli.cli.judge import judge, settled
 from gan_cli.cli.printed import show_config, value_lines, values
 from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, sentence

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gan_cli.base.errors import UserError
-
-MOST_PIXELS = 2**17  # a side that no picture has
+from gan_cli.check.check_data import fitting_resolution
 
 
 def complete(config: Any) -> None:
@@ -88,22 +87,3 @@ def degrade(dataset: Any, model: Any) -> None:
         fields = [*dataset.provides.fields, *made.get("fields", ["source"])]
         dataset.provides.fields = list(dict.fromkeys(fields))
         dataset.provides.scale = made.get("scale", 1)
-
-
-def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can.
-
-    Raises:
-        UserError: there is none.
-    """
-    resolution, rule = own, dict(rule or {})
-    while rule and not resolution_fits(resolution, rule):
-        resolution += 1
-        if resolution > MOST_PIXELS:
-            raise UserError(f"no resolution fits model.requires.resolution={rule}")
-    return resolution
-
-
-def resolution_fits(resolution: int, rule: Any) -> bool:
-    power = not rule.get("power_of_two") or resolution & (resolution - 1) == 0
-    return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0

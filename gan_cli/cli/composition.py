@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_cli.base.run_folder import flat
-from gan_cli.cli.config_folder import defaults_of
+from gan_cli.check.config_folder import defaults_of
 from gan_cli.cli.typed import Typed
 
 

@@ -15,14 +15,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from gan_cli.base.allow_list import make_importable
 from gan_cli.base.naming import name_of, name_of_list
 from gan_cli.base.run_config import Composed
+from gan_cli.check.check_data import check_fields
+from gan_cli.check.check_root import check_parts
+from gan_cli.check.declared import check_declared
+from gan_cli.check.players import players_of
+from gan_cli.check.signatures import check_typed, nodes_of, tables_of
 from gan_cli.cli.cells import cell_name
-from gan_cli.cli.check_data import check_fields
-from gan_cli.cli.check_root import check_parts
 from gan_cli.cli.complete import complete
-from gan_cli.cli.declared import check_declared
 from gan_cli.cli.places import settle
-from gan_cli.cli.players import players_of
-from gan_cli.cli.signatures import check_typed, nodes_of, tables_of
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 SWEEPS = Path("outputs/sweeps")  # as train.yaml has it

@@ -17,11 +17,11 @@ from gan_cli.base.run_config import DataConfig
 from gan_cli.base.run_folder import cells_in, links_in, runs_in
 from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.base.stored import foreign, read_record
+from gan_cli.check.check_device import check_device
+from gan_cli.check.check_metrics import check_choice, check_count, check_metrics
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli import outcome
-from gan_cli.cli.check_device import check_device
-from gan_cli.cli.check_metrics import check_choice, check_count, check_metrics
 from gan_cli.cli.command import run
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.help import evaluate_help
 from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Evaluate, check_options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_cli.cli.config_folder import defaults_of
+from gan_cli.check.config_folder import defaults_of
 
 TRAIN_EXAMPLES = """\
 Examples:

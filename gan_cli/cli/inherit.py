@@ -17,8 +17,8 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed, DataConfig
 from gan_cli.base.run_folder import cells_in, model_facts
+from gan_cli.check.config_folder import options_of
 from gan_cli.cli.config import SWEEPS, sweep_name
-from gan_cli.cli.config_folder import options_of
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import absolute
 from gan_cli.cli.quoting import rendered

@@ -11,12 +11,12 @@ from hydra.errors import HydraException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import shown as as_typed
+from gan_cli.check.config_folder import config_folder, defaults_of, options_in, written
+from gan_cli.check.hints import no_key, no_option
+from gan_cli.check.kinds import shown
+from gan_cli.check.signatures import tables_of
 from gan_cli.cli.bare import check_bare
-from gan_cli.cli.config_folder import config_folder, defaults_of, options_in, written
-from gan_cli.cli.hints import no_key, no_option
-from gan_cli.cli.kinds import shown
 from gan_cli.cli.quoting import rendered
-from gan_cli.cli.signatures import tables_of
 from gan_cli.cli.typed import Typed
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")

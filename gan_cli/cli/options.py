@@ -13,8 +13,8 @@ from annotated_types import Interval, MinLen
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Batch, Samples, SixteenBit, Where, Workers
-from gan_cli.cli.hints import no_key
-from gan_cli.cli.signatures import Argument, check_values, signature_of
+from gan_cli.check.hints import no_key
+from gan_cli.check.signatures import Argument, check_values, signature_of
 
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
 Some = Annotated[int, Interval(ge=1, le=10_000)]

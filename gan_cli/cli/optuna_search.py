@@ -25,11 +25,11 @@ from gan_cli.base.files import read_json, write_json
 from gan_cli.base.naming import name_of_settings
 from gan_cli.base.printable import tell
 from gan_cli.base.scoring import is_better, score_names
+from gan_cli.check.check_metrics import stem
+from gan_cli.check.hints import meant
 from gan_cli.cli import outcome, typed
 from gan_cli.cli.callbacks import CheckFirst, checked, composed, config_loader, content_of, refuse, tell_common
 from gan_cli.cli.cells import Cells, CellSweeper, Note, settings_of, words_of
-from gan_cli.cli.check_metrics import stem
-from gan_cli.cli.hints import meant
 from gan_cli.cli.learned_from import SameData
 from gan_cli.cli.search_space import Dimension, opened, read
 from gan_cli.cli.sentences import REFUSALS, sentence

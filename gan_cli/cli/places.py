@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded, read_yaml
 from gan_cli.base.run_config import RunConfig
+from gan_cli.check.config_folder import config_folder, yaml_of
 from gan_cli.cli import learned_from
-from gan_cli.cli.config_folder import config_folder, yaml_of
 
 PATHS = ("dataset.root", "init_from", "model.base", "perceptual.weights", "features.weights")  # keys of a run's config
 

@@ -13,12 +13,12 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
 from gan_cli.base.run_folder import flat
-from gan_cli.cli.brought import check_brought
+from gan_cli.check.brought import check_brought
+from gan_cli.check.hints import meant
+from gan_cli.check.kinds import shown
 from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
 from gan_cli.cli.config import plain
-from gan_cli.cli.hints import meant
 from gan_cli.cli.judge import settled
-from gan_cli.cli.kinds import shown
 from gan_cli.cli.sentences import REFUSALS, sentence
 from gan_cli.cli.typed import Typed
 

@@ -20,11 +20,11 @@ from gan_cli.base.run_config import Choices, Composed
 from gan_cli.base.run_folder import BASE, CONFIG, PLACES, SET_BY_CHECK, check_entries, flat, not_learned, runs_in
 from gan_cli.base.settings import TrainerSettings
 from gan_cli.base.stored import check_config, foreign, read_record
-from gan_cli.cli.check import check
-from gan_cli.cli.check_base import of_begun
+from gan_cli.check.check import check
+from gan_cli.check.check_base import of_begun
+from gan_cli.check.hints import meant, synonym
 from gan_cli.cli.config import plain
 from gan_cli.cli.dry_run import dry_run
-from gan_cli.cli.hints import meant, synonym
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import PATHS, absolute, whereabouts
 from gan_cli.cli.printed import show_config

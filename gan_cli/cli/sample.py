@@ -10,7 +10,8 @@ from gan_cli.base.checkpoint import best_of, newest_summary, run_of
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.printable import tell
-from gan_cli.cli.check_device import check_device
+from gan_cli.check.check_device import check_device
+from gan_cli.check.signatures import signature_of
 from gan_cli.cli.check_mode import check_declaration, check_given
 from gan_cli.cli.command import run
 from gan_cli.cli.help import sample_help
@@ -18,7 +19,6 @@ from gan_cli.cli.loading import load_torch
 from gan_cli.cli.options import Sample, check_options, options_of
 from gan_cli.cli.outputs import default_output, endings_of, output_path
 from gan_cli.cli.places import located
-from gan_cli.cli.signatures import signature_of
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gan_cli.base.errors import Interrupted, RunError, StoppedAtOnce, UserError
 from gan_cli.base.printable import any_console, tell
-from gan_cli.cli.config_folder import config_folder
-from gan_cli.cli.hints import no_key, no_option
+from gan_cli.check.config_folder import config_folder
+from gan_cli.check.hints import no_key, no_option
 from gan_cli.cli.typed import read
 
 REFUSALS = (UserError, HydraException, OmegaConfBaseException, OSError)  # what composing and checking may raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.quoting import quote
 
 SHORT = {

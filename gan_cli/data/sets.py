@@ -38,7 +38,7 @@ class PictureSet(ImageData):
 
     @staticmethod
     def refusal(at: str, resolution: int, crop_padding: int = 0) -> str | None:
-        """Read by the check (`cli.rules`): a picture is reflected outwards by less than its side."""
+        """Read by the check (`check.rules`): a picture is reflected outwards by less than its side."""
         if not crop_padding or not resolution or crop_padding < resolution:
             return None
         return f"{at}.crop_padding={crop_padding} must be below {at}.resolution={resolution}, or 0"

@@ -27,7 +27,7 @@ class Resized:
 
     @staticmethod
     def refusal(at: str, resolution: int, load_resolution: int | None = None) -> str | None:
-        """Read by the check (`cli.rules`)."""
+        """Read by the check (`check.rules`)."""
         if load_resolution is None or not resolution or load_resolution >= resolution:
             return None
         return f"{at}.load_resolution={load_resolution} must be at least {at}.resolution={resolution}, or null"

@@ -61,7 +61,7 @@ class GAN(Game):
         trainer: dict[str, Any],
         dataset: dict[str, Any],
     ) -> str | None:
-        """Read by the check (`cli.rules`): one switch says what is done with labels, and packs are whole in a batch."""
+        """Read by `check.rules`: one switch says what is done with labels, and packs are whole in a batch."""
         known = None if conditional == "none" else dataset["provides"].get("classes")
         if conditional is not None and num_classes != known:
             return (

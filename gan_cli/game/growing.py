@@ -35,7 +35,7 @@ class GrowingGame(GAN):
     def refusal(
         *, pack: int = 1, trainer: dict[str, Any], batch_sizes: dict[int, int] | None = None, **_: Any
     ) -> str | None:
-        """Read by the check (`cli.rules`): each level's batch is cut as the run's is."""
+        """Read by the check (`check.rules`): each level's batch is cut as the run's is."""
         parts = trainer["accumulate"] * trainer["processes"] * pack
         for side, size in (batch_sizes or {}).items():
             if size % parts:

@@ -45,7 +45,7 @@ class Growth:
 
     @staticmethod
     def refusal(at: str, resolution: int, start: int = 4) -> str | None:
-        """Read by the check (`cli.rules`): levels have 4, 8, 16, ... pixels a side."""
+        """Read by the check (`check.rules`): levels have 4, 8, 16, ... pixels a side."""
         if 4 <= start <= resolution and not start & (start - 1):
             return None
         return f"{at}.start={start} must be a power of two from 4 up, at most the pictures' {resolution} pixels a side"

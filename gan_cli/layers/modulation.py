@@ -28,7 +28,7 @@ class StyleGenerator(nn.Module):
     def refusal(
         at: str, latent_size: int, style_size: int = 512, mapping_layers: int = 8, num_classes: int | None = None
     ) -> str | None:
-        """Read by the check (`cli.rules`): without layers a mapping network passes on the latent as it is."""
+        """Read by the check (`check.rules`): without layers a mapping network passes on the latent as it is."""
         if mapping_layers:
             return None
         if num_classes is not None:

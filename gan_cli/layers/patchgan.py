@@ -25,7 +25,7 @@ class PatchGAN(nn.Module):
 
     @staticmethod
     def refusal(at: str, layers: int = 3, *, dataset: dict[str, Any]) -> str | None:
-        """Read by the check (`cli.rules`): each layer halves the picture, and two more pixels are cut off."""
+        """Read by the check (`check.rules`): each layer halves the picture, and two more pixels are cut off."""
         resolution = dataset.get("resolution")
         if not resolution or resolution >> layers >= 4:
             return None

@@ -154,7 +154,7 @@ class Wasserstein(AdversarialLoss):
     def refusal(
         clip: float | None = None, unroll_steps: int = 0, *, model: dict[str, Any], choices: dict[str, str]
     ) -> str | None:
-        """Read by the check (`cli.rules`): what clipped weights go with."""
+        """Read by the check (`check.rules`): what clipped weights go with."""
         if clip is None:
             return None
         if unroll_steps:

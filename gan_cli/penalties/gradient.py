@@ -41,7 +41,7 @@ class Penalty(nn.Module):
 
     @staticmethod
     def refusal(at: str, final_weight: float | None = None, ramp_images: int | None = None) -> str | None:
-        """Read by the check (`cli.rules`)."""
+        """Read by the check (`check.rules`)."""
         needs = final_weight is not None and not ramp_images
         return f"{at}.final_weight needs {at}.ramp_images, where it is reached" if needs else None
 

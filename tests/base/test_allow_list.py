@@ -7,7 +7,7 @@ from conftest import ROOT, TINY, compose_checked, compose_plain
 
 from gan_cli.base.allow_list import ALLOWED, check_allowed, check_place
 from gan_cli.base.errors import UserError
-from gan_cli.cli.check import check
+from gan_cli.check.check import check
 
 OF_ITS_KIND = {
     "model": "gan_cli.game.translator.Translator",

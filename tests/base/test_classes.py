@@ -17,7 +17,7 @@ from PIL import Image
 
 from gan_cli.base.classes import class_indices
 from gan_cli.base.errors import UserError
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.quoting import quote
 from gan_cli.cli.sample import sample
 from gan_cli.data.folder import scan

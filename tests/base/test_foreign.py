@@ -30,7 +30,7 @@ from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import check_entries, locked
 from gan_cli.base.scoring import append_scores, read_scores
 from gan_cli.base.stored import check_config
-from gan_cli.cli.check import check
+from gan_cli.check.check import check
 from gan_cli.cli.resume import resume
 from gan_cli.cli.typed import read
 from gan_cli.data import picture as pictures

@@ -26,8 +26,8 @@ from omegaconf import OmegaConf
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.scoring import Score, append_scores
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.export import export
 from gan_cli.cli.resume import resume

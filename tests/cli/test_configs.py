@@ -31,10 +31,10 @@ from gan_cli.base.allow_list import META_KEYS, targets_in
 from gan_cli.base.checkpoint import load
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import RunConfig
-from gan_cli.cli.check import check
+from gan_cli.check.check import check
+from gan_cli.check.config_folder import config_folder
+from gan_cli.check.signatures import check_arguments, signature_of
 from gan_cli.cli.config import plain
-from gan_cli.cli.config_folder import config_folder
-from gan_cli.cli.signatures import check_arguments, signature_of
 from gan_cli.game.build import OPTIMIZER_KEYS, locate
 from gan_cli.run import jobs, start, train
 from gan_cli.run.session import Session

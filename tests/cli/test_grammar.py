@@ -21,15 +21,15 @@ from omegaconf import OmegaConf
 from gan_cli.base.files import write_json
 from gan_cli.base.machine import stop_signals
 from gan_cli.base.run_folder import CONFIG
+from gan_cli.check.config_folder import config_folder, defaults_of
+from gan_cli.check.hints import no_key, no_option, synonym
+from gan_cli.check.signatures import check_typed
+from gan_cli.check.synonyms import KEYS, OPTIONS
 from gan_cli.cli import callbacks, outcome
 from gan_cli.cli import train as train_command
 from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.config_folder import config_folder, defaults_of
-from gan_cli.cli.hints import no_key, no_option, synonym
 from gan_cli.cli.optuna_search import TARGET
-from gan_cli.cli.signatures import check_typed
-from gan_cli.cli.synonyms import KEYS, OPTIONS
 from gan_cli.cli.typed import Typed, read
 
 COMMANDS = ("gan-train", "gan-sample", "gan-evaluate", "gan-report", "gan-export")

@@ -19,7 +19,7 @@ from PIL import Image
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_folder import model_facts
-from gan_cli.cli.config_folder import config_folder
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.inherit import rendered, with_base
 from gan_cli.cli.train import command, main
 from gan_cli.cli.typed import read

@@ -23,8 +23,8 @@ from gan_cli.base import checkpoint
 from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import locked
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli import learned_from
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.resume import resume
 from gan_cli.cli.sample import sample
@@ -422,7 +422,7 @@ def test_a_device_that_torch_alone_knows_to_be_missing_refuses_a_run_before_it_g
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = started(tmp_path / "run")
-    monkeypatch.setattr("gan_cli.cli.check.check_device", lambda key, value: None)
+    monkeypatch.setattr("gan_cli.check.check.check_device", lambda key, value: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused(run, "trainer.device=cuda, but torch finds no CUDA GPU here", "trainer.device=cuda")
 

@@ -28,12 +28,12 @@ from tensorboard.plugins.hparams import metadata
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import Interrupted, UserError
 from gan_cli.base.run_folder import identity_of
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli import outcome
 from gan_cli.cli import train as train_command
 from gan_cli.cli.callbacks import grid
 from gan_cli.cli.cells import NOTE, Cells, GridSweeper, Note, axes_of, varying
 from gan_cli.cli.config import STAMP
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.train import command, headline
 from gan_cli.cli.typed import read

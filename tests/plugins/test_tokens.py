@@ -20,9 +20,9 @@ from PIL import Image
 from gan_cli.base import checkpoint
 from gan_cli.base.errors import UserError
 from gan_cli.base.scoring import read_scores
-from gan_cli.cli.check import check
+from gan_cli.check.check import check
+from gan_cli.check.config_folder import config_folder
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.config_folder import config_folder
 from gan_cli.cli.evaluate import evaluate
 from gan_cli.cli.export import export
 from gan_cli.cli.report import report

@@ -88,7 +88,11 @@ def test_the_wheel_holds_every_source_config_and_data_file_and_nothing_else(site
 
 
 def test_the_wheel_trains_and_samples_from_another_folder(site: Path, tmp_path: Path) -> None:
-    where = [sys.executable, "-c", "import gan_cli.cli.config_folder as c; print(c.__file__); print(c.config_folder())"]
+    where = [
+        sys.executable,
+        "-c",
+        "import gan_cli.check.config_folder as c; print(c.__file__); print(c.config_folder())",
+    ]
     settings = {**os.environ, "PYTHONPATH": str(site)}
     shown = subprocess.run(where, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True).stdout
     assert shown.splitlines() == [str(site / "gan_cli" / "cli" / "config_folder.py"), str(site / "gan_cli" / "conf")]

@@ -20,14 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Width
-from gan_cli.cli import check_built, check_device, evaluate, export, report, sample
-from gan_cli.cli.annotations import kind_of
-from gan_cli.cli.check import UNFIT, check
+from gan_cli.check import check_device
+from gan_cli.check.annotations import kind_of
+from gan_cli.check.check import UNFIT, check
+from gan_cli.check.config_folder import config_folder
+from gan_cli.check.declared import check_declared
+from gan_cli.check.kinds import Kind
+from gan_cli.check.signatures import IMPLIED, bound, check_arguments, check_typed, nodes_of, signature_of
+from gan_cli.cli import check_built, evaluate, export, report, sample
 from gan_cli.cli.config import plain, register_resolvers
-from gan_cli.cli.config_folder import config_folder
-from gan_cli.cli.declared import check_declared
-from gan_cli.cli.kinds import Kind
-from gan_cli.cli.signatures import IMPLIED, bound, check_arguments, check_typed, nodes_of, signature_of
 from gan_cli.game.build import instantiate, locate
 
 BASES = {

@@ -10,9 +10,9 @@ import re
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed
 from gan_cli.base.run_folder import flat
-from gan_cli.cli.config_folder import config_folders
-from gan_cli.cli.hints import meant
-from gan_cli.cli.signatures import nodes_of
+from gan_cli.check.config_folder import config_folders
+from gan_cli.check.hints import meant
+from gan_cli.check.signatures import nodes_of
 
 TAKEN = re.compile(r"\$\{(brought|recommended|n_critic|critic_norm):([\w.]+)")
 BRINGERS = {  # by the resolver, whose sections it looks in

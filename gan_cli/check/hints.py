@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_cli.base.allow_list import META_KEYS
-from gan_cli.cli.config_folder import options_in
-from gan_cli.cli.synonyms import KEYS, OPTIONS, Instead
+from gan_cli.check.config_folder import options_in
+from gan_cli.check.synonyms import KEYS, OPTIONS, Instead
 
 
 def no_key(key: str, known: Sequence[str], folders: Iterable[Path], program: str) -> str:

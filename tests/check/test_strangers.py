@@ -10,8 +10,8 @@ import pytest
 from conftest import compose_plain
 
 from gan_cli.base.errors import UserError
-from gan_cli.cli.check import check
-from gan_cli.cli.config_folder import config_folder, look_in
+from gan_cli.check.check import check
+from gan_cli.check.config_folder import config_folder, look_in
 
 PACKAGE = '''
 from torch import nn

@@ -9,9 +9,9 @@ from gan_cli.base.allow_list import check_allowed, check_place, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.base.scoring import features_name, score_names
-from gan_cli.cli.check_data import fields_needed
-from gan_cli.cli.rules import fitting, has
-from gan_cli.cli.signatures import check_arguments
+from gan_cli.check.check_data import fields_needed
+from gan_cli.check.rules import fitting, has
+from gan_cli.check.signatures import check_arguments
 
 
 def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:

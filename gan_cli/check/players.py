@@ -7,8 +7,8 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed
-from gan_cli.cli.hints import meant
-from gan_cli.cli.signatures import tables_of
+from gan_cli.check.hints import meant
+from gan_cli.check.signatures import tables_of
 
 USUAL = ("discriminator", "generator")  # of a game whose YAML names none
 

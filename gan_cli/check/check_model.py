@@ -9,12 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.cli.check_data import named_in
-from gan_cli.cli.config_folder import config_folder, yaml_of
-from gan_cli.cli.kinds import Simple, shown
-from gan_cli.cli.players import check_players
-from gan_cli.cli.rules import chosen
-from gan_cli.cli.signatures import check_value
+from gan_cli.check.check_data import named_in
+from gan_cli.check.config_folder import config_folder, yaml_of
+from gan_cli.check.kinds import Simple, shown
+from gan_cli.check.players import check_players
+from gan_cli.check.rules import chosen
+from gan_cli.check.signatures import check_value
 
 
 def check_model(config: Composed) -> None:

@@ -7,8 +7,8 @@ from gan_cli.base.checkpoint import config_of, none_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed
-from gan_cli.cli.check_data import chosen
-from gan_cli.cli.kinds import shown
+from gan_cli.check.check_data import chosen
+from gan_cli.check.kinds import shown
 
 
 def check_base(config: Composed) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 from gan_cli.base.run_config import Node
-from gan_cli.cli.annotations import kind_of
-from gan_cli.cli.kinds import Kind, shown
-from gan_cli.cli.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
+from gan_cli.check.annotations import kind_of
+from gan_cli.check.kinds import Kind, shown
+from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
 
 
 class Medium:

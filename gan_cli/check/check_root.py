@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_cli.base.errors import UserError
-from gan_cli.cli.config_folder import root_keys
-from gan_cli.cli.kinds import Either, Kind, Part, Simple, Table, shown
-from gan_cli.cli.signatures import check_value
+from gan_cli.check.config_folder import root_keys
+from gan_cli.check.kinds import Either, Kind, Part, Simple, Table, shown
+from gan_cli.check.signatures import check_value
 
 NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
 LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))

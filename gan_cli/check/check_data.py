@@ -6,9 +6,10 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.cli.complete import fitting_resolution, resolution_fits
-from gan_cli.cli.config_folder import config_folders, options_of
-from gan_cli.cli.rules import chosen, fitting
+from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.rules import chosen, fitting
+
+MOST_PIXELS = 2**17  # a side that no picture has
 
 
 def check_data(config: Composed) -> None:
@@ -175,3 +176,22 @@ def named_in(model: Node, key: str) -> Any:
             raise UserError(f"model.requires speaks of {key}, which is no option of this model")
         node = node[part]
     return node
+
+
+def fitting_resolution(own: int, rule: Any) -> int:
+    """The files' own resolution if the model can make it, else the next larger one that it can.
+
+    Raises:
+        UserError: there is none.
+    """
+    resolution, rule = own, dict(rule or {})
+    while rule and not resolution_fits(resolution, rule):
+        resolution += 1
+        if resolution > MOST_PIXELS:
+            raise UserError(f"no resolution fits model.requires.resolution={rule}")
+    return resolution
+
+
+def resolution_fits(resolution: int, rule: Any) -> bool:
+    power = not rule.get("power_of_two") or resolution & (resolution - 1) == 0
+    return power and resolution >= rule.get("minimum", 1) and resolution % rule.get("multiple_of", 1) == 0

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from functools import partial
 
-from omegaconf import OmegaConf
-
 from gan_cli.base.allow_list import check_allowed, check_place, make_importable
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.cli.check_base import check_base
-from gan_cli.cli.check_data import check_data
-from gan_cli.cli.check_device import check_device
-from gan_cli.cli.check_metrics import check_scoring
-from gan_cli.cli.check_model import check_model
-from gan_cli.cli.check_root import check_root
-from gan_cli.cli.config_folder import config_folders, options_of
-from gan_cli.cli.kinds import shown
-from gan_cli.cli.rules import check_rules, chosen, fitting, has
-from gan_cli.cli.signatures import IMPLIED, check_arguments, nodes_of, signature_of
+from gan_cli.base.run_folder import flat
+from gan_cli.check.check_base import check_base
+from gan_cli.check.check_data import check_data
+from gan_cli.check.check_device import check_device
+from gan_cli.check.check_metrics import check_scoring
+from gan_cli.check.check_model import check_model
+from gan_cli.check.check_root import check_root
+from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.kinds import shown
+from gan_cli.check.rules import check_rules, chosen, fitting, has
+from gan_cli.check.signatures import IMPLIED, check_arguments, nodes_of, signature_of
 
 UNFIT = {  # of torch's optimizers: why none of them trains a network here
     "torch.optim.LBFGS": "looks at the loss several times in a step",
@@ -110,7 +109,7 @@ def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
             name = chosen(config, "model")
             said = (options_of(config_folders()).get("model", {}).get(name) or {}).get("provides")
             key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
-            unless = f" with {key}={shown(OmegaConf.select(OmegaConf.create({**config}), key))}" if key else ""
+            unless = f" with {key}={shown(flat(config).get(key))}" if key else ""
             raise UserError(
                 f"penalty={penalty} needs a model with {word}, and model={name} has none{unless};"
                 f" {fitting('model', partial(has, word=word))} has"

@@ -11,7 +11,7 @@ from conftest import TINY, compose_plain, game_of, optimizers_of, with_all
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import digest_of, identity_of
-from gan_cli.cli.brought import check_brought, taken
+from gan_cli.check.brought import check_brought, taken
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.printed import value_lines, values
 from gan_cli.cli.typed import read

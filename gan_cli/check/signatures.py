@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from gan_cli.base.allow_list import META_KEYS, is_allowed, targets_in
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
-from gan_cli.cli.annotations import Source, kind_of, last_name, lineage, source_of
-from gan_cli.cli.kinds import Kind, Part, Simple, number_in, shown, table_in
+from gan_cli.check.annotations import Source, kind_of, last_name, lineage, source_of
+from gan_cli.check.kinds import Kind, Part, Simple, number_in, shown, table_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
 LIMITS = "gan_cli.base.limits"  # whose names `limits:` may use

@@ -17,9 +17,9 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.cli.annotations import lineage
-from gan_cli.cli.config_folder import config_folders, options_of
-from gan_cli.cli.signatures import nodes_of
+from gan_cli.check.annotations import lineage
+from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.signatures import nodes_of
 
 Refusal = Callable[..., str | None]
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gan_cli.cli.kinds import Either, Kind, Limited, ListOf, OneOf, Part, Simple, Table
+from gan_cli.check.kinds import Either, Kind, Limited, ListOf, OneOf, Part, Simple, Table
 
 SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(None), "Path": str}
 LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
