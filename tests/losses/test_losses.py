@@ -11,6 +11,7 @@ import torch
 from conftest import ROOT, compose_plain
 from torch import Tensor, nn
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.types import Match, Side
 from gan_cli.game.build import instantiate
 from gan_cli.losses.adversarial import (
@@ -65,6 +66,44 @@ def test_values_by_hand(kind: type[AdversarialLoss], player: str) -> None:
     value = getattr(kind(), player)(match_of(torch.tensor(REAL), torch.tensor(FAKE)))
     assert value.shape == (2,)
     assert value.tolist() == pytest.approx(EXPECTED[kind][player == "generator"], rel=1e-6)
+
+
+# what an encoder adds, that moves the real side, for logits 2 and -1: `generator` with real for fake and its sign turned;
+# zero where the relativistic generator holds the reals already
+MOVES_REAL: dict[type[AdversarialLoss], list[float]] = {
+    Minimax: [-sp(-2), -sp(1)],
+    NonSaturating: [sp(2), sp(-1)],
+    LeastSquares: [0.5 * 4, 0.5 * 1],
+    Hinge: [2.0, -1.0],
+    Wasserstein: [2.0, -1.0],
+    RelativisticAverage: [0.0, 0.0],
+    RelativisticPairing: [0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
+def test_a_player_that_moves_the_real_side_by_hand(kind: type[AdversarialLoss]) -> None:
+    value = kind().generator_real(match_of(torch.tensor(REAL), torch.tensor(FAKE)))
+    assert value.shape == (2,)
+    assert value.tolist() == pytest.approx(MOVES_REAL[kind], rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", LOSSES, ids=lambda kind: kind.__name__)
+def test_both_sides_are_pulled_towards_each_other(kind: type[AdversarialLoss]) -> None:
+    """A player of both sides wants fakes taken for real and reals for fake: one logit up, the other down."""
+    real, fake = (torch.tensor(values, requires_grad=True) for values in ([0.3, 0.2], [0.1, 0.4]))
+    match = match_of(real, fake)
+    (kind().generator(match) + kind().generator_real(match)).sum().backward()
+    assert (real.grad > 0).all()
+    assert (fake.grad < 0).all()
+
+
+def test_a_loss_of_ones_own_that_knows_no_real_side_says_so() -> None:
+    class Own(AdversarialLoss):
+        pass
+
+    with pytest.raises(UserError, match="Own has no term for players that move the real side"):
+        Own().generator_real(match_of(torch.tensor(REAL), torch.tensor(FAKE)))
 
 
 def test_a_few_values_as_plain_numbers() -> None:
