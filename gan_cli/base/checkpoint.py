@@ -21,7 +21,7 @@ from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import open_regular, read_json, write_atomically, write_json
 from gan_cli.base.records import Content, SideFile
 from gan_cli.base.run_config import Composed
-from gan_cli.base.run_folder import check_entries, runs_in
+from gan_cli.base.run_folder import check_entries, none_in
 from gan_cli.base.stored import SIDE_FILE, check_content, misfit
 
 FORMAT = 2  # 1: before the first release; its networks have other names
@@ -102,13 +102,34 @@ def summary_of(path: Path) -> SideFile | None:
     return None if summary is None or misfit(summary, SIDE_FILE) else cast(SideFile, summary)
 
 
+def of_another_version(side: SideFile) -> str:
+    return (
+        f"has format {side.get('format')} and this version reads format {FORMAT}: use it with the version that wrote it"
+        " (git_commit in the run's run.json), or train again"
+    )
+
+
+def of_this_version(where: Path) -> list[Path]:
+    """The checkpoints in a place, but those whose side files say that another version wrote them.
+
+    Raises:
+        UserError: there are no others.
+    """
+    paths = candidates(where)
+    sides = [summary_of(path) or SideFile() for path in paths]
+    own = [path for path, side in zip(paths, sides, strict=True) if side.get("format", FORMAT) == FORMAT]
+    if paths and not own:
+        raise UserError(f"{paths[0]} {of_another_version(sides[0])}")
+    return own
+
+
 def newest_summary(where: Path) -> tuple[Path, SideFile]:
     """The newest checkpoint that has a side file, unverified: what a quick check needs; empty words where none has.
 
     Raises:
-        UserError: there is no checkpoint.
+        UserError: there is no checkpoint, or none of this version.
     """
-    paths = candidates(where)
+    paths = of_this_version(where)
     for path in paths:
         summary = summary_of(path)
         if summary is not None:
@@ -129,8 +150,12 @@ def config_of(where: Path) -> Composed | None:
 
 
 def claimed(where: Path) -> Content | None:
-    """What the newest checkpoint that can be read holds, its plain values alone, found without torch."""
-    for path in candidates(where):
+    """What the newest checkpoint that can be read holds, its plain values alone, found without torch.
+
+    Raises:
+        UserError, RunError: all are of another version, or it holds something else than a run's.
+    """
+    for path in of_this_version(where):
         try:
             with open_regular(path) as file:
                 content = claims_of(file)
@@ -139,17 +164,6 @@ def claimed(where: Path) -> Content | None:
         check_content(content, str(path))
         return content
     return None
-
-
-def none_in(where: Path) -> str:
-    """Why there is no checkpoint in a place."""
-    if (where / "run.json").is_file():
-        return (
-            f"the run {str(where)!r} has no checkpoint: there is no images-*.pt file in its checkpoints/;"
-            " a run writes one at each trainer.checkpoint_every_images and at its end"
-        )
-    hint = runs_in(where) or ": give a run's folder or a checkpoints/images-*.pt file"
-    return f"there is no checkpoint in {str(where)!r}{hint}"
 
 
 def check_not_lost(run: Path) -> None:
@@ -240,10 +254,7 @@ def fitting(path: Path) -> tuple[SideFile, str | None]:
     if isinstance(before, dict) and digest == before.get("digest"):
         side = before
     if side.get("format") != FORMAT:
-        return side, (
-            f"has format {side.get('format')} and this version reads format {FORMAT}: use it with the version that"
-            " wrote it (git_commit in the run's run.json), or train again"
-        )
+        return side, of_another_version(side)
     fits = digest == side.get("digest")
     return side, None if fits else "is damaged (its content does not fit the digest beside it)"
 

@@ -96,6 +96,17 @@ def links_in(folder: Path) -> list[Path]:
     return sorted(Path(e.path) for e in _inside(folder) if e.is_symlink() and is_run(Path(e.path)))
 
 
+def none_in(where: Path) -> str:
+    """Why there is no checkpoint in a place."""
+    if (where / "run.json").is_file():
+        return (
+            f"the run {str(where)!r} has no checkpoint: there is no images-*.pt file in its checkpoints/;"
+            " a run writes one at each trainer.checkpoint_every_images and at its end"
+        )
+    hint = runs_in(where) or ": give a run's folder or a checkpoints/images-*.pt file"
+    return f"there is no checkpoint in {str(where)!r}{hint}"
+
+
 def runs_in(folder: Path) -> str:
     """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
     found = runs_below(folder)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gan_cli.base.allow_list import check_allowed, targets_in
-from gan_cli.base.checkpoint import config_of, none_in
+from gan_cli.base.checkpoint import config_of
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed
+from gan_cli.base.run_folder import none_in
 from gan_cli.check.check_data import chosen
 from gan_cli.check.kinds import shown
 

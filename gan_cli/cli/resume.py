@@ -83,6 +83,8 @@ def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Rec
     if record is None or not (stored or source_of(run).is_file()):
         hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
         raise UserError(f"resume={str(run)!r} is no run{hint}")
+    if listed(run):
+        newest_summary(run)  # of this version?
     parts = record.get("parts") or {}
     config = changed(run, stored, overrides, parts)
     with foreign(str(run / CONFIG)):

@@ -206,6 +206,19 @@ def test_when_all_are_bad_each_is_named(tmp_path: Path, harm: Any, what: str) ->
         loaded(paths[0])  # one that was named by hand has nothing to fall back on
 
 
+def test_what_is_asked_without_torch_passes_over_those_of_another_version_too(tmp_path: Path) -> None:
+    good, bad = saved(tmp_path, 64, 128)
+    age_format(bad)
+    assert checkpoint.of_this_version(tmp_path) == [good]
+    assert checkpoint.newest_summary(tmp_path)[0] == good
+    age_format(good)
+    for ask in (checkpoint.newest_summary, checkpoint.config_of, checkpoint.claimed):
+        with pytest.raises(
+            UserError, match=r"images-000000128.pt has format 1 and this version reads format 2: use it"
+        ):
+            ask(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["", "nowhere", "notes.txt"])
 def test_no_checkpoint_at_all(tmp_path: Path, name: str) -> None:
     (tmp_path / "notes.txt").write_text("")

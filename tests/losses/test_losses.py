@@ -68,7 +68,7 @@ def test_values_by_hand(kind: type[AdversarialLoss], player: str) -> None:
     assert value.tolist() == pytest.approx(EXPECTED[kind][player == "generator"], rel=1e-6)
 
 
-# what an encoder adds, that moves the real side, for logits 2 and -1: `generator` with real for fake and its sign turned;
+# what an encoder adds, that moves the real side, for logits 2 and -1: `generator` of the reals with their sign turned;
 # zero where the relativistic generator holds the reals already
 MOVES_REAL: dict[type[AdversarialLoss], list[float]] = {
     Minimax: [-sp(-2), -sp(1)],
