@@ -46,7 +46,7 @@ def output_path(output: Path, endings: Sequence[str], overwrite: bool, source: P
     if folder and files and ending in FILES and not output.is_dir():
         into = ", or into a folder" if "" in endings else ""
         raise UserError(f"output={output!s} can't be written: what this makes is written as {' or '.join(files)}{into}")
-    if not folder and source is not None and source.is_dir():
+    if not folder and "" in endings and source is not None and source.is_dir():
         raise UserError(f"input={str(source)!r} is a folder: give output= a folder too, for one file of each")
     if folder and "" not in endings:
         output = output / f"{'grid' if endings[0] == '.png' else 'samples'}{endings[0]}"
