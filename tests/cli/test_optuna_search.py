@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import write_json
-from gan_cli.cli import outcome, search
+from gan_cli.cli import optuna_search, outcome
 from gan_cli.cli.cells import NOTE
 from gan_cli.cli.search_space import Dimension, deciding, read
 
@@ -302,10 +302,10 @@ Score = Callable[[dict[str, str]], float | str]
 @pytest.fixture
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any] | None]:
     """Search with a function in place of runs; it gives a score or the status of a run that failed."""
-    monkeypatch.setattr(search, "composed", lambda config, overrides, number=0: overrides)
-    monkeypatch.setattr(search, "checked", lambda overrides: dict(text.split("=", 1) for text in overrides))
-    monkeypatch.setattr(search, "content_of", lambda overrides: {})
-    monkeypatch.setattr(search, "tell_common", lambda contents, folder: None)
+    monkeypatch.setattr(optuna_search, "composed", lambda config, overrides, number=0: overrides)
+    monkeypatch.setattr(optuna_search, "checked", lambda overrides: dict(text.split("=", 1) for text in overrides))
+    monkeypatch.setattr(optuna_search, "content_of", lambda overrides: {})
+    monkeypatch.setattr(optuna_search, "tell_common", lambda contents, folder: None)
     monkeypatch.setattr(sys, "argv", ["gan-train"])
     monkeypatch.setenv(NOTE, "{}")
     monkeypatch.setattr(outcome, "runs", [])
@@ -325,8 +325,8 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
 
         home = tmp_path / folder
         home.mkdir(exist_ok=True)
-        monkeypatch.setattr(search, "better_end", lambda cell, score: better)
-        sweeper = search.OptunaSweeper("fid_classifier", trials, seed)
+        monkeypatch.setattr(optuna_search, "better_end", lambda cell, score: better)
+        sweeper = optuna_search.OptunaSweeper("fid_classifier", trials, seed)
         sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(home)}}})
         sweeper.hydra_context = SimpleNamespace(config_loader=None)  # type: ignore[assignment]
         sweeper.launcher = SimpleNamespace(launch=launch)  # type: ignore[assignment]

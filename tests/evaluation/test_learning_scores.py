@@ -138,6 +138,7 @@ def test_modes_covered_on_points_made_by_hand() -> None:
     assert judge.modes_covered(every, grid(5), 0.0125) == (25, 1.0)
 
 
+@pytest.mark.slow
 def test_a_classifier_of_digits_is_good_enough_to_judge(trained: tuple[Any, Path]) -> None:
     images, labels = digits("test")
     found = judge.describe(trained[0], images)
@@ -146,6 +147,7 @@ def test_a_classifier_of_digits_is_good_enough_to_judge(trained: tuple[Any, Path
     assert judge.rarest_share(found.classes, 10) == pytest.approx(judge.rarest_share(labels, 10), abs=0.01)
 
 
+@pytest.mark.slow
 def test_texture_tells_noise_and_blur_from_the_reals(trained: tuple[Any, Path]) -> None:
     """And the two from each other, where test images lie close to the training ones."""
     classifier, _ = trained

@@ -97,6 +97,7 @@ def test_the_third_players_rate_is_typed_and_judged(command: Command) -> None:
     assert not Path("b").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_it_as_one_does(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(PLUGIN), str(ROOT)])}
     (tmp_path / "command.py").write_text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,23 +43,28 @@ def floor_of(module: str) -> int:
     return -1 if module == "__init__" else FLOORS[module.split(".")[0]]
 
 
-def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
+@cache
+def imports_of(tree: ast.AST) -> list[tuple[int, str]]:
     """Line and full name of everything imported anywhere in a file, late imports and `import *` too.
 
     `from a import b` gives `a.b`: `b` may be a module.
     """
+    found: list[tuple[int, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
 
 
+@cache
 def own_modules() -> set[str]:
     return {module_of(file) for file in FILES}
 
 
+@cache
 def own_module(name: str) -> str | None:
     """The module of this package that an imported name lies in; None for names from elsewhere."""
     if name.split(".")[0] != "gan_cli":
@@ -70,6 +75,7 @@ def own_module(name: str) -> str | None:
     return ".".join(parts) or "__init__"
 
 
+@cache
 def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
@@ -189,14 +195,14 @@ def test_no_list_has_to_be_extended_for_a_new_part() -> None:
 
 def test_no_file_knows_a_mode_by_its_name() -> None:
     """Nor does a sentence, but in the mode itself: `conf/mode` says which there are."""
+    texts = {file: [node.value for node in ast.walk(tree_of(file)) if isinstance(node, ast.Constant)] for file in FILES}
     for mode in (ROOT / "conf" / "mode").glob("*.yaml"):
         others = [file for file in FILES if file.stem != mode.stem]
         named = [
-            (module_of(file), node.value)
+            (module_of(file), text)
             for file in others
-            for node in ast.walk(tree_of(file))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            if f"mode={mode.stem}" in node.value or f"use.modes.{mode.stem}" in node.value
+            for text in texts[file]
+            if isinstance(text, str) and (f"mode={mode.stem}" in text or f"use.modes.{mode.stem}" in text)
         ]
         assert named == [], mode.stem
         imported = [
