@@ -173,8 +173,8 @@ class GAN(Game):
         """
         if any(isinstance(part, PixelNorm) for part in self.generator.children()):
             raise UserError(
-                "truncation_psi does nothing to a model that scales its latents to one length, as progan does;"
-                " stylegan and stylegan2 have it in w"
+                "truncation_psi does nothing to a model that scales its latents to one length;"
+                " models with a mapping network have it in w"
             )
         return self.latent.truncated(latent, psi)
 

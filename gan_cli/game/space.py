@@ -22,11 +22,17 @@ class Translation(NamedTuple):
         network: the generator's name.
         source: the field of `given` that it is given.
         output: the row of `sample` that comes of it.
+        channels: the option of the data set that says how many channels the source has.
+        scale: how many times larger the output is.
+        mask: the field that says where holes are, of games that fill them.
     """
 
     network: str
     source: str
     output: str
+    channels: str = "source_channels"
+    scale: int = 1
+    mask: str | None = None
 
 
 class Space:

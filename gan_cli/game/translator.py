@@ -27,8 +27,6 @@ class TranslationGame(Game):
     train the generators on the latter alone first: a phase of its own, that ends at `pretrain_images`.
 
     Attributes:
-        scale: how many times larger the output is.
-        mask: the field that says where a picture is to be filled; None for games that fill nothing.
         critic_features: whether `reconstruction` compares in the critic's features, which then is trained in any case.
 
     Args:
@@ -38,8 +36,6 @@ class TranslationGame(Game):
         rules: see `game.Rules`.
     """
 
-    scale = 1
-    mask: ClassVar[str | None] = None
     critic_features: ClassVar[bool] = False
     score_rule: ClassVar[str] = "psnr over all channels, ssim of the luma"
 

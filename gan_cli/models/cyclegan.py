@@ -94,7 +94,7 @@ class CycleGAN(TranslationGame):
     def translations(self) -> dict[str, Translation]:
         return {
             "a_to_b": Translation("a_to_b", "a", "fake_b"),
-            "b_to_a": Translation("b_to_a", "b", "fake_a"),
+            "b_to_a": Translation("b_to_a", "b", "fake_a", channels="channels"),
         }
 
     def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:

@@ -8,7 +8,7 @@ generator is CycleGAN's residual one, with dilated blocks as Iizuka's; it is als
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.base.types import Match, Side
 from gan_cli.data.degrade import filled_smoothly
 from gan_cli.game.game import Rules, Turn
+from gan_cli.game.space import Translation
 from gan_cli.game.translator import Translator
 from gan_cli.layers.patchgan import PatchGAN
 from gan_cli.layers.resnet import ResNetGenerator
@@ -36,8 +37,6 @@ class Inpainting(Translator):
         discriminator: sees the whole picture.
         discriminator_hole: sees a window of half the picture's side around the hole.
     """
-
-    mask: ClassVar[str | None] = "mask"
 
     def __init__(
         self,
@@ -70,6 +69,10 @@ class Inpainting(Translator):
 
     def judge_hole(self, samples: Tensor) -> Tensor:
         return self.discriminator_hole(self.augment(samples), None)
+
+    @property
+    def translations(self) -> dict[str, Translation]:
+        return {"a_to_b": Translation("generator", "source", "output", mask="mask")}
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
         fields = turn.batch.fields

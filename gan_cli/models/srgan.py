@@ -19,6 +19,7 @@ from typing_extensions import Unpack
 from gan_cli.base.limits import Channels, Depth, Images, Pixels, Weight, Width
 from gan_cli.data.degrade import enlarge
 from gan_cli.game.game import Given, Rows, Rules, Turn
+from gan_cli.game.space import Translation
 from gan_cli.game.translator import Translator
 from gan_cli.layers.norm import norm_2d
 from gan_cli.losses.adversarial import AdversarialLoss
@@ -53,6 +54,10 @@ class SRGAN(Translator):
     ) -> None:
         super().__init__(generator, discriminator, loss, adversarial_weight, pretrain_images, **rules)
         self.scale, self.perceptual = scale, perceptual
+
+    @property
+    def translations(self) -> dict[str, Translation]:
+        return {"a_to_b": Translation("generator", "source", "output", scale=self.scale)}
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
         fake, target = turn.fakes["fake"], turn.batch.fields["target"]

@@ -89,13 +89,13 @@ def drawing(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Te
         name = direction or next(iter(ways))
         if name not in ways:
             raise UserError(f"direction={name!r} is unknown; this model has {', '.join(ways)}")
-        if getattr(trained.game, "mask", None) is not None:
+        way = ways[name]
+        if way.mask is not None:
             raise UserError("gan-export does not know models that fill holes; use gan-sample input=... mask=...")
         dataset = trained.config.data.node
-        channels = dataset.get("source_channels") or dataset["channels"]
-        side = dataset["resolution"] // int(getattr(trained.game, "scale", 1))
-        source = torch.rand(3, channels, side, side) * 2 - 1
-        return Translating(trained.networks[ways[name].network]).eval(), [source]
+        side = dataset["resolution"] // way.scale
+        source = torch.rand(3, dataset[way.channels], side, side) * 2 - 1
+        return Translating(trained.networks[way.network]).eval(), [source]
     if not trained.game.spaces(trained.networks):
         raise UserError("gan-export writes generators, and this model has none: it draws nothing from latents")
     given = trained.given(3, 0)

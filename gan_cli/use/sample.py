@@ -29,8 +29,7 @@ def class_numbers(
     if trained.game.num_classes is None:
         raise UserError(
             "labels= needs a conditional model, and this one was trained without labels"
-            " (cgan, cdcgan and biggan have them; progan, stylegan, stylegan2, sngan, sagan and r3gan with"
-            " model.conditional=projection or auxiliary)"
+            " (model.conditional=projection or auxiliary, where a model has it, trains with them)"
         )
     return class_indices(labels, trained.class_names, trained.game.num_classes, say)
 

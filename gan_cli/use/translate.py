@@ -72,34 +72,33 @@ def translated(
         UserError: a mask can't be read, or has another size than its picture.
         PictureError: a picture can't be read any more.
     """
-    way, game = translation(trained, direction, masks is not None), trained.game
+    way = translation(trained, direction, masks is not None)
     network = trained.networks[way.network]
     multiple, smallest = (int(getattr(network, name, 1)) for name in ("multiple", "smallest"))
-    scale, dataset = int(getattr(game, "scale", 1)), trained.config.data.node
-    channels = dataset["source_channels" if direction == "a_to_b" else "channels"]
+    dataset = trained.config.data.node
     white = dataset.get("white_level")
-    decoder = Decoder(None, channels, background=dataset.get("background", 255), white_level=white)
+    decoder = Decoder(None, dataset[way.channels], background=dataset.get("background", 255), white_level=white)
     grey = Decoder(None, 1, background=0, white_level=white)
     masked = (masks or {}).items()
     for name, mask_file in counted(masked, "comparing masks and pictures", len(masked), "masks"):
         check_mask(mask_file, inputs[name])  # all of them before the first is written
     for name, file in inputs.items():
         fields = {way.source: to_float(decoder(file))[None]}
-        if masks is not None:
-            fields["mask"] = (grey(masks[name]) > 127)[None].float()
+        if masks is not None and way.mask is not None:
+            fields[way.mask] = (grey(masks[name]) > 127)[None].float()
         seed_everything(seed, "translate", name)
         height, width = fields[way.source].shape[2:]
         outwards = {key: reflected(part, multiple, smallest).to(trained.device) for key, part in fields.items()}
         try:
             with foreign(str(trained.path)):
-                made = game.translate(trained.networks, outwards, direction)
+                made = trained.game.translate(trained.networks, outwards, direction)
         except (RunError, MemoryError) as error:
             if isinstance(error, RunError) and "memory" not in str(error):
                 raise
             raise RunError(
                 f"{str(file)!r} ({width}x{height}) needs more memory than there is: make it smaller"
             ) from error
-        yield name, made[0, :, : height * scale, : width * scale].cpu()
+        yield name, made[0, :, : height * way.scale, : width * way.scale].cpu()
 
 
 def check_mask(mask: Path, picture: Path) -> None:
@@ -122,18 +121,17 @@ def translation(trained: Trained, direction: str, masked: bool) -> Translation:
     Raises:
         UserError: it draws from noise, knows no such direction, or takes no mask, or needs one.
     """
-    ways, fills = trained.game.translations, getattr(trained.game, "mask", None) is not None
+    ways = trained.game.translations
     if not ways:
-        raise UserError(
-            "input= needs a model that is given pictures (pix2pix, cyclegan, srgan, ...); this one draws from noise"
-        )
+        raise UserError("input= needs a model that is given pictures, and this one draws from noise")
     if direction not in ways:
         raise UserError(f"direction={direction} is unknown to this model; it knows {' and '.join(ways)}")
-    if masked and not fills:
-        raise UserError("mask= is for models that fill holes (inpainting), and this one does not")
-    if fills and not masked:
+    way = ways[direction]
+    if masked and way.mask is None:
+        raise UserError("mask= is for models that fill holes, and this one does not")
+    if way.mask is not None and not masked:
         raise UserError("this model fills holes: say where they are with mask=IMAGE, white where pixels are missing")
-    return ways[direction]
+    return way
 
 
 def held_out_rows(trained: Trained, count: int, seed: int) -> Rows:

@@ -55,7 +55,7 @@ def mixed_grid(
         UserError: a model without styles, or a layer that it does not have.
     """
     if space.space.layers < 2:
-        raise UserError("mode=style_mixing needs a model with a mapping network, as stylegan and stylegan2")
+        raise UserError("mode=style_mixing needs a model with a mapping network")
     count = space.space.layers
     chosen = list(range(count // 2)) if layers is None else layers
     if not chosen or any(layer not in range(count) for layer in chosen):

@@ -33,7 +33,7 @@ class TrainedSpace:
         if name is not None and name not in spaces:
             raise UserError(
                 f"space={name} is none of this model's, which has {' and '.join(spaces)};"
-                " w needs a model with a mapping network, as stylegan and stylegan2"
+                " w needs a model with a mapping network"
             )
         self.trained, self.name = trained, name or next(iter(spaces))
         self.space: Space = spaces[self.name]
