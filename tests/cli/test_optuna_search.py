@@ -265,6 +265,7 @@ def test_a_search_that_was_killed_and_stopped_goes_on_as_if_it_was_not(whole: tu
     assert "choose another sweep=NAME" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(run_command: Run, tmp_path: Path) -> None:
     """Also: two values are two trials, however many are asked for."""
     done = run_command("gan-train", *SEARCH, *WILD, "penalty.r1.weight=1e-4,1e6", "sweep=bad")

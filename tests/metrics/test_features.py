@@ -70,6 +70,7 @@ def trained() -> Iterator[ClassifierFeatures]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_digits_are_told_apart(trained: ClassifierFeatures) -> None:
     """On pictures that it was not trained on, and the accuracy stands in the protocol."""
     assert trained.test_accuracy is not None
@@ -83,6 +84,7 @@ def test_digits_are_told_apart(trained: ClassifierFeatures) -> None:
     assert protocol["weights"] == digest_of_state(trained.network)
 
 
+@pytest.mark.slow
 def test_the_classifiers_features_and_logits_belong_together(trained: ClassifierFeatures) -> None:
     pixels, _ = digits("test")
     features, logits = trained(pixels[:30])

@@ -71,6 +71,7 @@ def test_growing_noise_and_blur_move_distances_and_precision(
         assert more < most or most == 0, name  # shares end at 0
 
 
+@pytest.mark.slow
 def test_dropped_classes_move_recall_and_coverage(judge: Any, perfect: list[dict[str, float]]) -> None:
     """And leave precision where it was: what is there is real."""
     found = [judge.scores(faults.of_classes(judge.sets.pool, kept, judge.sets.count)) for kept in (9, 5, 2)]
@@ -83,6 +84,7 @@ def test_dropped_classes_move_recall_and_coverage(judge: Any, perfect: list[dict
     assert found[2]["precision"] > min(scores["precision"] for scores in perfect) - 0.05
 
 
+@pytest.mark.slow
 def test_copies_are_seen_by_the_scores_for_them_alone(judge: Any, perfect: list[dict[str, float]]) -> None:
     """The distance, precision and coverage take copies for the best samples of all."""
     shares = (0.1, 0.5, 1.0)
@@ -98,6 +100,7 @@ def test_copies_are_seen_by_the_scores_for_them_alone(judge: Any, perfect: list[
     assert found[2]["coverage"] > max(scores["coverage"] for scores in perfect)
 
 
+@pytest.mark.slow
 def test_repeated_pictures_move_recall_coverage_and_likeness(judge: Any, perfect: list[dict[str, float]]) -> None:
     found = [judge.scores(faults.repeated(clean(judge), distinct)) for distinct in (100, 30, 10)]
     for name in ("recall", "coverage"):
@@ -108,6 +111,7 @@ def test_repeated_pictures_move_recall_coverage_and_likeness(judge: Any, perfect
     assert found[2]["precision"] > min(scores["precision"] for scores in perfect) - 0.05  # sees nothing of it
 
 
+@pytest.mark.slow
 def test_gaussians_pass_as_digits_but_for_precision(judge: Any, perfect: list[dict[str, float]]) -> None:
     """A Gaussian of pixels for each class, whose samples are smears: the distance finds nothing."""
     scores = judge.scores(faults.gaussians(judge.sets.train, judge.sets.count))

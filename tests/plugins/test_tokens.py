@@ -192,6 +192,7 @@ def gan_train(*words: str, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_finds_a_package_beside_it_in_two_processes(tmp_path: Path) -> None:
     """The package lies where the command is called from, the path holds this project alone."""
     (tmp_path / "tokens").symlink_to(HERE / "tokens")

@@ -227,10 +227,15 @@ class Losing(Digits):
 @pytest.mark.parametrize(
     ("lost", "typed", "words"),
     [
-        ("0 0", ["-m", "seed=0,1", "hydra.sweep.dir=s"], "can't be read; no checkpoint was written yet"),
-        ("1 3", ["hydra.run.dir=run"], "can't be read; the run stopped at"),
+        pytest.param(
+            *("0 0", ["-m", "seed=0,1", "hydra.sweep.dir=s"], "can't be read; no checkpoint was written yet"),
+            marks=pytest.mark.slow,
+            id="cells whose first look at the data fails in process 0 alone",
+        ),
+        pytest.param(
+            *("1 3", ["hydra.run.dir=run"], "can't be read; the run stopped at"), id="a run that fails in training"
+        ),
     ],
-    ids=["cells whose first look at the data fails in process 0 alone", "a run that fails in training"],
 )
 def test_under_torchrun_a_failure_is_one_sentence_and_all_processes_end(
     lost: str, typed: list[str], words: str, place: Path

@@ -13,6 +13,7 @@ from conftest import TINY, compose_checked, compose_plain
 from PIL import Image
 from torch import nn
 
+from gan_cli.base.checkpoint import FORMAT
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_folder import model_facts
 from gan_cli.data.folder import look
@@ -30,7 +31,7 @@ def side_file(folder: Path, *overrides: str) -> Path:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
     facts = model_facts(compose_plain(*overrides))
-    path.with_suffix(".json").write_text(json.dumps({"format": 1, "digest": "", "networks": facts}))
+    path.with_suffix(".json").write_text(json.dumps({"format": FORMAT, "digest": "", "networks": facts}))
     return folder
 
 
