@@ -85,7 +85,7 @@ def check_names(path: str, node: Node, known: Mapping[str, Argument], owner: str
         raise UserError(f"{path}.{key} is not an option of {owner}; {options}")
 
 
-def check_values(path: str, node: Node, signature: Mapping[str, Argument]) -> None:
+def check_values(path: str, node: Mapping[str, Any], signature: Mapping[str, Argument]) -> None:
     """
     Raises:
         UserError: a value of the wrong type or beyond its limits.

@@ -39,16 +39,16 @@ def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> No
             raise UserError(f"mode={name} lacks {key}, which {node['_target_']} needs: its YAML gives a value")
 
 
-def check_given(wanted: dict[str, Any]) -> None:
+def check_given(typed: Mapping[str, Any]) -> None:
     """What was typed against what the mode takes; each value is one that it may have (`options`).
 
     Raises:
         UserError: an option of the command that the mode does not take, one that it needs, or two that don't go
             together.
     """
-    name, requires = wanted["mode"]["provides"]["name"], wanted["mode"].get("requires") or {}
+    name, requires = typed["mode"]["provides"]["name"], typed["mode"].get("requires") or {}
     defaults = {**written("sample"), **options_in(config_folders(), "mode")[name]}
-    given = {key for key in wanted if key != "mode" and wanted[key] != defaults.get(key)}
+    given = {key for key in typed if key != "mode" and typed[key] != defaults.get(key)}
     for key, sentence in (requires.get("given") or {}).items():
         if key not in given:
             raise UserError(sentence)
@@ -63,7 +63,7 @@ def check_given(wanted: dict[str, Any]) -> None:
         for other, sentence in others.items():
             if {key, other} <= given:
                 raise UserError(sentence)
-    if requires.get("one_class") and len(wanted["labels"] or []) > 1:
+    if requires.get("one_class") and len(typed["labels"] or []) > 1:
         raise UserError(f"mode={name} shows one class: say labels=[NAME], and one name")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.command import run
 from gan_cli.cli.help import evaluate_help
 from gan_cli.cli.loading import load_torch
-from gan_cli.cli.options import Evaluate, check_options
+from gan_cli.cli.options import Evaluate, checked, free, path
 from gan_cli.cli.places import located
 
 if TYPE_CHECKING:
@@ -38,69 +39,68 @@ def main() -> None:
     run("evaluate", evaluate, evaluate_help)
 
 
-def evaluate(wanted: dict[str, Any]) -> None:
+def evaluate(typed: Mapping[str, Any]) -> None:
     """Check what was asked for, then score and write; prints a table.
 
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    check(wanted)
-    output = None if wanted["output"] is None else expanded(wanted["output"])
-    if output is not None and output.exists() and not wanted["overwrite"]:
-        raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
-    if wanted["a"] is not None:
-        found = {f"{wanted['a']} against {wanted['b']}": of_folders(wanted)}
-    elif wanted["sweep"] is not None:
-        found = of_sweep(wanted, expanded(wanted["sweep"]))
+    asked = check(typed)
+    output = free(path(asked.output), asked.overwrite)
+    a, b, sweep = map(path, (asked.a, asked.b, asked.sweep))
+    if a is not None and b is not None:
+        found = {f"{asked.a} against {asked.b}": of_folders(asked, a, b)}
+    elif sweep is not None:
+        found = of_sweep(asked, sweep)
     else:
-        where = expanded(wanted["checkpoint"])
-        found = {str(where): of_checkpoint(wanted, where, {})}
+        where = expanded(str(asked.checkpoint))
+        found = {str(where): of_checkpoint(asked, where, {})}
     if output is not None:
         lines = {name: [asdict(score) for score in scores] for name, scores in found.items()}
         write_json(output, lines)
         tell(f"scores in {output}")
 
 
-def check(wanted: dict[str, Any]) -> None:
+def check(typed: Mapping[str, Any]) -> Evaluate:
     """Of the options alone."""
-    check_options(Evaluate, wanted)
-    make_importable(wanted["trust"])
-    given = [name for name in ("checkpoint", "sweep", "a") if wanted[name] is not None]
-    if not given and wanted["b"] is None:
+    asked = checked(Evaluate, typed)
+    make_importable(asked.trust)
+    given = [source for source in (asked.checkpoint, asked.sweep, asked.a) if source is not None]
+    if not given and asked.b is None:
         raise UserError(SOURCES)
-    if len(given) != 1 or (wanted["a"] is None) != (wanted["b"] is None):
+    if len(given) != 1 or (asked.a is None) != (asked.b is None):
         raise UserError(f"{SOURCES}; one of these at a time")
-    if wanted["white_level"] is not None and wanted["a"] is None:
+    if asked.white_level is not None and asked.a is None:
         raise UserError(
             "white_level= is for the folders a= and b=; a run's pictures are read by its own dataset.white_level"
         )
-    if wanted["a"] is not None and wanted["dataset"]["root"] is not None:
+    if asked.a is not None and asked.dataset["root"] is not None:
         raise UserError("dataset.root= says where the data of a run is; a= and b= are the folders themselves")
-    check_device("device", wanted["device"])
-    if not wanted["metric"]:
+    check_device("device", asked.device)
+    if not asked.metric:
         options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
         raise UserError(f"say which scores: metric=[{','.join(options[:2])}]; there are {', '.join(options)}")
-    check_choice(wanted["metric"], wanted.get("features"), wanted["trust"])
-    check_count("count", wanted["count"], wanted["metric"])
+    check_choice(asked.metric, asked.features, asked.trust)
+    check_count("count", asked.count, asked.metric)
+    return asked
 
 
-def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:
+def of_checkpoint(asked: Evaluate, where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:
     """Score one run's model; appends to its metrics.jsonl."""
-    path = best_of(where) if wanted["best"] else where
-    newest_summary(path)  # before torch is loaded: is there anything at all?
+    file = best_of(where) if asked.best else where
+    newest_summary(file)  # before torch is loaded: is there anything at all?
 
-    load_torch(wanted["threads"])
+    load_torch(asked.threads)
     from gan_cli.run.log import show_evaluated
     from gan_cli.use.load import load_trained
 
-    standing = wanted["standing_statistics"]
-    trained = load_trained(path, wanted["ema"], wanted["device"], wanted["trust"], standing_statistics=standing)
+    trained = load_trained(*(file, asked.ema, asked.device, asked.trust), standing_statistics=asked.standing_statistics)
     run = run_of(trained.path)
     with foreign(str(trained.path)):
-        typed = wanted["dataset"]["root"]
+        typed = asked.dataset["root"]
         trained.config = located(trained.config, run, typed, trained.fingerprint)
-        check_metrics(trained.config.plain, wanted["metric"], wanted.get("features"))
-        evaluator = evaluator_for(trained.config.data, wanted, evaluators)
+        check_metrics(trained.config.plain, asked.metric, asked.features)
+        evaluator = evaluator_for(trained.config.data, asked, evaluators)
     scores = evaluator.scores(trained, f"checkpoints/{trained.path.name}")
     append_scores(run, scores)
     show_evaluated(run)
@@ -110,7 +110,7 @@ def of_checkpoint(wanted: dict[str, Any], where: Path, evaluators: dict[str, Eva
     return scores
 
 
-def evaluator_for(data: DataConfig, wanted: dict[str, Any], known: dict[str, Evaluator]) -> Evaluator:
+def evaluator_for(data: DataConfig, asked: Evaluate, known: dict[str, Evaluator]) -> Evaluator:
     """One for all cells of a data set: its real side is then made once."""
     from gan_cli.base.machine import pick_device
     from gan_cli.data.folder import cache_folder
@@ -119,16 +119,13 @@ def evaluator_for(data: DataConfig, wanted: dict[str, Any], known: dict[str, Eva
 
     key = json.dumps(data.node, sort_keys=True)
     if key not in known:
-        keys = ("count", "split", "seed", "batch_size", "ema", "standing_statistics")
-        how = Plan(**{key: wanted[key] for key in keys})
-        device = pick_device(wanted["device"])
-        known[key] = Evaluator(
-            data, wanted["metric"], wanted.get("features"), how, device, cache_folder(), wanted["trust"]
-        )
+        how = Plan(asked.count, asked.split, asked.seed, asked.batch_size, asked.ema, asked.standing_statistics)
+        device = pick_device(asked.device)
+        known[key] = Evaluator(data, asked.metric, asked.features, how, device, cache_folder(), asked.trust)
     return known[key]
 
 
-def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
+def of_sweep(asked: Evaluate, folder: Path) -> dict[str, list[Score]]:
     """Every cell that has a checkpoint; the others are named, and make the exit code 1.
 
     Raises:
@@ -147,7 +144,7 @@ def of_sweep(wanted: dict[str, Any], folder: Path) -> dict[str, list[Score]]:
                 raise UserError(
                     "it is a link, and scores would be written where it leads; say checkpoint= for that run"
                 )
-            found[str(cell)] = of_checkpoint(wanted, cell, evaluators)
+            found[str(cell)] = of_checkpoint(asked, cell, evaluators)
         except (UserError, RunError) as error:
             tell(f"\n{cell} ({status_of(cell)}): {error}", sys.stderr)
             outcome.code = 1
@@ -164,16 +161,15 @@ def status_of(run: Path) -> str:
         return "unknown"
 
 
-def of_folders(wanted: dict[str, Any]) -> list[Score]:
-    load_torch(wanted["threads"])
+def of_folders(asked: Evaluate, a: Path, b: Path) -> list[Score]:
+    load_torch(asked.threads)
     from gan_cli.base.machine import pick_device
     from gan_cli.evaluation.folders import folder_scores
     from gan_cli.evaluation.setting import Plan
 
-    how = Plan(wanted["count"], None, wanted["seed"], wanted["batch_size"], white_level=wanted["white_level"])
-    a, b = (expanded(wanted[side]) for side in "ab")
-    device = pick_device(wanted["device"])
-    scores = folder_scores(a, b, wanted["metric"], wanted.get("features"), how, device, wanted["trust"])
+    how = Plan(asked.count, None, asked.seed, asked.batch_size, white_level=asked.white_level)
+    device = pick_device(asked.device)
+    scores = folder_scores(a, b, asked.metric, asked.features, how, device, asked.trust)
     tell(f"\n{a} against {b}")
     show(scores)
     return scores

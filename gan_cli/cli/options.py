@@ -1,4 +1,4 @@
-"""What the keys of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report` may be; read from here, never made.
+"""The options of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report`: what each may be, and what was typed.
 
 An upper limit is one that no sane call meets, where more would take days or all memory.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Interval, MinLen
 
 from gan_cli.base.errors import UserError
+from gan_cli.base.files import expanded
 from gan_cli.base.limits import Batch, Samples, SixteenBit, Where, Workers
 from gan_cli.check.hints import no_key
 from gan_cli.check.signatures import Argument, check_values, signature_of
@@ -22,8 +24,8 @@ Moved = dict[Literal["root"], Annotated[str, MinLen(1)] | int | None]
 Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
 
 
-class Chosen:
-    """An option of a group, as metric=[fid] brings it."""
+class Chosen(dict[str, Any]):
+    """An option of a group, as metric=[fid] brings it: a node."""
 
 
 @dataclass
@@ -96,34 +98,47 @@ class Report:
     output: Where | None
 
 
+Command = TypeVar("Command", Sample, Evaluate, Export, Report)
+
+
 def options_of(command: type) -> dict[str, Argument]:
     return signature_of(f"{__name__}.{command.__name__}") or {}
 
 
-def check_options(
-    command: type, wanted: dict[str, Any], more: Mapping[str, Argument] | None = None, partly: bool = False
-) -> None:
-    """Refuse a value that a command can't take; paths become words.
+def checked(command: type[Command], typed: Mapping[str, Any], more: Mapping[str, Argument] | None = None) -> Command:
+    """A command's options as it takes them, once their values may be what they are.
 
     Args:
         command: one of the classes here.
-        wanted: the command's options, as composed.
+        typed: the command's options, as composed.
         more: options that a choice adds to the command's own.
-        partly: whether `wanted` holds some of them only.
 
     Raises:
-        UserError: a value of the wrong type or beyond its limits.
+        UserError: a value of the wrong type or beyond its limits, an option that is missing or not there.
     """
     own = options_of(command)
     signature = {**(more or {}), **own}
-    program = f"gan-{command.__name__.lower()}"
-    for key in wanted:
+    for key in typed:
         if key not in signature:
-            raise UserError(no_key(str(key), list(signature), [], program))
+            raise UserError(no_key(str(key), list(signature), [], f"gan-{command.__name__.lower()}"))
     for key in own:
-        if key not in wanted and key != "features" and not partly:
+        if key not in typed and key != "features":
             raise UserError(f"{key} is needed: give it as {key}=...")
-    check_values("", wanted, signature)
-    for key in wanted:
-        if "Where" in signature[key].annotation and wanted[key] is not None:
-            wanted[key] = str(wanted[key])
+    check_values("", typed, signature)
+    values: dict[str, Any] = {key: typed.get(key) for key in own}
+    return command(**values)
+
+
+def path(typed: Where | None) -> Path | None:
+    """Where it leads from here."""
+    return None if typed is None else expanded(str(typed))
+
+
+def free(output: Path | None, overwrite: bool) -> Path | None:
+    """
+    Raises:
+        UserError: something is there already.
+    """
+    if output is not None and output.exists() and not overwrite:
+        raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")
+    return output

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.files import expanded, write_atomically
+from gan_cli.base.files import write_atomically
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import Progress
 from gan_cli.cli.command import run
 from gan_cli.cli.help import report_help
-from gan_cli.cli.options import Report, check_options
+from gan_cli.cli.options import Report, checked, path
 from gan_cli.report.listing import Listing
 from gan_cli.report.page import as_html
 from gan_cli.report.sweep import read_sweep
@@ -23,23 +24,22 @@ def main() -> None:
     run("report", report, report_help)
 
 
-def report(wanted: dict[str, Any]) -> None:
+def report(typed: Mapping[str, Any]) -> None:
     """Check what was asked for, read, print, write.
 
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    check(wanted)
-    output = None if wanted["output"] is None else expanded(str(wanted["output"]))
+    asked = check(typed)
+    output = path(asked.output)
     if output is not None and output.exists() and not output.is_dir():
         raise UserError(f"output={str(output)!r} is a file; name a folder")
-    if wanted["sweep"] is None:
-        runs = "outputs" if wanted["runs"] is None else str(wanted["runs"])
-        return list_runs(expanded(runs), output)
-    folder = expanded(str(wanted["sweep"]))
-    by = None if wanted["by"] is None else str(wanted["by"])
+    folder = path(asked.sweep)
+    if folder is None:
+        return list_runs(path(asked.runs) or Path("outputs"), output)
+    by = None if asked.by is None else str(asked.by)
     with Progress(f"reading the runs of {folder}"):
-        sweep = read_sweep(folder, by, wanted["at"])
+        sweep = read_sweep(folder, by, asked.at)
     text = as_markdown(sweep)
     tell(text)
     write(output or folder, {"report.md": text, "report.csv": as_csv(sweep), "report.html": as_html(sweep)})
@@ -60,13 +60,14 @@ def write(folder: Path, files: dict[str, str]) -> None:
     tell(f"written: {', '.join(str(folder / name) for name in files)}")
 
 
-def check(wanted: dict[str, Any]) -> None:
+def check(typed: Mapping[str, Any]) -> Report:
     """
     Raises:
         UserError: options that don't go together.
     """
-    check_options(Report, wanted)
-    if wanted["sweep"] is not None and wanted["runs"] is not None:
+    asked = checked(Report, typed)
+    if asked.sweep is not None and asked.runs is not None:
         raise UserError("sweep= makes tables of one sweep and runs= a list of all runs: give one of them")
-    if wanted["sweep"] is None and (wanted["by"] is not None or wanted["at"] != "newest"):
+    if asked.sweep is None and (asked.by is not None or asked.at != "newest"):
         raise UserError("by= and at= are about a sweep's tables: give sweep=FOLDER with them")
+    return asked

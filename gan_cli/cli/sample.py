@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.printable import tell
 from gan_cli.check.check_device import check_device
-from gan_cli.check.signatures import signature_of
+from gan_cli.check.signatures import check_values, signature_of
 from gan_cli.cli.check_mode import check_declaration, check_given
 from gan_cli.cli.command import run
 from gan_cli.cli.help import sample_help
 from gan_cli.cli.loading import load_torch
-from gan_cli.cli.options import Sample, check_options, options_of
+from gan_cli.cli.options import Sample, checked, options_of, path
 from gan_cli.cli.outputs import default_output, endings_of, output_path
 from gan_cli.cli.places import located
 
@@ -26,33 +27,27 @@ def main() -> None:
     run("sample", sample, sample_help)
 
 
-def sample(wanted: dict[str, Any]) -> None:
+def sample(typed: Mapping[str, Any]) -> None:
     """Check what was asked for, then load, carry out the mode and write what it makes; prints where.
 
     Raises:
         UserError: input that can't work; nothing was written.
     """
-    own = check(wanted)
-    where = expanded(wanted["checkpoint"])
-    where = best_of(where) if wanted["best"] else where
+    asked, own = check(typed)
+    where = expanded(str(asked.checkpoint))
+    where = best_of(where) if asked.best else where
     newest_summary(where)  # before torch is loaded: is there anything at all?
-    source = None if wanted["input"] is None else expanded(wanted["input"])
+    source, target = path(asked.input), path(asked.output)
     if source is not None and not source.exists():
         raise UserError(f"input={str(source)!r} does not exist; give a file or a folder of files")
-    endings = endings_of(wanted["mode"], own.get("format"), source is not None)
-    target = None
-    if wanted["output"] is not None:
-        target = output_path(expanded(wanted["output"]), endings, wanted["overwrite"], source)
-    carry_out(wanted, own, where, source, target, endings)
+    endings = endings_of(asked.mode, own.get("format"), source is not None)
+    if target is not None:
+        target = output_path(target, endings, asked.overwrite, source)
+    carry_out(asked, own, where, source, target, endings)
 
 
 def carry_out(
-    wanted: dict[str, Any],
-    own: dict[str, Any],
-    where: Path,
-    source: Path | None,
-    target: Path | None,
-    endings: list[str],
+    asked: Sample, own: Mapping[str, Any], where: Path, source: Path | None, target: Path | None, endings: list[str]
 ) -> None:
     """What needs torch.
 
@@ -63,47 +58,53 @@ def carry_out(
         target: what `output=` names.
         endings: of what the mode writes.
     """
-    load_torch(wanted["threads"])
+    load_torch(asked.threads)
     from gan_cli.use.load import load_trained
     from gan_cli.use.modes.mode import Asked, build_mode
     from gan_cli.use.results import check_video, write_results
 
     check_video((target.suffix if target is not None else endings[0]).lower())
-    mode = build_mode({"_target_": wanted["mode"]["_target_"], **own}, wanted["trust"])
+    mode = build_mode({"_target_": asked.mode["_target_"], **own}, asked.trust)
     trained = load_trained(
-        *(where, wanted["ema"], wanted["device"], wanted["trust"]),
-        standing_statistics=wanted["standing_statistics"],
-        truncation_psi=wanted["truncation_psi"],
+        *(where, asked.ema, asked.device, asked.trust),
+        standing_statistics=asked.standing_statistics,
+        truncation_psi=asked.truncation_psi,
     )
-    root, name = wanted["dataset"]["root"], wanted["mode"]["provides"]["name"]
+    root, name = asked.dataset["root"], asked.mode["provides"]["name"]
     trained.locate = lambda config: located(config, run_of(trained.path), root, trained.fingerprint)
-    plain = {key: wanted[key] for key in ("seed", "count", "columns", "labels", "space", "batch_size")}
-    about = {"checkpoint": str(trained.path), "images": trained.images, "seed": wanted["seed"], "ema": wanted["ema"]}
-    about |= {key: wanted[key] for key in ("truncation_psi", "standing_statistics")}
-    one_file = target is not None and target.suffix != ""
-    made = mode(Asked(trained, **plain, input=source, root=root, one_file=one_file, about=about))
+    about = {"checkpoint": str(trained.path), "images": trained.images}
+    about |= {key: getattr(asked, key) for key in ("seed", "ema", "truncation_psi", "standing_statistics")}
+    made = mode(
+        Asked(
+            *(trained, asked.seed, asked.count, asked.columns, asked.labels, asked.space, asked.batch_size),
+            input=source,
+            root=None if root is None else str(root),
+            one_file=target is not None and target.suffix != "",
+            about=about,
+        )
+    )
     if target is None:
-        kind = wanted["mode"]["provides"].get("kind", name)
-        of = source.stem if source is not None and kind != name else f"seed{wanted['seed']}"
+        kind = asked.mode["provides"].get("kind", name)
+        of = source.stem if source is not None and kind != name else f"seed{asked.seed}"
         target = default_output(trained.path, trained.images, of, endings[0], kind)
     write_results(made.results, target)
     tell(f"{made.words or f'mode={name} of'} {trained.path} in {target}")
 
 
-def check(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Of the options alone; returns those that are the mode's own.
+def check(typed: Mapping[str, Any]) -> tuple[Sample, dict[str, Any]]:
+    """Of the options alone; returns the command's and those that are the mode's own.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    make_importable(wanted["trust"])
-    check_options(Sample, {"mode": wanted.get("mode"), "trust": wanted["trust"]}, partly=True)
-    target = wanted["mode"].get("_target_")
-    check_allowed(target, wanted["trust"])
-    check_place(target, "mode", wanted["trust"])
+    check_values("", {"mode": typed.get("mode"), "trust": typed["trust"]}, options_of(Sample))
+    make_importable(typed["trust"])
+    target = typed["mode"].get("_target_")
+    check_allowed(target, typed["trust"])
+    check_place(target, "mode", typed["trust"])
     takes = signature_of(target) or {}
-    check_declaration(wanted["mode"], takes)
-    check_options(Sample, wanted, takes)
-    check_given(wanted)
-    check_device("device", wanted["device"])
-    return {key: value for key, value in wanted.items() if key not in options_of(Sample)}
+    check_declaration(typed["mode"], takes)
+    asked = checked(Sample, typed, takes)
+    check_given(typed)
+    check_device("device", asked.device)
+    return asked, {key: value for key, value in typed.items() if key not in options_of(Sample)}

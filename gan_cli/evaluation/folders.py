@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from gan_cli.base.errors import UserError
 from gan_cli.base.progress import counted
 from gan_cli.base.randomness import permutation
+from gan_cli.base.run_config import Node
 from gan_cli.base.scoring import Score
 from gan_cli.data.folder import Picture, Scan, scan
 from gan_cli.data.images import Decoder
@@ -31,8 +32,8 @@ NEAR = 3  # JPEG qualities, estimated, that are taken for the same
 def folder_scores(
     a: Path,
     b: Path,
-    metrics: dict[str, dict[str, Any]],
-    features: dict[str, Any] | None,
+    metrics: Mapping[str, Node],
+    features: Node | None,
     how: Plan,
     device: torch.device,
     trust: Sequence[str] = (),
