@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from typing_extensions import NotRequired
-
 from gan_cli.base.run_config import Choices, Composed
 
 StateDict = dict[str, Any]  # what a part of torch gives of itself: tensors, and for an optimizer plain values too
@@ -59,8 +57,8 @@ class MeterSums(TypedDict):
     count: int
 
 
-class Content(TypedDict):
-    """What a checkpoint holds: tensors and plain values; of a run on a base, the digest of its file."""
+class OfEveryRun(TypedDict):
+    """What each checkpoint holds: tensors and plain values."""
 
     config: Composed
     progress: Progress
@@ -70,7 +68,12 @@ class Content(TypedDict):
     scaler: StateDict
     meter: list[MeterSums]
     data: DataFacts
-    base: NotRequired[str]
+
+
+class Content(OfEveryRun, total=False):
+    """What a checkpoint holds; `base` is the digest of the file that the run builds on."""
+
+    base: str
 
 
 class BestScore(TypedDict):

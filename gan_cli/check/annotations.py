@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,16 @@ POSITIONS = {  # the arguments of annotated_types' limits, in order
     "MaxLen": ("max_length",),
     "Len": ("min_length", "max_length"),
 }
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Those of a module that are not inside of a function or class; also below `if TYPE_CHECKING:` and `try:`."""
+    for item in body:
+        yield item
+        if isinstance(item, (ast.If, ast.Try)):
+            yield from statements(
+                [*item.body, *item.orelse, *(s for h in getattr(item, "handlers", ()) for s in h.body)]
+            )
 
 
 @dataclass(frozen=True)
@@ -64,14 +74,19 @@ class Source:
 
     def imported(self, name: str) -> str | None:
         """The full name of what `from module import name` brings."""
-        for item in ast.walk(self.tree):  # a class may be imported for type checking alone
+        return self.brought.get(name)
+
+    @cached_property
+    def brought(self) -> dict[str, str]:
+        """The full names of all that `from module import name` brings, by the names here."""
+        found: dict[str, str] = {}
+        for item in statements(self.tree.body):
             if isinstance(item, ast.ImportFrom):
                 base = ".".join(self.package.split(".")[: len(self.package.split(".")) + 1 - item.level])
                 module = ".".join(part for part in (base if item.level else "", item.module) if part)
                 for alias in item.names:
-                    if (alias.asname or alias.name) == name:
-                        return f"{module}.{alias.name}"
-        return None
+                    found.setdefault(alias.asname or alias.name, f"{module}.{alias.name}")
+        return found
 
 
 @cache

@@ -46,7 +46,7 @@ def check_rules(config: Composed) -> None:
 @cache
 def refusals_of(target: str) -> tuple[Refusal, ...]:
     found: list[Refusal] = []
-    for one, source in lineage(target):
+    for one, source in () if target.startswith("torch.") else lineage(target):
         for item in one.body:
             if isinstance(item, ast.FunctionDef) and item.name == "refusal":
                 alone = ast.Module([ast.FunctionDef(**{**vars(item), "decorator_list": []})], [])

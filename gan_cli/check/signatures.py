@@ -153,23 +153,23 @@ def signature_of(target: str) -> dict[str, Argument] | None:
     source = source_of(module)
     if source is None:
         raise UserError(f"_target_={target!r} names a module that is not installed here")
-    classes = list(lineage(target))
-    if not classes:
-        near = difflib.get_close_matches(name, source.classes(), n=1)
-        raise UserError(f"{module} has no class {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-    for found, source in classes:
-        methods = {item.name: item for item in found.body if isinstance(item, ast.FunctionDef)}
+    last: ast.ClassDef | None = None
+    for last, source in lineage(target):  # a base is read only where its class has no constructor
+        methods = {item.name: item for item in last.body if isinstance(item, ast.FunctionDef)}
         for wanted in ("__init__", "__new__"):
             if wanted in methods:
                 return _of_function(methods[wanted], source)
-        if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
+        if any("dataclass" in ast.unparse(decorator) for decorator in last.decorator_list):
             fields = [
                 item
-                for item in found.body
+                for item in last.body
                 if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
             ]
             return {ast.unparse(item.target): _argument(item.annotation, item.value is None, source) for item in fields}
-    return None if classes[-1][0].bases else {}
+    if last is None:
+        near = difflib.get_close_matches(name, source.classes(), n=1)
+        raise UserError(f"{module} has no class {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    return None if last.bases else {}
 
 
 def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument] | None:
