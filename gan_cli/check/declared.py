@@ -5,8 +5,7 @@ Keys that are not here are a part's own affair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
@@ -24,8 +23,7 @@ class Degradation:
     """What makes the source of a picture."""
 
 
-@dataclass
-class Requires:
+class Requires(TypedDict, total=False):
     fields: list[str]
     resolution: dict[str, Any] | Pixels  # of models; of metrics, the least
     scale: Count | None
@@ -51,21 +49,18 @@ class Requires:
     one_class: bool
 
 
-@dataclass
-class OfBase:
+class OfBase(TypedDict, total=False):
     same: list[str]
     spaces: list[str]
 
 
-@dataclass
-class Resolution:
+class Resolution(TypedDict, total=False):
     minimum: Width
     power_of_two: bool
     multiple_of: Width
 
 
-@dataclass
-class Provides:
+class Provides(TypedDict, total=False):
     medium: Medium
     fields: list[str]
     labelled_by: str
@@ -84,8 +79,7 @@ class Provides:
     output: list[str] | dict[str, list[str]]  # of modes: endings of what it writes, also by format= or for input=
 
 
-@dataclass
-class Brings:
+class Brings(TypedDict, total=False):
     critic_norm: str | None
     n_critic: Count
     optimizer: Node
@@ -97,8 +91,7 @@ class Brings:
     insists: bool
 
 
-@dataclass
-class Declared:
+class Declared(TypedDict, total=False):
     """A node's sections; a model or loss may provide single words."""
 
     requires: dict[str, Any]

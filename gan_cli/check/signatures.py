@@ -159,7 +159,8 @@ def signature_of(target: str) -> dict[str, Argument] | None:
         for wanted in ("__init__", "__new__"):
             if wanted in methods:
                 return _of_function(methods[wanted], source)
-        if any("dataclass" in ast.unparse(decorator) for decorator in last.decorator_list):
+        decorators = map(ast.unparse, last.decorator_list)
+        if any("dataclass" in decorator for decorator in decorators) or "TypedDict" in map(last_name, last.bases):
             fields = [
                 item
                 for item in last.body
