@@ -64,7 +64,7 @@ def default_output(checkpoint: Path, images: int, of: str, ending: str, kind: st
         ending: of the file; "" for a folder.
         kind: what it is.
     """
-    stem = f"{kind}-{images:09d}-{name_of(of)}"
+    stem = f"{name_of(kind)}-{images:09d}-{name_of(of)}"
     number, folder = 1, run_of(checkpoint) / "samples"
     path = folder / f"{stem}{ending}"
     while os.path.lexists(path):  # a link to nowhere too

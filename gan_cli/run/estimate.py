@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 
 from gan_cli.base.machine import device_name, pick_device, thread_count
+from gan_cli.base.printable import tell
 from gan_cli.base.progress import counted
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.threads import choose
@@ -75,7 +76,7 @@ class Rehearsal:
     """A run's session, to take steps with that are forgotten."""
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
-        config, _ = with_base(config, None, device)
+        config, _ = with_base(config, None, device, tell)
         self.session = Session.build(config, device, 0, config.trainer.processes)
         self.examples = self.session.examples(config.trainer.preview_samples)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,16 +13,19 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import BASE
-from gan_cli.use.load import base_of, kept_base, load_trained
+from gan_cli.use.load import base_of, kept_base, trained_of
 
 KEPT = ("config", "progress", "game", "ema", "data")  # of a checkpoint: all but how to train it on
 
 
-def with_base(config: RunConfig, folder: Path | None, device: torch.device) -> tuple[RunConfig, bytes | None]:
+def with_base(
+    config: RunConfig, folder: Path | None, device: torch.device, warn: Callable[[str], object]
+) -> tuple[RunConfig, bytes | None]:
     """A run's config with the base that its model names, loaded; and the file to be kept, where the folder has none.
 
     Args:
-        folder: the run's; None for one that has none.
+        folder: the run's; None for one that has none. Once it has a checkpoint, its own file is the base.
+        warn: told what a user should know.
 
     Raises:
         UserError: there is no such run, or it lacks what the model needs.
@@ -30,14 +34,20 @@ def with_base(config: RunConfig, folder: Path | None, device: torch.device) -> t
     if where is None:
         return config, None
     wanted = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
-    if folder is not None and (checkpoint.listed(folder) or (folder / BASE).is_file()):
+    if folder is not None and (checkpoint.listed(folder) or kept_alone(folder, where)):
         base, data = kept_base(folder, None, config.trust, device), None
     else:
-        path, content = checkpoint.load(expanded(where), lambda text: None)
+        path, content = checkpoint.load(expanded(where), warn)
+        trained = trained_of(path, content, device=device.type, trust=config.trust)
         data = checkpoint.packed({key: value for key, value in content.items() if key in KEPT})
-        base = base_of(load_trained(path, device=device.type, trust=config.trust), hashlib.sha256(data).hexdigest())
+        base = base_of(trained, hashlib.sha256(data).hexdigest())
     base.check_spaces(wanted)
     return config.on_base(base), data
+
+
+def kept_alone(folder: Path, where: str) -> bool:
+    """Whether a run that was cut before its first checkpoint has its base, and the run that this came from is gone."""
+    return (folder / BASE).is_file() and not checkpoint.candidates(expanded(where))
 
 
 def keep(folder: Path, data: bytes | None) -> None:

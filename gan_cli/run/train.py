@@ -93,7 +93,7 @@ def prepare(
     config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
 ) -> tuple[Session, Logbook, list[Job]]:
     """Build all parts, put back what the folder has, make the jobs. Refuses before it writes anything."""
-    config, base = with_base(config, folder, device)
+    config, base = with_base(config, folder, device, console)
     session = Session.build(config, device, distributed.rank(), distributed.world_size())
     restored = put_back(session, folder, console)
     evaluator = evaluator_of(session, console) if session.config.metrics else None

@@ -15,6 +15,7 @@ from gan_cli.base.machine import pick_device
 from gan_cli.base.printable import tell
 from gan_cli.base.progress import counted
 from gan_cli.base.randomness import generator_for
+from gan_cli.base.records import Content
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import BASE
 from gan_cli.base.stored import check_content, foreign
@@ -99,6 +100,19 @@ def load_trained(
         RunError: a checkpoint that does not hold what belongs there, or other weights than those of its config.
     """
     path, content = checkpoint.load(where, warn)
+    return trained_of(path, content, ema, device, trust, standing_statistics, truncation_psi)
+
+
+def trained_of(
+    path: Path,
+    content: Content,
+    ema: bool = True,
+    device: str = "auto",
+    trust: Sequence[str] = (),
+    standing_statistics: int = 0,
+    truncation_psi: float = 1.0,
+) -> Trained:
+    """What the checkpoint at `path` holds, built as by `load_trained`."""
     check_content(content, str(path))
     on = pick_device(device)
     with foreign(str(path)):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from gan_cli.base.errors import UserError
+from gan_cli.base.errors import RunError, UserError
 from gan_cli.base.files import beside, write_atomically
 from gan_cli.media.image import write_png
 from gan_cli.media.medium import Medium
@@ -107,8 +107,14 @@ class Words:
 
 def write_results(results: Mapping[str, Result] | Iterable[tuple[str, Result]], target: Path) -> None:
     """Write each result below a folder under its name, as soon as it is made; one without a name is the target
-    itself."""
+    itself.
+
+    Raises:
+        RunError: a name that leads out of the folder; those before it are written.
+    """
     for name, result in results.items() if isinstance(results, Mapping) else results:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise RunError(f"a result is named {name!r}, which leads out of the folder {str(target)!r}")
         path = target / name if name else target
         path.parent.mkdir(parents=True, exist_ok=True)
         result.write(path)

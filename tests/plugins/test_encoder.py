@@ -49,6 +49,38 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     return call
 
 
+def test_a_damaged_checkpoint_of_the_base_is_named_and_the_one_before_it_taken(base: Path, command: Command) -> None:
+    shutil.copytree(base, "base")
+    (newest,) = Path("base/checkpoints").glob("images-*.pt")
+    older = newest.with_name("images-000000008.pt")
+    shutil.copy(newest, older)
+    shutil.copy(newest.with_suffix(".json"), older.with_suffix(".json"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+    code, out, err = command(train, *CHOSEN, *SMALL, "model.base=base", "trainer.total_images=16", "hydra.run.dir=run")
+    assert code == 0, err
+    said = (out + err).replace("\n", " ")
+    assert f"{newest.absolute()} is damaged" in said
+    assert f"using {older.absolute()} instead" in said
+    ours, theirs = (checkpoint.read(path) for path in (Path("run/base.pt"), older))
+    assert same(ours["game"], theirs["game"])
+
+
+def test_a_run_that_was_cut_before_its_first_checkpoint_takes_the_base_that_is_typed(
+    base: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless that is gone: then the one that it has kept."""
+    shutil.copytree(base, "base")
+    begun = [*CHOSEN, *SMALL, "model.base=base", "trainer.total_images=16", "hydra.run.dir=run"]
+    assert command(train, *begun)[0] == 0
+    kept = checkpoint.digest_of_file(Path("run/base.pt"))
+    shutil.rmtree("run/checkpoints")
+    write = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**write, "status": "running", "images": 0}))
+    Path("run/base.pt").write_bytes(b"another's")
+    assert command(train, "resume=run", "trust=[encoder]")[0] == 0
+    assert checkpoint.digest_of_file(Path("run/base.pt")) == kept
+
+
 def test_it_learns_on_frozen_networks_and_the_run_stands_alone(base: Path, command: Command, tmp_path: Path) -> None:
     shutil.copytree(base, "base")
     begun = [*CHOSEN, *SMALL, "model.base=base", "optimizer.rates.encoder=1e-2"]

@@ -17,6 +17,7 @@ from conftest import QUICK, TINY, compose_checked
 from PIL import Image
 from torch import Tensor
 
+from gan_cli.base.errors import RunError
 from gan_cli.parts.latent import Gaussian, Uniform
 from gan_cli.run.train import train
 from gan_cli.use.export import ENDINGS, export
@@ -26,6 +27,7 @@ from gan_cli.use.modes.interpolation import walk
 from gan_cli.use.modes.project import distance, distance_to
 from gan_cli.use.modes.style_mixing import mixed_grid
 from gan_cli.use.modes.trained_space import TrainedSpace
+from gan_cli.use.results import Table, write_results
 from gan_cli.use.search import Found, search
 from gan_cli.use.translate import changes_of
 
@@ -376,3 +378,11 @@ def test_exports_are_refused_in_a_sentence(runs: Path, run_command: Run, tmp_pat
         assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
         assert words in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../table.csv", "inner/../../table.csv", "/table.csv"])
+def test_a_mode_can_not_name_a_result_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    name = f"{tmp_path}{name}" if name.startswith("/") else name
+    with pytest.raises(RunError, match="leads out of the folder"):
+        write_results({name: Table(("a",), [(1,)])}, tmp_path / "out")
+    assert not (tmp_path / "table.csv").exists()
