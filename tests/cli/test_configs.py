@@ -457,7 +457,7 @@ def refused(model: str, loss: str, penalty: str) -> str | None:
 EVERY = list(itertools.product(OPTIONS["model"], OPTIONS["loss"], PENALTIES))
 # what a third part changes is its own: a suite in minutes tries each pair of them; GAN_TEST_EVERY=1 tries all
 CHOSEN = [
-    (model, loss, penalty)
+    pytest.param(model, loss, penalty, marks=() if loss == "nonsaturating" or penalty == "none" else pytest.mark.slow)
     for model, loss, penalty in EVERY
     if os.environ.get("GAN_TEST_EVERY") or model == "gan" or loss == "nonsaturating" or penalty == "none"
 ]
@@ -541,6 +541,7 @@ def test_recipe_at_its_published_size_has_the_right_shapes(
         assert sum(parameter.numel() for parameter in gan.generator.parameters()) > 20_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [option for option in OPTIONS["experiment"] if option not in FULL_SIZE])
 def test_experiment_takes_two_steps_at_its_own_network_size(
     experiment: str, data_root: Path, pictures: Path, any_digest: None, monkeypatch: pytest.MonkeyPatch

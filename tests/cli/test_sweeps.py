@@ -114,6 +114,7 @@ def test_only_what_varies_is_in_a_cells_name_and_the_order_of_typing_does_not_ma
     assert untouched("a") == before
 
 
+@pytest.mark.slow
 def test_an_axis_added_later_trains_no_cell_again(sweep: Sweep) -> None:
     sweep("seed=0,1", "sweep=a")
     assert cells_of("a") == ["seed-0", "seed-1"]
@@ -311,6 +312,7 @@ def test_cells_may_be_numbered_as_hydra_numbers_them(sweep: Sweep, tmp_path: Pat
     assert all((tmp_path / "outputs/sweeps/s" / name / "run.json").is_file() for name in "01")
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_into_a_closed_pipe(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from gan_cli.cli.train import main; main()", "-m", *SMALL, "seed=0,1", "sweep=s"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -330,6 +332,7 @@ def test_a_sweep_goes_on_into_a_closed_pipe(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("outputs/sweeps/s/*/run.json"))) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_of_runs_that_began_from_another_needs_nothing_of_it(sweep: Sweep, tmp_path: Path) -> None:
     sweep("seed=7", "hydra.sweep.dir=base", "hydra.sweep.subdir=a")
     begun = ("init_from=base/a", "seed=0,1", "sweep=fine")
@@ -368,6 +371,7 @@ def test_a_sweep_that_is_stopped_says_what_starts_it_again(
     assert f"stopped at 64 images; the same command with {again} goes on with the sweep" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_over_bases_takes_its_model_from_them(sweep: Sweep) -> None:
     for name, width in (("a", 8), ("b", 8), ("c", 6)):
         place = ("hydra.sweep.dir=base", f"hydra.sweep.subdir={name}", f"seed={ord(name)}")

@@ -181,7 +181,9 @@ def begun(images: int, ends: dict[int, Path], run: Path) -> Path:
     return run
 
 
-@pytest.mark.parametrize("images", [SHORT, LONG], ids=["first", "longer"])
+@pytest.mark.parametrize(
+    "images", [pytest.param(SHORT, id="first"), pytest.param(LONG, id="longer", marks=pytest.mark.slow)]
+)
 def test_a_run_killed_at_any_instant_ends_as_one_that_was_not(
     images: int, killer: Killer, ends: dict[int, Path], tmp_path: Path
 ) -> None:

@@ -105,7 +105,13 @@ def signal_at(images: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signa
     monkeypatch.setattr(Updater, "__call__", update)
 
 
-@pytest.fixture(scope="module", params=list(GAMES))
+# a game of each kind is tried at once, the others with the slow tests
+SLOW = ("dcgan-nonsaturating", "pix2pix-nonsaturating", "cdcgan-hinge-r1")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(game, marks=pytest.mark.slow if game in SLOW else ()) for game in GAMES]
+)
 def uncut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A game, and the folder of its run that was never cut."""
     threads = torch.get_num_threads()
