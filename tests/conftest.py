@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,26 @@ def compose_plain(*overrides: str, config_dir: Path | None = None) -> dict[str, 
     made = composed if config_dir is None else composed.__wrapped__  # a folder of the user's own may change
     config = made(overrides, config_dir or config_folder())
     return plain(config, config.hydra.runtime.choices)
+
+
+@pytest.hookimpl(tryfirst=True)  # before any is left out by its marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen: Counter[str] = Counter()
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled is not None:
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % sampled.args[0]:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
+
+
+KINDS = ("gan", "toy", "dcgan", "cdcgan", "pix2pix", "cyclegan", "stylegan2")  # a model of each, tried at once
+
+
+def later(model: str) -> tuple[pytest.MarkDecorator, ...]:
+    """The mark of a case about a model whose kind another one stands for."""
+    return () if model in KINDS else (pytest.mark.slow,)
 
 
 @cache

@@ -215,6 +215,7 @@ def test_a_value_that_does_not_belong_gets_a_sentence(
     "data",
     [b"", b"\xff\xfe\x00", b"[]", b"null", b"[" * 100_000, b'{"a":' * 5_000, b'{"images": NaN}\n' * 3, b"\x00" * 99],
 )
+@pytest.mark.sampled(3)
 def test_bytes_that_are_no_such_file_get_a_sentence(
     name: str, data: bytes, whole: Path, commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -296,6 +296,7 @@ def test_cfg_job_prints_the_config_and_makes_no_folder(run_command: Run, no_torc
 
 
 @pytest.mark.parametrize("model", TINY)
+@pytest.mark.sampled(3)
 def test_every_config_can_be_printed_resolved(model: str, run_command: Run, no_torch: str) -> None:
     dataset = [option for option in TINY[model] if option.startswith("dataset")]
     out = finished(
@@ -463,6 +464,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.sampled(3)
 def test_refused_in_one_sentence_without_torch_or_a_folder(
     name: str, run_command: Run, no_torch: str, tmp_path: Path
 ) -> None:
@@ -774,6 +776,7 @@ TRANSLATE_REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", TRANSLATE_REFUSALS)
+@pytest.mark.sampled(3)
 def test_what_cannot_be_translated_is_refused(name: str, translators: Path, run_command: Run, tmp_path: Path) -> None:
     model, arguments, words = TRANSLATE_REFUSALS[name]
     (tmp_path / "empty").mkdir()

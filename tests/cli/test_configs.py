@@ -21,7 +21,7 @@ import numpy
 import pytest
 import torch
 import yaml
-from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, composed, game_of, optimizers_of
+from conftest import QUICK, ROOT, ROOTS, TINY, compose_checked, compose_plain, composed, game_of, later, optimizers_of
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
 from torchvision import datasets
@@ -219,7 +219,7 @@ def degraded(model: str) -> set[str]:
     return set(brings.get("degradation", {}).get("provides", {}).get("fields", []))
 
 
-@pytest.mark.parametrize("model", OPTIONS["model"])
+@pytest.mark.parametrize("model", [pytest.param(model, marks=later(model)) for model in OPTIONS["model"]])
 @pytest.mark.parametrize("dataset", OPTIONS["dataset"])
 def test_model_and_dataset_compose_and_bind_or_are_refused(dataset: str, model: str, pictures: Path) -> None:
     more, fields = [], provided(dataset)
@@ -457,7 +457,12 @@ def refused(model: str, loss: str, penalty: str) -> str | None:
 EVERY = list(itertools.product(OPTIONS["model"], OPTIONS["loss"], PENALTIES))
 # what a third part changes is its own: a suite in minutes tries each pair of them; GAN_TEST_EVERY=1 tries all
 CHOSEN = [
-    pytest.param(model, loss, penalty, marks=() if loss == "nonsaturating" or penalty == "none" else pytest.mark.slow)
+    pytest.param(
+        model,
+        loss,
+        penalty,
+        marks=later(model) if loss == "nonsaturating" or penalty == "none" else pytest.mark.slow,
+    )
     for model, loss, penalty in EVERY
     if os.environ.get("GAN_TEST_EVERY") or model == "gan" or loss == "nonsaturating" or penalty == "none"
 ]
@@ -498,6 +503,7 @@ SWITCHED = [
 
 @pytest.mark.parametrize("way", ["none", "projection", "auxiliary"])
 @pytest.mark.parametrize("model", SWITCHED)
+@pytest.mark.sampled(3)
 def test_each_way_of_telling_the_class_trains_and_resumes(model: str, way: str) -> None:
     config = compose_checked(f"model={model}", *TINY[model], *QUICK, f"model.conditional={way}")
     assert config["model"]["num_classes"] == (None if way == "none" else 10)

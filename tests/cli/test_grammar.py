@@ -101,6 +101,7 @@ SWEEPS: dict[str, tuple[list[str], Callable[[dict[str, Any]], Any], list[Any]]] 
 
 
 @pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.sampled(4)
 def test_sweeps_by_hydras_functions(name: str, command: Command) -> None:
     arguments, value, wanted = SWEEPS[name]
     end = command("gan-train", "-m", "model=gan", *arguments)
@@ -246,6 +247,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("typed", "name"), [(typed, name) for typed, (_, names) in REFUSED.items() for name in names])
+@pytest.mark.sampled(4)
 def test_what_can_not_be_typed_gets_one_sentence(typed: str, name: str, command: Command, tmp_path: Path) -> None:
     needed = ["checkpoint=x"] if name in ("gan-sample", "gan-export") and "-sc" not in typed else []
     assert REFUSED[typed][0] in refused(command(name, *needed, *typed.split(" ")))
@@ -375,6 +377,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("flag", ["--config-path", "--config-dir"])
 @pytest.mark.parametrize("folder", ["my_conf", "~/my_conf"])
+@pytest.mark.sampled(4)
 def test_a_folder_of_configs_is_found_from_here(
     flag: str, folder: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def composed(*typed: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", BASES)
+@pytest.mark.sampled(3)
 def test_the_model_of_a_run_comes_with_its_weights(model: str, bases: dict[str, Path], tmp_path: Path) -> None:
     """Nothing of the model is typed: the networks are the run's, and so are their first weights."""
     base = bases[model]

@@ -146,6 +146,7 @@ def test_what_can_not_be_searched_is_refused(typed: str, words: str) -> None:
         (["-m", RATE], "hydra/sweeper=optuna searches it"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_bad_input_is_refused_before_anything_starts(
     typed: list[str], words: str, run_command: Run, tmp_path: Path
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(run_command: Ru
     assert "holds another search (the range of penalty.r1.weight is another)" in other.stderr
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_grid_and_a_broken_study_are_refused(run_command: Run, tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "sweeps" / "used"
     (folder / "seed-0").mkdir(parents=True)

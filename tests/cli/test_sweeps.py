@@ -77,6 +77,7 @@ def untouched(name: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("names", [("实验一", "实验二"), ("lr 0.1", "lr-0.1"), ("a/b", "a b"), ("LR", "lr")])
+@pytest.mark.sampled(4)
 def test_sweeps_of_different_names_share_no_folder(names: tuple[str, str], sweep: Sweep) -> None:
     for name in names:
         said = sweep("seed=0", f"sweep={name}")
@@ -102,6 +103,7 @@ def test_swept_texts_that_differ_in_what_a_path_can_not_have_get_folders_of_thei
         assert re.fullmatch(r"optimizer\.betas-0\.5-0\.99?-[0-9a-f]{10}", name)
 
 
+@pytest.mark.slow
 def test_only_what_varies_is_in_a_cells_name_and_the_order_of_typing_does_not_matter(sweep: Sweep) -> None:
     said = sweep("seed=0,1", "loss=hinge,lsgan", "optimizer.learning_rate=1e-3", "sweep=a")
     cells = ["loss-hinge--seed-0", "loss-hinge--seed-1", "loss-lsgan--seed-0", "loss-lsgan--seed-1"]
@@ -139,6 +141,7 @@ def test_an_axis_added_later_trains_no_cell_again(sweep: Sweep) -> None:
     assert "sweep: 2 skipped" in sweep("seed=0,1", "loss=hinge", "sweep=a", "optimizer.learning_rate=2e-4")
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_cut_or_renamed_is_found_by_what_it_trains(sweep: Sweep) -> None:
     sweep("seed=0,1", "sweep=a", "trainer.checkpoint_every_images=8")
     home = Path("outputs/sweeps/a")

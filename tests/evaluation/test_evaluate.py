@@ -389,6 +389,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.sampled(3)
 def test_evaluate_refuses_in_one_sentence(name: str, run_command: Run) -> None:
     arguments, words = REFUSED[name]
     done = run_command("gan-evaluate", *arguments)

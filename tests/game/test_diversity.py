@@ -478,6 +478,7 @@ def test_every_loss_says_whether_zero_means_undecided() -> None:
 
 
 @pytest.mark.parametrize("loss", STEERED)
+@pytest.mark.sampled(3)
 def test_ada_is_steered_only_by_a_sign_that_means_something(loss: str) -> None:
     start = ["model=dcgan", *TINY["dcgan"], *QUICK, f"loss={loss}", "augment=ada"]
     if STEERED[loss]:

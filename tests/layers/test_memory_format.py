@@ -190,6 +190,7 @@ def slopes(config: dict[str, Any], count: int, form: torch.memory_format) -> dic
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("model", TINY)
+@pytest.mark.sampled(3)
 def test_a_games_gradients_do_not_depend_on_the_memory_format(model: str, count: int, all_double: None) -> None:
     config = compose_checked(f"model={model}", *TINY[model], *QUICK, *DOUBLED.get(model, []))
     if count == 1 and model in NOT_ONE:

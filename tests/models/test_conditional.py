@@ -153,6 +153,7 @@ def test_an_unrolled_critic_learns_the_classes_too() -> None:
         ),
     ],
 )
+@pytest.mark.sampled(4)
 def test_what_can_not_be_is_said(arguments: list[str], words: str, run_command: Run) -> None:
     result = run_command("gan-train", *arguments)
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr

@@ -650,6 +650,7 @@ def test_alone_it_lists_outputs(run_command: Run, tmp_path: Path) -> None:
         (["sweep=first", "--csv"], "there is no flag --csv"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_what_cannot_be_reported_is_one_sentence(
     arguments: list[str], words: str, sweep: Path, run_command: Run, tmp_path: Path
 ) -> None:

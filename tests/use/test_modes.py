@@ -296,6 +296,7 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
         ),
     ],
 )
+@pytest.mark.sampled(3)
 def test_what_a_mode_can_not_do_is_said(
     model: str, arguments: list[str], words: str, runs: Path, run_command: Run, tmp_path: Path
 ) -> None:
