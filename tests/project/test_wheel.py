@@ -95,7 +95,7 @@ def test_the_wheel_trains_and_samples_from_another_folder(site: Path, tmp_path: 
     ]
     settings = {**os.environ, "PYTHONPATH": str(site)}
     shown = subprocess.run(where, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True).stdout
-    assert shown.splitlines() == [str(site / "gan_cli" / "cli" / "config_folder.py"), str(site / "gan_cli" / "conf")]
+    assert shown.splitlines() == [str(site / "gan_cli" / "check" / "config_folder.py"), str(site / "gan_cli" / "conf")]
 
     small = ["model=gan", *TINY["gan"], *QUICK, "trainer.device=cpu", "trainer.total_images=32", "hydra.run.dir=run"]
     done = run(site, tmp_path, "train", *small, "loss=wgan_gp")
