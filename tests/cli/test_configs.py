@@ -274,6 +274,7 @@ def root_of(experiment: str, pictures: Path | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS_ALONE for option in OPTIONS[group]])
+@pytest.mark.sampled(2)
 def test_option_composes_and_binds(group: str, option: str, pictures: Path) -> None:
     more = root_of(option, pictures) if group == "experiment" else []
     more += ["model=stylegan2"] if option == "path_length" else []

@@ -505,7 +505,10 @@ SOON = ("toy", "dcgan", "stylegan2", "pix2pix", "cyclegan")  # a model of each k
 
 @pytest.mark.parametrize(
     "chosen",
-    [*(pytest.param(f"model={m}", marks=() if m in SOON else pytest.mark.slow) for m in TINY), *SEVERAL],
+    [
+        *(pytest.param(f"model={m}", marks=() if m in SOON else pytest.mark.slow) for m in TINY),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in SEVERAL),
+    ],
 )
 def test_every_hint_can_be_typed(chosen: str) -> None:
     register_resolvers()

@@ -205,6 +205,7 @@ def wait_for(folder: Path, pattern: str, count: int, process: forked.Command) ->
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_search_says_and_writes_what_was_best(whole: tuple[Path, str], run_command: Run) -> None:
     folder, text = whole
     lines = told(text)
@@ -346,6 +347,7 @@ def bowl(values: dict[str, str]) -> float:
 BOWL = ["r=tag(log,interval(1e-6,1))", "loss=hinge,wgan,lsgan"]
 
 
+@pytest.mark.slow
 def test_it_comes_near_the_best_at_either_end(searched: Callable[..., Any]) -> None:
     best = searched(bowl, *BOWL, trials=30)
     assert best["parameters"]["loss"] == "hinge"

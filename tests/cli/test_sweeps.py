@@ -246,6 +246,7 @@ def pictures(folder: Path, seed: int) -> Path:
 FOLDERS = ("dataset=image_folder", "dataset.channels=1", "dataset.resolution=16")
 
 
+@pytest.mark.slow
 def test_cells_are_found_again_with_the_data_that_each_has_learned_from(sweep: Sweep, tmp_path: Path) -> None:
     for number, name in enumerate("AB"):
         pictures(tmp_path / name, number)

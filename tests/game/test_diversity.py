@@ -337,6 +337,7 @@ def test_critics_with_minibatch_discrimination_compare_a_batchs_samples(tmp_path
 # ---- augmentation ----
 
 
+@pytest.mark.slow
 def test_augmentation_at_strength_0_is_the_identity_and_all_of_it_is_differentiable() -> None:
     x = torch.rand(4, 3, 8, 8, dtype=torch.double) * 2 - 1
     assert torch.equal(DiffAugment(0, 0, 0)(x), x)

@@ -201,6 +201,7 @@ def test_the_command_finds_a_package_beside_it_in_two_processes(tmp_path: Path) 
     assert (tmp_path / "run" / "samples" / "images-000000064.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_dry_run_measures_it(tmp_path: Path) -> None:
     (tmp_path / "tokens").symlink_to(HERE / "tokens")
     told = gan_train("dry_run=true", cwd=tmp_path)

@@ -233,7 +233,9 @@ class Losing(Digits):
             id="cells whose first look at the data fails in process 0 alone",
         ),
         pytest.param(
-            *("1 3", ["hydra.run.dir=run"], "can't be read; the run stopped at"), id="a run that fails in training"
+            *("1 3", ["hydra.run.dir=run"], "can't be read; the run stopped at"),
+            marks=pytest.mark.slow,
+            id="a run that fails in training",
         ),
     ],
 )

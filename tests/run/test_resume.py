@@ -153,6 +153,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     same_runs(whole, tmp_path / "run", images)
 
 
+@pytest.mark.slow
 def test_a_run_that_crashed_and_lost_images_goes_on_from_its_checkpoint_to_the_same_end(
     uncut: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
