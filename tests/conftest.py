@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -237,3 +238,26 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("GAN_TEST_DATA names no folder with real data sets")
     return Path(folder)
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    """Call a command in this process, as if typed in an empty folder with the test module's package (`PLUGIN`) beside
+    it: (its module, words) -> exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(request.module.PLUGIN))
+    monkeypatch.delenv("COMP_LINE", raising=False)
+
+    def call(module: Any, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"gan-{module.__name__.rpartition('.')[2]}", *words])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call

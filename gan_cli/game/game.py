@@ -152,10 +152,11 @@ class Game(nn.Module):
 
     def judged(self, match: Match) -> Tensor:
         """What a player that is judged minimises of a match, (N,): of its real side too where the players move that."""
-        if self.loss.unroll_steps:
-            return self.loss.unrolled(match)
-        fake = self.loss.generator(match)
-        return fake + self.loss.generator_real(match) if any(match.own) else fake
+        ahead = self.loss.unroll_steps > 0
+        fake = self.loss.unrolled(match) if ahead else self.loss.generator(match)
+        if not any(match.own) or (ahead and self.loss.zero_sum):  # the whole value has both sides
+            return fake
+        return fake + self.loss.generator_real(match)
 
     def class_terms(self, match: Match, judges: bool) -> dict[str, Tensor]:
         """Cross-entropies (N,) of the classes that a critic names, by side; none where it is not asked for them."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
 from gan_cli.metrics.statistics import FeatureStatistics
 
 Looked = tuple[Tensor, "Tensor | None"]  # features (N, F), and logits (N, K) where there are any
@@ -127,7 +128,8 @@ class Labels(Part):
         self._parts: list[Tensor] = []
 
     def add(self, batch: Passing) -> None:
-        assert batch.label is not None
+        if batch.label is None:
+            raise UserError("a metric asks for classes, and these samples have none")
         self._parts.append(batch.label.cpu())
 
     @cached_property

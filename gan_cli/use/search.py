@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.progress import Progress
 from gan_cli.base.randomness import generator_for, seed_everything
 from gan_cli.use.modes.trained_space import TrainedSpace
@@ -59,11 +60,16 @@ def search(
         objective: least where a query is met; of each sample alone.
         queries: how many there are, Q.
         label: (Q,), of a conditional model.
-        restarts: searches for each query, from different codes; the best one is kept.
+        restarts: searches for each query, from different codes, at most 256; the best one is kept.
         rate: of Adam.
         at_once: searches that are held in memory at a time, all restarts of one query at least.
         title: of the bar.
+
+    Raises:
+        UserError: more restarts than there are codes to start from.
     """
+    if restarts > STARTS:
+        raise UserError(f"restarts={restarts} is more than the {STARTS} codes that a search may start from")
     for parameter in space.trained.game.parameters():
         parameter.requires_grad_(False)
     draws: dict[int | None, Draws] = {}

@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, ROOT, same
+from conftest import QUICK, ROOT, Command, same
 from torch import Tensor, nn
 
 from gan_cli.base import checkpoint
@@ -25,23 +23,6 @@ PLUGIN = ROOT / "tests" / "plugins" / "bigan"
 CHOSEN = ["--config-dir", str(PLUGIN / "conf"), "model=bigan", "trust=[bigan]", "trainer.device=cpu"]
 SMALL = [*QUICK, "model.generator.width=8", "model.encoder.width=8", "model.discriminator.width=8"]
 COMMAND = "from gan_cli.cli.train import main\n\nif __name__ == '__main__':\n    main()\n"
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    """Calls a command in this process, as if typed in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(PLUGIN))
-
-    def call(module: Any, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gan", *words])
-        with pytest.raises(SystemExit) as ended:
-            module.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 def test_each_player_moves_and_a_resume_is_exact(command: Command) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from conftest import QUICK, ROOT, TINY, compose_checked, same
+from conftest import QUICK, ROOT, TINY, Command, compose_checked, same
 
 from gan_cli.base import checkpoint
 from gan_cli.cli import evaluate, export, sample, train
@@ -22,7 +19,6 @@ from gan_cli.use.load import load_trained
 PLUGIN = ROOT / "tests" / "plugins" / "encoder"
 CHOSEN = ["--config-dir", str(PLUGIN / "conf"), "model=encoder", "trust=[encoder]", "trainer.device=cpu", *QUICK]
 SMALL = ["dataset.resolution=16", "model.encoder.latent_size=100", "model.encoder.width=8"]
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +27,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["model=gan", *TINY["gan"], *QUICK, "dataset.resolution=16", "trainer.total_images=16"]
     trained_run(compose_checked(*words), folder)
     return folder
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    """Calls a command in this process, as if typed in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(PLUGIN))
-
-    def call(module: Any, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gan", *words])
-        with pytest.raises(SystemExit) as ended:
-            module.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 def test_a_damaged_checkpoint_of_the_base_is_named_and_the_one_before_it_taken(base: Path, command: Command) -> None:
@@ -65,20 +45,26 @@ def test_a_damaged_checkpoint_of_the_base_is_named_and_the_one_before_it_taken(b
     same(ours["game"], theirs["game"])
 
 
-def test_a_run_that_was_cut_before_its_first_checkpoint_takes_the_base_that_is_typed(
-    base: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Unless that is gone: then the one that it has kept."""
+def test_a_run_that_was_cut_before_its_first_checkpoint_takes_its_base_again(base: Path, command: Command) -> None:
+    """From where it is named; where that is gone, the one that it has kept."""
     shutil.copytree(base, "base")
     begun = [*CHOSEN, *SMALL, "model.base=base", "trainer.total_images=16", "hydra.run.dir=run"]
     assert command(train, *begun)[0] == 0
     kept = checkpoint.digest_of_file(Path("run/base.pt"))
-    shutil.rmtree("run/checkpoints")
-    write = json.loads(Path("run/run.json").read_text())
-    Path("run/run.json").write_text(json.dumps({**write, "status": "running", "images": 0}))
-    Path("run/base.pt").write_bytes(b"another's")
-    assert command(train, "resume=run", "trust=[encoder]")[0] == 0
-    assert checkpoint.digest_of_file(Path("run/base.pt")) == kept
+    ends = []
+    for gone in (False, True):
+        shutil.rmtree("run/checkpoints")
+        record = json.loads(Path("run/run.json").read_text())
+        Path("run/run.json").write_text(json.dumps({**record, "status": "running", "images": 0}))
+        if gone:
+            shutil.rmtree("base")
+        else:
+            Path("run/base.pt").write_bytes(b"another's")
+        code, _, err = command(train, "resume=run", "trust=[encoder]")
+        assert code == 0, err
+        assert checkpoint.digest_of_file(Path("run/base.pt")) == kept
+        ends.append(checkpoint.load(Path("run"), print)[1]["game"])
+    same(*ends)
 
 
 def test_it_learns_on_frozen_networks_and_the_run_stands_alone(base: Path, command: Command, tmp_path: Path) -> None:
