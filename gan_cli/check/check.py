@@ -18,7 +18,7 @@ from gan_cli.check.check_device import check_device
 from gan_cli.check.check_metrics import check_scoring
 from gan_cli.check.check_model import check_model
 from gan_cli.check.check_root import check_root
-from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.check.kinds import shown
 from gan_cli.check.rules import check_rules, chosen, fitting, has
 from gan_cli.check.signatures import IMPLIED, check_arguments, nodes_of, signature_of
@@ -107,7 +107,7 @@ def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
     for word in needed:
         if not has(config["model"], word):
             name = chosen(config, "model")
-            said = (options_of(config_folders()).get("model", {}).get(name) or {}).get("provides")
+            said = (options_in(config_folders(), "model").get(name) or {}).get("provides")
             key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
             unless = f" with {key}={shown(flat(config).get(key))}" if key else ""
             raise UserError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.config_folder import config_folders, options_by_group
 from gan_cli.check.rules import chosen, fitting
 
 MOST_PIXELS = 2**17  # a side that no picture has
@@ -50,7 +50,7 @@ def check_fields(config: Composed) -> None:
     if not missing:
         return
     model, dataset = chosen(config, "model"), chosen(config, "dataset")
-    siblings = options_of(config_folders())
+    siblings = options_by_group(config_folders())
     fit = [
         n
         for n, y in siblings.get("dataset", {}).items()

@@ -10,7 +10,7 @@ from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.check.check_data import named_in
-from gan_cli.check.config_folder import config_folder, yaml_of
+from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.check.kinds import Simple, shown
 from gan_cli.check.players import check_players
 from gan_cli.check.rules import chosen
@@ -35,10 +35,7 @@ WIRED = re.compile(
 
 def check_wired(config: Composed) -> None:
     """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
-    file = config_folder() / "model" / f"{chosen(config, 'model')}.yaml"
-    if not file.is_file():
-        return  # a user's own
-    written = yaml_of(file)
+    written = options_in(config_folders(), "model").get(chosen(config, "model"), {})
     composed = OmegaConf.create({**config})  # once: what is slow here
     check_followed(composed, "model", config["model"], written)
     for name, inner in written.items():

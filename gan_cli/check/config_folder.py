@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,21 @@ def config_folders() -> list[Path]:
     return _own or [config_folder()]
 
 
+def files_of(folders: Iterable[Path], group: str) -> dict[str, Path]:
+    """The files of a group's options, the first folder's first; of two that share a name the first, as Hydra has it."""
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted((folder / group).glob("*.yaml")):
+            files.setdefault(file.stem, file)
+    return files
+
+
 def options_in(folders: Iterable[Path], group: str) -> dict[str, Node]:
     """The options of a group with what their YAML says."""
-    files = sorted(file for folder in folders for file in (folder / group).glob("*.yaml"))
-    return {file.stem: yaml_of(file) for file in files}
+    return {name: yaml_of(file) for name, file in files_of(folders, group).items()}
 
 
-def options_of(folders: Iterable[Path]) -> dict[str, dict[str, Node]]:
-    """Each group's options with their raw YAML, from the project's folder and a user's own."""
-    groups: dict[str, dict[str, Node]] = {}
-    for folder in folders:
-        for file in sorted(folder.glob("*/*.yaml")):
-            groups.setdefault(file.parent.name, {})[file.stem] = yaml_of(file)
-    return groups
+def options_by_group(folders: Sequence[Path]) -> dict[str, dict[str, Node]]:
+    """Each group's options with what their YAML says."""
+    groups = sorted({file.parent.name for folder in folders for file in folder.glob("*/*.yaml")})
+    return {group: options_in(folders, group) for group in groups}

@@ -18,7 +18,7 @@ from typing import Any
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
 from gan_cli.check.annotations import lineage
-from gan_cli.check.config_folder import config_folders, options_of
+from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.check.signatures import nodes_of
 
 Refusal = Callable[..., str | None]
@@ -83,6 +83,6 @@ def fitting(group: str, fits: Callable[[Node], Any]) -> str:
     Args:
         fits: told what a YAML says, its interpolations unresolved; of a penalty or metric, what it says of that one.
     """
-    options = options_of(config_folders()).get(group, {})
+    options = options_in(config_folders(), group)
     *names, last = [name for name, node in options.items() if fits(node.get(name, node))] or [""]
     return f"{group}={', '.join(names)} or {last}" if names else f"{group}={last}" if last else f"no {group} here"

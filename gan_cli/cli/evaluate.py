@@ -20,7 +20,7 @@ from gan_cli.base.scoring import METRICS_FILE, Score, append_scores
 from gan_cli.base.stored import foreign, read_record
 from gan_cli.check.check_device import check_device
 from gan_cli.check.check_metrics import check_choice, check_count, check_metrics
-from gan_cli.check.config_folder import config_folder
+from gan_cli.check.config_folder import config_folders, files_of
 from gan_cli.cli import outcome
 from gan_cli.cli.command import run
 from gan_cli.cli.help import evaluate_help
@@ -78,7 +78,7 @@ def check(typed: Mapping[str, Any]) -> Evaluate:
         raise UserError("dataset.root= says where the data of a run is; a= and b= are the folders themselves")
     check_device("device", asked.device)
     if not asked.metric:
-        options = sorted(file.stem for file in (config_folder() / "metric").glob("*.yaml"))
+        options = list(files_of(config_folders(), "metric"))
         raise UserError(f"say which scores: metric=[{','.join(options[:2])}]; there are {', '.join(options)}")
     check_choice(asked.metric, asked.features, asked.trust)
     check_count("count", asked.count, asked.metric)

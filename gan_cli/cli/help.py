@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_cli.check.config_folder import defaults_of
+from gan_cli.check.config_folder import defaults_of, files_of
 
 TRAIN_EXAMPLES = """\
 Examples:
@@ -87,10 +87,11 @@ def sample_help(folders: list[Path]) -> str:
     lines = ["gan-sample: samples from a trained model.", ""]
     lines += ["Usage: gan-sample checkpoint=RUN_OR_FILE [mode=NAME] [KEY=VALUE ...]", ""]
     lines += [*options_of("mode", folders), "", "Keys:", *root_keys(folders[0] / "sample.yaml"), ""]
-    for file in files_of("mode", folders):
+    modes = files_of(folders, "mode")
+    for name, file in modes.items():
         keys = root_keys(file)
-        lines += [f"Keys of mode={file.stem}:", *keys, ""] if keys else []
-    return "\n".join([*lines, "Examples:", *(line for file in files_of("mode", folders) for line in examples(file))])
+        lines += [f"Keys of mode={name}:", *keys, ""] if keys else []
+    return "\n".join([*lines, "Examples:", *(line for file in modes.values() for line in examples(file))])
 
 
 def evaluate_help(folders: list[Path]) -> str:
@@ -118,13 +119,8 @@ def export_help(folders: list[Path]) -> str:
 
 def options_of(group: str, folders: list[Path], note: str = "") -> list[str]:
     """The options of a group with what their files say of themselves."""
-    described = [f"  {file.stem:<22} {first_comment(file)}" for file in files_of(group, folders)]
+    described = [f"  {file.stem:<22} {first_comment(file)}" for file in files_of(folders, group).values()]
     return [f"{group}= (one of{note})", *described]
-
-
-def files_of(group: str, folders: list[Path]) -> list[Path]:
-    """The files of a group's options, the project's first."""
-    return [file for folder in folders for file in sorted((folder / group).glob("*.yaml"))]
 
 
 def examples(file: Path) -> list[str]:

@@ -17,7 +17,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded
 from gan_cli.base.run_config import Composed, DataConfig
 from gan_cli.base.run_folder import cells_in, model_facts
-from gan_cli.check.config_folder import options_of
+from gan_cli.check.config_folder import options_by_group
 from gan_cli.cli.config import SWEEPS, sweep_name
 from gan_cli.cli.judge import parse
 from gan_cli.cli.places import absolute
@@ -39,7 +39,7 @@ def with_base(typed: Typed) -> Typed:
     base = bases[0] if bases else None
     if base is None:  # a file that is there and can't be read: loading it will tell what is wrong with it
         return typed
-    options, source = options_of(typed.folders()), sources[0]
+    options, source = options_by_group(typed.folders()), sources[0]
     keys = set(map(key_of, overrides))
     if "model" not in keys:
         check_alike(sources, bases)

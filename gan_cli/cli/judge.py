@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import shown as as_typed
-from gan_cli.check.config_folder import config_folder, defaults_of, options_in, written
+from gan_cli.check.config_folder import config_folder, defaults_of, files_of, options_in, written
 from gan_cli.check.hints import no_key, no_option
 from gan_cli.check.kinds import shown
 from gan_cli.check.signatures import tables_of
@@ -168,7 +168,7 @@ def settle(override: Override, typed: Typed, root: str) -> str:
 
 def takes_one(group: str, default: Any, typed: Typed) -> bool:
     """Not so penalties and metrics; nor experiments, whose files are laid over the whole config, and none need be."""
-    files = [file for folder in typed.folders() for file in (folder / group).glob("*.yaml")]
+    files = files_of(typed.folders(), group).values()
     laid_over = default is None and any("@package _global_" in file.read_text("utf-8") for file in files)
     return not isinstance(default, list) and not laid_over
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_cli.base.errors import UserError
 from gan_cli.base.files import expanded, read_yaml
 from gan_cli.base.run_config import RunConfig
-from gan_cli.check.config_folder import config_folder, yaml_of
+from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.cli import learned_from
 
 PATHS = ("dataset.root", "init_from", "model.base", "perceptual.weights", "features.weights")  # keys of a run's config
@@ -34,9 +34,10 @@ def settle(config: DictConfig) -> None:
 
 
 def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
-    """What of a data set is not in a folder: the files that our own YAML of its class names, or else the folder."""
-    known = [yaml_of(file) for file in (config_folder() / "dataset").glob("*.yaml")]
-    files = next((y["provides"].get("files") for y in known if y["_target_"] == dataset["_target_"]), None)
+    """What of a data set is not in a folder: the files that a YAML of its class names, or else the folder."""
+    known = options_in(config_folders(), "dataset").values()
+    of_class = [node.get("provides") or {} for node in known if node.get("_target_") == dataset["_target_"]]
+    files = next((provides.get("files") for provides in of_class), None)
     place = Path(root)
     if files is None:
         return [] if "://" in root or place.exists() else [root]

@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gan_cli.base.errors import Interrupted, RunError, StoppedAtOnce, UserError
 from gan_cli.base.printable import any_console, tell
-from gan_cli.check.config_folder import config_folder
+from gan_cli.check.config_folder import config_folders, files_of
 from gan_cli.check.hints import no_key, no_option
 from gan_cli.cli.typed import read
 
@@ -88,7 +88,7 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
         return f"{error.filename or 'a file'} can't be used ({error.strerror or error})"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        found = sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))  # Hydra tells none of a list
+        found = files_of(config_folders(), group)  # Hydra tells none of a list
         options = [str(name) for name in error.options or found]
         return no_option(group, option, options) if group else f"there is no config {option!r}"
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)

@@ -144,6 +144,16 @@ def test_a_strangers_mode_is_in_the_help(sample: Sample, place: list[str]) -> No
     assert "strange_parts.modes" not in sys.modules, "nothing of it was run"
 
 
+def test_of_two_files_of_one_name_the_first_folders_counts(sample: Sample) -> None:
+    """As Hydra composes, so the help tells and the check judges, in whatever order the folders' names sort."""
+    write(Path("another/mode/mean.yaml"), MEAN.replace("1.0", "0.25").replace("How bright", "How dark"))
+    for first, second, shade in (("strange_parts/conf", "another", 1.0), ("another", "strange_parts/conf", 0.25)):
+        folders = ["--config-dir", first, f"hydra.searchpath=[file://{second}]"]
+        text = sample(*folders, "--help").out
+        assert (text.count("  mean  "), f"  shade = {shade}  " in text) == (1, True)
+        assert f"shade: {shade}\n" in sample(*folders, "mode=mean", "--cfg", "job").out
+
+
 def test_a_strangers_mode_completes(sample: Sample, place: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for typed, words in {
         "mode=m": ["mode=mean"],
@@ -195,7 +205,8 @@ def test_a_strangers_mode_is_judged_as_any_other(sample: Sample, place: list[str
         (
             "name: mean",
             "name: mien",
-            "mode.provides.name='mien' must be the name of the mode's file, one of mean, directions",
+            "mode.provides.name='mien' must be the name of the mode's file, one of directions, grid, interpolation,"
+            " project, style_mixing, mean",
         ),
         ("[count, labels]", "[count, lables]", "mode=mean requires.options names lables, and there is count, labels"),
         ("one_class: true", "one_class: 3", "mode.requires.one_class=3 does not fit"),
