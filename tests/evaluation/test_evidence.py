@@ -21,7 +21,7 @@ from gan_cli.evaluation.setting import Plan, Setting
 from gan_cli.game.build import build_game
 from gan_cli.metrics.evidence import Evidence, Metric
 from gan_cli.metrics.fid import FrechetDistance
-from gan_cli.metrics.gathered import Features, Gathered, Moments, Part, Passing, Samples, pass_by
+from gan_cli.metrics.gathered import Features, Gathered, Labels, Moments, Part, Passing, Samples, pass_by
 from gan_cli.metrics.kid import KernelDistance
 from gan_cli.metrics.ms_ssim import MultiScaleSSIM
 from gan_cli.use.load import Trained
@@ -114,6 +114,13 @@ def test_a_part_serves_for_what_it_is_a_form_of() -> None:
     assert torch.equal(both[Moments].statistics.covariance, alone[Moments].statistics.covariance)
     with pytest.raises(LookupError, match="Features is not among the parts that a metric names"):
         alone[Features]
+
+
+def test_classes_are_asked_only_of_samples_that_have_them() -> None:
+    labelled = Passing(torch.zeros(2, 3), lambda x: (x, None), torch.tensor([4, 1]))
+    assert Gathered([Labels], lambda parts: pass_by(parts, [labelled]))[Labels].labels.tolist() == [4, 1]
+    with pytest.raises(UserError, match="a metric asks for classes, and these samples have none"):
+        Gathered([Labels], lambda parts: pass_by(parts, [Passing(torch.zeros(2, 3), lambda x: (x, None))]))[Labels]
 
 
 def test_a_part_of_ones_own_is_fed_from_folders_too(tmp_path: Path) -> None:

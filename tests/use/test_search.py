@@ -14,6 +14,7 @@ from conftest import QUICK, TINY, compose_checked
 from PIL import Image
 from torch import Tensor
 
+from gan_cli.base.errors import UserError
 from gan_cli.run.train import train
 from gan_cli.use.load import Trained, load_trained
 from gan_cli.use.modes.mode import Asked
@@ -86,6 +87,13 @@ def test_a_restart_finds_what_one_search_misses() -> None:
     assert one.values.item() == pytest.approx(1, abs=0.01)
     assert several.values.item() == pytest.approx(0, abs=0.01)
     assert several.samples.flatten()[0].item() == pytest.approx(-3, abs=0.05)
+
+
+def test_more_restarts_than_starting_codes_are_refused() -> None:
+    plane: Any = Plane(has_middle=True)
+    with pytest.raises(UserError, match="restarts=257 is more than the 256 codes that a search may start from"):
+        search(plane, lambda made, rows: made.flatten(1).sum(1), steps=1, restarts=257)
+    assert search(plane, lambda made, rows: made.flatten(1).square().sum(1), steps=1, restarts=256).values.isfinite()
 
 
 def test_a_search_that_breaks_is_not_the_nearest() -> None:
