@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -31,6 +32,14 @@ HEAVY = (
     *("torch.utils.tensorboard", "torchvision", "torch._dynamo", "gan_cli.run.launch", "gan_cli.run.train"),
     *("gan_cli.use.load", "gan_cli.use.sample", "gan_cli.evaluation.evaluator", "gan_cli.cli.dry_run"),
 )
+
+
+PROGRESS = re.compile(r"^  [a-z][a-z ]*   (.*   )?(\d+h)?(\d+m)?\d+s(, .*)?\n", re.MULTILINE)
+
+
+def unhurried(text: str) -> str:
+    """Return what a command says where it takes no longer than ten seconds: without its lines of progress."""
+    return PROGRESS.sub("", text)
 
 
 class Command:
@@ -70,7 +79,8 @@ class Command:
         return self.returncode
 
     def output(self, stream: int) -> str:
-        return (self.folder / str(stream)).read_text()
+        text = (self.folder / str(stream)).read_text()
+        return unhurried(text) if stream == 2 else text
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         self.wait(timeout)

@@ -14,6 +14,7 @@ import numpy
 import pytest
 import torch
 from conftest import QUICK, TINY, compose_checked
+from forked import unhurried
 from PIL import Image
 
 from gan_cli.base import progress
@@ -113,6 +114,21 @@ def test_what_may_not_be_able_to_speak_later_speaks_at_once(monkeypatch: pytest.
     assert progress.loading_torch().at_once
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert not progress.loading_torch().at_once, "it is there: nothing flickers"
+
+
+def test_the_tests_know_lines_of_progress_from_others() -> None:
+    """A busy machine adds them to what a command says, and a test of a command's words leaves them out."""
+    lines = []
+    for what, total, done, about in (
+        ("loading torch", None, 0, "slow"),
+        ("making samples", 9, 3, ""),
+        ("x", None, 2, ""),
+    ):
+        step = Progress(what, total, "samples", about)
+        step.begun, step.done = time.monotonic() - 75, done
+        lines.append(f"  {step.line()}\n")
+    kept = "error: it is 12s late\n  6,528 of 100,000 images   1,304 images/s\n"
+    assert unhurried(lines[0] + kept + lines[1] + lines[2]) == kept
 
 
 def test_one_of_several_processes_speaks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

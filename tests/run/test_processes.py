@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import QUICK, TINY, compose_plain
+from forked import unhurried
 
 from gan_cli.base import checkpoint, distributed
 from gan_cli.base.allow_list import make_importable
@@ -86,7 +87,7 @@ def started(place: Path, *arguments: str, prefix: tuple[str, ...] = (), **more: 
 def finish(process: subprocess.Popen[str], code: int) -> tuple[str, str]:
     out, err = process.communicate(timeout=200)
     assert process.returncode == code, out + err
-    return out, err
+    return out, unhurried(err)
 
 
 def noted(place: Path, rank: int) -> list[list[str]]:
