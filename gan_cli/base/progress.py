@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from gan_cli.base.garbage import collect_as_usual
 from gan_cli.base.printable import printable, tell
 
 BAR_AFTER_S, BAR_EVERY_S = 1.0, 0.2  # on a terminal
@@ -108,9 +109,17 @@ def counted(items: Iterable[Item], what: str, total: int | None = None, unit: st
             step()
 
 
+class LoadingTorch(Progress):
+    """Ends the start of a command: from here on garbage is collected as usual."""
+
+    def __exit__(self, *failure: object) -> None:
+        super().__exit__(*failure)
+        collect_as_usual()
+
+
 def loading_torch() -> Progress:
-    """Around the first import of torch: seconds, but a minute and more from a cold disk."""
-    return Progress(
+    """Show the wait for the first import of torch: seconds, but a minute and more from a cold disk."""
+    return LoadingTorch(
         "loading torch", about="slow from a cold disk or on a busy machine", at_once="torch" not in sys.modules
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Interval
+if TYPE_CHECKING:  # read from the source, never made
+    from annotated_types import Ge, Interval
 
-from gan_cli.base.limits import Batch, Beta, Count, Images, Positive, Rate, Samples, Workers
+    from gan_cli.base.limits import Batch, Beta, Count, Images, Positive, Rate, Samples, Workers
 
 
 @dataclass

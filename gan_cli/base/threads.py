@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gan_cli.base.garbage import collect_seldom
+
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # of the user's; torch reads both
 # How long a thread that waits keeps its core: turns of a loop in GNU's OpenMP (its own: 300,000, milliseconds),
@@ -54,7 +56,7 @@ class Look:
 
 
 def begin() -> None:
-    """At the start of a command, before torch is loaded: settle how threads wait, and take a first look.
+    """Settle how threads wait, take a first look, and collect garbage seldom; at the start of a command, before torch.
 
     Worker processes inherit it. Where torch is loaded already it does nothing for this process.
     """
@@ -62,6 +64,7 @@ def begin() -> None:
         if not any(os.environ.get(each) for each in (name, *others)):
             os.environ[name] = value
     _watched[:] = [look()]
+    collect_seldom()
 
 
 def choose(wanted: int | None = None, processes: int = 1, workers: int = 1, before: int | None = None) -> Threads:

@@ -5,14 +5,16 @@ Keys that are not here are a part's own affair.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from gan_cli.base.errors import UserError
-from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 from gan_cli.base.run_config import Node
 from gan_cli.check.annotations import kind_of
 from gan_cli.check.kinds import Kind, shown
 from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
+
+if TYPE_CHECKING:  # read from the source, never made
+    from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 
 
 class Medium:

@@ -13,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gan_cli.base.errors import Interrupted, RunError, StoppedAtOnce, UserError
+from gan_cli.base.garbage import collect_as_usual
 from gan_cli.base.printable import any_console, tell
 from gan_cli.check.config_folder import config_folders, files_of
 from gan_cli.check.hints import no_key, no_option
@@ -46,6 +47,8 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
         return say(f"there is nothing at what hydra.searchpath names ({warning})", 2)
     except (*REFUSALS, RunError, Interrupted) as error:
         return say(sentence(error, names, program), code_of(error))
+    finally:
+        collect_as_usual()
 
 
 def ended(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> SystemExit:

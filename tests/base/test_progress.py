@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
 import sys
@@ -17,9 +18,10 @@ from conftest import QUICK, TINY, compose_checked
 from forked import unhurried
 from PIL import Image
 
-from gan_cli.base import progress
+from gan_cli.base import progress, threads
 from gan_cli.base.progress import Progress, counted, duration
 from gan_cli.base.run_config import RunConfig
+from gan_cli.cli.sentences import exit_code_of
 from gan_cli.data.folder import scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.sets import store_of
@@ -129,6 +131,21 @@ def test_the_tests_know_lines_of_progress_from_others() -> None:
         lines.append(f"  {step.line()}\n")
     kept = "error: it is 12s late\n  6,528 of 100,000 images   1,304 images/s\n"
     assert unhurried(lines[0] + kept + lines[1] + lines[2]) == kept
+
+
+def test_garbage_is_collected_seldom_until_torch_is_loaded() -> None:
+    usual = gc.get_threshold()
+    try:
+        threads.begin()
+        assert gc.get_threshold()[0] > 10 * usual[0]
+        with progress.loading_torch():
+            assert gc.get_threshold()[0] > 10 * usual[0], "importing makes little garbage too"
+        assert gc.get_threshold() == usual
+        threads.begin()
+        assert exit_code_of(lambda: 3, list) == 3
+        assert gc.get_threshold() == usual, "a caller in the same process has what it had"
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_one_of_several_processes_speaks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
