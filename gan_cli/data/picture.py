@@ -88,7 +88,7 @@ def opened(path: Path) -> Iterator[Any]:
 
     Raises:
         PictureError: the file is gone, damaged or no picture; or it is of a kind that is not read: another format, too
-            many pixels, values that are neither 8 nor 16 bit.
+            many pixels, values that are not unsigned with 8 or 16 bits.
     """
     from PIL import Image
 
