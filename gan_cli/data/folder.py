@@ -1,11 +1,11 @@
 """Finding and checking the pictures of a folder. Imports no torch: the check before a run uses it.
 
-Rules, all of them: every file below the folder whose ending is one of `picture.endings()` and whose
-path has no part that starts with a dot; in the order of their paths. Other files are counted, and
-named by their endings. If every picture lies in a sub-folder and there are two or more such
-sub-folders of the first level, these are the classes, in the order of their names as text;
-otherwise there are no labels. One more sub-folder without a usable picture is refused beside classes:
-left out, it would move those behind it to other ids.
+These are all of the rules. A file counts if its ending is one of `picture.endings()` and no part of its path below the
+folder starts with a dot. Pictures are sorted by their paths. Other files are counted by their endings.
+
+If every picture lies in a sub-folder and two or more sub-folders of the first level hold pictures, these are the
+classes, sorted by their names as text. Otherwise there are no labels. Beside classes, a sub-folder without a usable
+picture is refused: without it, the classes behind it would get other ids.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gan_cli.base.threads import cores
 from gan_cli.data.picture import GREY_MODES, endings, look, range_remark
 
 SKIP = ", or leave such {} out with dataset.skip_corrupt=true"
-MOST_ENDINGS = 5  # that are named of the files that do not count
+MOST_ENDINGS = 5  # named in the remark about files that are no pictures
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Picture:
     """One readable file.
 
     Attributes:
-        path: below the root.
-        mode: its colours, as PIL names them.
-        width, height: in pixels, when upright.
-        bytes: of the file.
-        format: as PIL names it, by its content.
-        quality: of a JPEG, estimated, 1 to 100.
-        largest: of its 16-bit values, where it has such.
-        deep_colour: whether these are of three channels.
+        path: relative to the root.
+        mode: its colour mode, as PIL names it.
+        width, height: in pixels, after the EXIF rotation.
+        bytes: the size of the file.
+        format: the format of its content, as PIL names it.
+        quality: the estimated quality of a JPEG, 1 to 100.
+        largest: the largest of its 16-bit values, where it has such values.
+        deep_colour: whether the 16-bit values have three channels.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds."""
+    """The pictures of a folder, its classes, and all that was left out."""
 
     root: str
     pictures: list[Picture]
@@ -75,10 +75,10 @@ class Scan:
         return [index[picture.path.split("/", 1)[0]] for picture in self.pictures]
 
     def check_classes(self) -> None:
-        """Refuse classes beside which there is a sub-folder without a picture.
+        """Refuse classes if a sub-folder beside them holds no usable picture.
 
         Raises:
-            UserError: there is one.
+            UserError: there is such a sub-folder.
         """
         if not self.classes or not self.bare:
             return
@@ -94,21 +94,21 @@ class Scan:
 
     @property
     def channels(self) -> int:
-        """1 if every picture is grey, else 3."""
+        """Return 1 if every picture is grey, else 3."""
         return 1 if all(picture.mode in GREY_MODES for picture in self.pictures) else 3
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a picture is added, removed, renamed or another; does not with the folder's place."""
+        """Compute a digest of the pictures' names and content, which does not depend on where the folder is."""
         text = "\n".join(f"{picture.path}\t{picture.bytes}\t{picture.digest}" for picture in self.pictures)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def remarks(self, white: int | None = None, key: str | None = "dataset.white_level") -> list[str]:
-        """What a user should know of these files, a sentence each: those left out, and 16-bit values that are dark.
+        """List sentences for the user about files that were left out, and about 16-bit values that come out dark.
 
         Args:
             white: the 16-bit value that is white; None for the whole range.
-            key: the option that says so; None where a trained run has said it.
+            key: the option that sets it; None where a trained run has set it.
         """
         out = []
         if self.corrupt:
@@ -129,12 +129,12 @@ class Scan:
 
 
 def number_of(count: int, what: str) -> str:
-    """`1 file`, `1,200 files`."""
+    """Format a count with its noun: `1 file`, `1,200 files`."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def by_ending(others: Counter[str]) -> str:
-    """`9 .txt, 3 .heic`, the most frequent first; names no more than `MOST_ENDINGS`."""
+    """Format counts by ending, `9 .txt, 3 .heic`, the most frequent first, with at most `MOST_ENDINGS` names."""
     ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:MOST_ENDINGS]]
     rest = sum(count for _, count in ordered[MOST_ENDINGS:])
@@ -142,24 +142,28 @@ def by_ending(others: Counter[str]) -> str:
 
 
 def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root") -> Scan:
-    """Look at every picture below `root`; each file is decoded once, the verdict cached by size and time.
+    """Check every picture below `root`. Decode each file once, and cache its facts by size and modification time.
 
-    `what` is the option that named the folder, for the errors.
+    Args:
+        skip_corrupt: whether to leave out corrupt pictures and closed sub-folders.
+        what: the option that named the folder, for messages.
 
     Raises:
-        UserError: no such folder, no pictures in it; a corrupt one, or a sub-folder that can't be entered, and not
-            `skip_corrupt`.
+        UserError: the folder does not exist or has no usable picture; or, without `skip_corrupt`, a picture is corrupt
+            or a sub-folder can't be entered.
     """
     folder = expanded(root)
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"the folder {what}={str(root)!r} {fault}; give a folder of images")
-    names, folders, others, closed = _find(folder)
+    names, folders, others, closed = _find_pictures(folder)
     if closed and not (skip_corrupt and names):
-        raise UserError(_closed(folder, closed, what))
+        raise UserError(_closed_message(folder, closed, what))
     if not names:
-        there = f", only {by_ending(others)}" if others else ""
-        raise UserError(f"the folder {what}={str(root)!r} has no images in it{there} ({' '.join(endings())} are read)")
+        only_others = f", only {by_ending(others)}" if others else ""
+        raise UserError(
+            f"the folder {what}={str(root)!r} has no images in it{only_others} ({' '.join(endings())} are read)"
+        )
     verdicts = _verdicts(folder, names)
     corrupt = {name: str(verdicts[name]["error"]) for name in names if "error" in verdicts[name]}
     if corrupt and not skip_corrupt:
@@ -182,8 +186,8 @@ def scan(root: str | Path, skip_corrupt: bool = False, what: str = "dataset.root
     return Scan(str(folder), pictures, corrupt, classes, bare, others, closed)
 
 
-def _closed(folder: Path, closed: dict[str, str], what: str) -> str:
-    """Sub-folders that can't be entered, as a refusal."""
+def _closed_message(folder: Path, closed: dict[str, str], what: str) -> str:
+    """Format the error message about sub-folders that can't be entered."""
     name, why = next(iter(closed.items()))
     several = f" ({len(closed)} folders are like that)" if len(closed) > 1 else ""
     way_out = SKIP.format("folders") if what == "dataset.root" and name != "." else ""
@@ -193,50 +197,54 @@ def _closed(folder: Path, closed: dict[str, str], what: str) -> str:
     )
 
 
-def remarks_on(given: Path, white: int | None, key: str | None, what: str) -> list[str]:
-    """`Scan.remarks` of a folder, or of a single picture's values; `what` is the option that named it."""
-    if given.is_dir():
-        return scan(given, what=what).remarks(white, key)
-    found = look(given)
-    remark = range_remark(found.get("largest"), white, str(given), key, found.get("deep_colour", False))
+def remarks_on(path: Path, white: int | None, key: str | None, what: str) -> list[str]:
+    """List the remarks on a folder (`Scan.remarks`) or on a single picture. `what` is the option that named it."""
+    if path.is_dir():
+        return scan(path, what=what).remarks(white, key)
+    facts = look(path)
+    remark = range_remark(facts.get("largest"), white, str(path), key, facts.get("deep_colour", False))
     return [remark] if remark else []
 
 
-def _find(folder: Path) -> tuple[list[str], list[str], Counter[str], dict[str, str]]:
-    """The paths that count, in order; the sub-folders; how many other files there are of each ending; and the folders
-    that can't be entered, with why.
+def _find_pictures(folder: Path) -> tuple[list[str], list[str], Counter[str], dict[str, str]]:
+    """Find the files below a folder that count as pictures.
+
+    Returns:
+        The sorted paths, the sub-folders of the first level, the number of other files by ending, and the folders that
+        can't be entered, with the reasons.
     """
-    read, found, others, first = endings(), [], Counter[str](), None
+    picture_endings, paths, others, top_folders = endings(), [], Counter[str](), None
     entered = {folder.resolve()}  # links may lead in a circle
     closed: dict[str, str] = {}
 
-    def refused(error: OSError) -> None:
+    def note_closed(error: OSError) -> None:
         closed[Path(error.filename).relative_to(folder).as_posix()] = error.strerror or str(error)
 
     with Progress(f"finding the pictures of {folder}", unit="files") as step:
-        for place, folders, files in os.walk(folder, onerror=refused, followlinks=True):
+        for place, folders, files in os.walk(folder, onerror=note_closed, followlinks=True):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in list(folders):
                 real = (Path(place) / name).resolve()
                 folders.remove(name) if real in entered else entered.add(real)
-            first = list(folders) if first is None else first
+            top_folders = list(folders) if top_folders is None else top_folders
             below = Path(place).relative_to(folder)
             for name in files:
-                if name.lower().endswith(read) and not name.startswith("."):
-                    found.append((below / name).as_posix())
+                if name.lower().endswith(picture_endings) and not name.startswith("."):
+                    paths.append((below / name).as_posix())
                 elif not name.startswith("."):
                     others[Path(name).suffix.lower()] += 1
             step(len(files))
-    return sorted(found), first or [], others, dict(sorted(closed.items()))
+    return sorted(paths), top_folders or [], others, dict(sorted(closed.items()))
 
 
 def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
+    """Read the facts of each picture from the cache, or else from its file, and update the cache."""
     cache_file = (
         cache_folder() / f"scan6-{hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()}.json"
     )
     try:
         known = json.loads(cache_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no cache yet, or a torn one: look again
+    except (OSError, ValueError):  # no cache yet, or a broken one: read the files again
         known = {}
     verdicts: dict[str, dict] = {}
     unseen: list[tuple[str, list[int]]] = []
@@ -260,14 +268,14 @@ def _verdicts(folder: Path, names: list[str]) -> dict[str, dict]:
         try:
             cache_file.parent.mkdir(parents=True, exist_ok=True)
             temporary = cache_file.with_suffix(f".{os.getpid()}.tmp")
-            kept = {name: verdict for name, verdict in verdicts.items() if "passing" not in verdict}
-            temporary.write_text(json.dumps(kept), encoding="utf-8")
+            lasting = {name: verdict for name, verdict in verdicts.items() if "passing" not in verdict}
+            temporary.write_text(json.dumps(lasting), encoding="utf-8")
             temporary.replace(cache_file)
         except OSError:
-            pass  # a cache that can't be written costs the next run a second look, nothing else
+            pass  # without a cache, the next run reads the files again
     return verdicts
 
 
 def cache_folder() -> Path:
-    """Where verdicts and downloads that can be made again are kept; `XDG_CACHE_HOME` moves it."""
+    """Return the folder of cached facts and downloads, which can be made again; `XDG_CACHE_HOME` moves it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_cli"

@@ -1,7 +1,7 @@
-"""Image data: decoding and resizing by stated rules, and the batch of an index list.
+"""Image data: how pictures are decoded and resized, where they are held, and how batches are made of them.
 
-Pictures are held in memory as uint8 where they fit, on the training device if that has room; a
-folder too big for that is decoded ahead by threads (decoders let go of the interpreter lock).
+Pictures are held in memory as uint8 where they fit, on the training device if it has room. Threads decode a
+larger folder ahead of training; decoders release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gan_cli.base.types import Noise
 from gan_cli.data.order import Order
 from gan_cli.data.picture import WHITE, opened
 
-AHEAD = 2**29  # bytes of pictures of any size that are decoded before they are asked for
-DEVICE_SHARE = 0.25  # of a GPU's free memory may go to pictures
+AHEAD = 2**29  # bytes of decoded pictures of different sizes that may wait for their use
+DEVICE_SHARE = 0.25  # the part of a GPU's free memory that pictures may take
 
 
 class MemoryStore:
@@ -34,7 +34,7 @@ class MemoryStore:
         return len(self.images)
 
     def to(self, device: torch.device) -> None:
-        """Hold them on `device` if they take at most a quarter of what is free there."""
+        """Move the pictures to `device` if it is a GPU and they take less than a quarter of its free memory."""
         if device.type == "cuda" and self.images.numel() < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             self.images = self.images.to(device)
 
@@ -42,7 +42,7 @@ class MemoryStore:
         return self.images[indices.to(self.images.device)]
 
     def prefetch(self, indices: Tensor) -> None:
-        """Nothing to do in memory."""
+        """Do nothing: the pictures are in memory."""
 
 
 class SizesStore:
@@ -55,20 +55,20 @@ class SizesStore:
         return len(self.images)
 
     def to(self, device: torch.device) -> None:
-        """They stay: cut to one size first, they are sent in one piece."""
+        """Do nothing: pictures are first cut to one size, and then sent in one piece."""
 
     def pictures(self, indices: Tensor) -> list[Tensor]:
         return [self.images[index] for index in indices.tolist()]
 
     def prefetch(self, indices: Tensor) -> None:
-        """Nothing to do in memory."""
+        """Do nothing: the pictures are in memory."""
 
 
 class FileStore:
-    """Pictures decoded when they are needed, `workers` threads ahead of training.
+    """Pictures decoded when they are needed, by `workers` threads ahead of training.
 
     Args:
-        sizes: bytes of each once it is decoded, where they may be large: no more than `AHEAD` are held then.
+        sizes: the decoded bytes of each picture, where they may be large; then at most `AHEAD` bytes are held.
     """
 
     def __init__(self, files: list[Path], decoder: Decoder, workers: int, sizes: list[int] | None = None) -> None:
@@ -80,7 +80,7 @@ class FileStore:
         return len(self.files)
 
     def to(self, device: torch.device) -> None:
-        """They are too many to be held anywhere."""
+        """Do nothing: the pictures are too many to be held on a device."""
 
     def take(self, indices: Tensor) -> Tensor:
         return torch.stack(self.pictures(indices))
@@ -95,7 +95,7 @@ class FileStore:
                 break
             if index not in self.ahead:
                 self.ahead[index] = self._submit(index)
-        while len(self.ahead) > 4 * len(indices):  # hints that came to nothing
+        while len(self.ahead) > 4 * len(indices):  # prefetched, but never taken
             self.ahead.popitem(last=False)
 
     def _submit(self, index: int) -> Future[Tensor]:
@@ -103,7 +103,7 @@ class FileStore:
 
 
 def all_decoded(files: list[Path], decoder: Decoder, workers: int) -> list[Tensor]:
-    """Pictures, decoded now by so many threads."""
+    """Decode all pictures now, with `workers` threads."""
     with ThreadPoolExecutor(workers) as pool:
         return list(counted(pool.map(decoder, files), "reading the pictures into memory", len(files), "pictures"))
 
@@ -112,13 +112,13 @@ class ImageData:
     """Labelled or unlabelled images.
 
     Args:
-        store: where the pixels are.
+        store: holds the pixels.
         labels: (count,), int64, or None.
         class_names: one for each class; empty without labels.
-        fingerprint: what the content is known by, for resuming.
+        fingerprint: identifies the content, for resuming.
         flip: mirror each image of a batch left to right with probability one half.
-        crop_padding: cut each image of a batch from one that was reflected outwards by so many pixels.
-        note: what was done to the files' pixels, for the start block; each further line of it is one there.
+        crop_padding: reflect each image of a batch outwards by so many pixels, and cut a random window of its old size.
+        note: says how the files' pixels were changed, in lines for the start block.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ImageData:
         return Order(len(self), seed)
 
     def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
-        """`image` (N, C, R, R) in [-1, 1] and, where there are labels, `label` (N,), on `device`."""
+        """Return `image` (N, C, R, R) in [-1, 1] and, where there are labels, `label` (N,), on `device`."""
         image = to_float(self.store.take(indices).to(device, non_blocking=True))
         fields = {"image": image if noise is None else self.jittered(image, noise)}
         if self.labels is not None:
@@ -152,11 +152,11 @@ class ImageData:
         return fields
 
     def prefetch(self, indices: Tensor) -> None:
-        """A hint that these will be fetched next."""
+        """Prepare samples that will probably be fetched next."""
         self.store.prefetch(indices)
 
     def jittered(self, image: Tensor, noise: Noise) -> Tensor:
-        """Flips and crops."""
+        """Apply random crops and flips, where the data set has them."""
         if self.crop_padding:
             padded = pad(image, (self.crop_padding,) * 4, mode="reflect")
             image = window(padded, image.shape[-1], noise.uniform("crop", 2))
@@ -164,7 +164,7 @@ class ImageData:
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """0..255 uint8 -> [-1, 1] float32."""
+    """Convert uint8 in 0..255 to float32 in [-1, 1]."""
     return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
@@ -173,14 +173,14 @@ def digest_of_pixels(images: Tensor) -> str:
 
 
 class Decoder:
-    """From a file to (C, R, R) uint8, or (C, H, W) where `resolution` is None, by these rules.
+    """A decoder of picture files to (C, R, R) uint8, or to (C, H, W) where `resolution` is None.
 
-    The EXIF orientation is applied; the first frame of an animation counts; transparent pixels show
-    `background`; 16-bit grey is scaled so that `white_level` is white (None: 65,535, which keeps the
-    high byte); colour becomes grey by ITU-R 601 luma where `channels` is 1. Then `fit`: "crop" cuts
-    the largest centred square, "pad" centres the picture on a square of `background`, "stretch"
-    ignores the aspect ratio; last an antialiased bicubic resize. `half` ("left", "right") takes one
-    side of a picture that holds two.
+    It applies the EXIF orientation and takes the first frame of an animation. Transparent pixels show `background`.
+    16-bit grey is scaled so that `white_level` is white (None: 65,535, which keeps the high byte). Colour becomes grey
+    by ITU-R 601 luma where `channels` is 1. `half` ("left", "right") takes one side of a picture that holds two, and
+    `crop` a centred square of that edge length. Then `fit` makes a square: "crop" cuts the largest centred one, "pad"
+    centres the picture on a square of `background`, "stretch" ignores the aspect ratio. The last step is an antialiased
+    bicubic resize.
     """
 
     def __init__(
@@ -204,7 +204,8 @@ class Decoder:
         return f"{cut}{self.fit} to a square, resized to {self.resolution}x{self.resolution}"
 
     def __call__(self, path: Path) -> Tensor:
-        """
+        """Decode a file.
+
         Raises:
             PictureError: it can't be read.
         """
@@ -215,7 +216,7 @@ class Decoder:
             image: Image.Image = ImageOps.exif_transpose(stored)
             if image.mode.startswith("I"):
                 wide = numpy.asarray(image).astype(numpy.int64)
-                white = WHITE if stored.format == "PPM" else self.white  # whose files say by themselves what is white
+                white = WHITE if stored.format == "PPM" else self.white  # PIL scales a PPM by its maximum value
                 image = Image.fromarray((wide * 256 // (white + 1)).clip(0, 255).astype(numpy.uint8))
             if "A" in image.mode or "transparency" in image.info:
                 colour = image.convert("RGBA")
@@ -246,14 +247,14 @@ class Decoder:
         return self._padded(image, self.resolution) if self.fit == "pad" and image.width != image.height else image
 
     def _padded(self, image, edge):  # type: ignore[no-untyped-def]
-        """The longer edge is resized before the shorter one is padded: the square of both may be larger than memory."""
+        """Resize the longer edge, then pad the shorter one: a padded square of full size may be larger than memory."""
         from PIL import Image
 
-        side, lying = max(image.size), image.width > image.height
-        image = image.resize((edge, image.height) if lying else (image.width, edge), Image.Resampling.BICUBIC)
-        shape = (edge, side) if lying else (side, edge)
+        side, landscape = max(image.size), image.width > image.height
+        image = image.resize((edge, image.height) if landscape else (image.width, edge), Image.Resampling.BICUBIC)
+        shape = (edge, side) if landscape else (side, edge)
         square = Image.new(image.mode, shape, (self.background,) * len(image.getbands()))
-        square.paste(image, tuple(round((whole - part) / 2) for whole, part in zip(shape, image.size, strict=True)))
+        square.paste(image, tuple(round((outer - inner) / 2) for outer, inner in zip(shape, image.size, strict=True)))
         return square
 
 
@@ -263,7 +264,7 @@ def _centre(image, side: int):  # type: ignore[no-untyped-def]
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:
-    """(count, C, H, W) uint8 -> (count, C, R, R) uint8: antialiased bicubic, rounded."""
+    """Resize (count, C, H, W) uint8 to (count, C, R, R) uint8: antialiased bicubic, rounded."""
     if tuple(images.shape[2:]) == (resolution, resolution):
         return images
     parts = [
@@ -274,7 +275,7 @@ def resize(images: Tensor, resolution: int) -> Tensor:
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
-    """Grey repeated to colour, or colour weighted to grey by ITU-R 601 luma; uint8 in and out."""
+    """Convert uint8 images to `channels`: repeat grey to colour, or weight colour to grey by ITU-R 601 luma."""
     if images.shape[1] == channels:
         return images
     if channels == 3:
@@ -284,7 +285,7 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def window(image: Tensor, side: int, where: Tensor) -> Tensor:
-    """A square of each image: (N, C, H, W) -> (N, C, side, side); `where` (N, 2) in [0, 1) places it."""
+    """Cut a square from each image: (N, C, H, W) -> (N, C, side, side); `where` (N, 2) in [0, 1) places it."""
     n, _, height, width = image.shape
     room = torch.tensor([height - side + 1, width - side + 1], device=image.device)
     offset = (where * room).long()
@@ -295,5 +296,5 @@ def window(image: Tensor, side: int, where: Tensor) -> Tensor:
 
 
 def flipped(image: Tensor, draw: Tensor) -> Tensor:
-    """Mirrored left to right where `draw` (N, 1, 1, 1) is below one half."""
+    """Mirror images left to right where `draw` (N, 1, 1, 1) is below one half."""
     return torch.where(draw < 0.5, image.flip(3), image)

@@ -1,8 +1,8 @@
-"""Finding the files of sets with two sides, and the held-out part of a folder. Imports no torch.
+"""Finding the files of data sets with two sides, and the held-out part of a folder. Imports no torch.
 
-Where the root has the folders `train/` and `test/`, these are the split. Otherwise the held-out share
-of the pictures, chosen by a digest of their names (so that it is the same on every machine and
-changes little when pictures are added), is the test split.
+Where the root has the folders `train/` and `test/`, these are the splits. Otherwise a share of the pictures is held
+out as the test split. A digest of their names chooses them, so that the split is the same on every machine and
+changes little when pictures are added.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from gan_cli.data.folder import Picture, Scan, scan
 
 @dataclass(frozen=True)
 class Side:
-    """The pictures of one side, in an order that fits the other side's where they are pairs."""
+    """The pictures of one side; in pairs, both sides have the order of the pairs."""
 
     files: list[Path]
     sizes: list[tuple[int, int]]  # width and height, of the half where a file holds both sides
     channels: int
     fingerprint: str
     half: str | None = None  # "left" or "right" where each file holds both sides
-    scans: tuple[Scan, ...] = ()  # the folders that they were found in
+    scans: tuple[Scan, ...] = ()  # of the folders that hold the pictures
 
     @property
     def square(self) -> int | None:
-        """The side of all its pictures, if they are squares of one size."""
+        """Return the edge length of its pictures, or None unless all are squares of one size."""
         widths = {edge for size in self.sizes for edge in size}
         return widths.pop() if len(widths) == 1 else None
 
@@ -44,17 +44,19 @@ def find_pairs(
     skip_corrupt: bool = False,
     **_: Any,
 ) -> tuple[Side, Side]:
-    """Source and target: folders `A/` and `B/` with equal names, or pictures that hold both, A on the left.
+    """Find source and target: folders `A/` and `B/` with equal names, or pictures that hold both, A on the left.
 
     Raises:
-        UserError: no such folder, names without a partner, partners of different sizes, odd widths.
+        UserError: a folder is missing, a name has no partner, partners differ in size, or a width is odd.
     """
     bases, shared = split_folders(root, split)
     parts = []
     for base in bases:
         if (base / "A").is_dir() != (base / "B").is_dir():
-            there, lacking = ("A", "B") if (base / "A").is_dir() else ("B", "A")
-            raise UserError(f"{str(base)!r} has a folder {there}/ and no {lacking}/: pairs need both, with equal names")
+            present, missing = ("A", "B") if (base / "A").is_dir() else ("B", "A")
+            raise UserError(
+                f"{str(base)!r} has a folder {present}/ and no {missing}/: pairs need both, with equal names"
+            )
         pair = _from_folders(base, skip_corrupt) if (base / "A").is_dir() else _from_halves(base, skip_corrupt)
         if shared:
             kept = held_out_rows([_stem(file, base) for file in pair[0].files], held_out, split)
@@ -67,7 +69,7 @@ def find_pairs(
 def find_unpaired(
     root: str | Path, split: str = "train", held_out: float = 0.1, skip_corrupt: bool = False, **_: Any
 ) -> tuple[Side, Side]:
-    """Domains A and B: folders `trainA/ trainB/ testA/ testB/`, or `A/` and `B/` with a share held out.
+    """Find domains A and B: folders `trainA/ trainB/ testA/ testB/`, or `A/` and `B/` with a share held out.
 
     Raises:
         UserError: a folder is missing or holds no pictures.
@@ -100,10 +102,10 @@ def find_unpaired(
 def find_single(
     root: str | Path, split: str = "train", held_out: float = 0.1, skip_corrupt: bool = False, **_: Any
 ) -> tuple[Side, Side]:
-    """One folder of pictures, twice: the source is made from the target.
+    """Find the pictures of one folder and return them as both sides: the source is made from the target.
 
     Raises:
-        UserError: no such folder, or no pictures in it.
+        UserError: the folder does not exist or has no pictures.
     """
     bases, shared = split_folders(root, split)
     side = _joined([_side(scan(base, skip_corrupt)) for base in bases])
@@ -113,7 +115,8 @@ def find_single(
 
 
 def check_crop(side: Side, crop: int) -> None:
-    """
+    """Refuse pictures that are too small for the crop.
+
     Raises:
         UserError: a picture is smaller than the crop that is cut from it.
     """
@@ -127,7 +130,7 @@ def check_crop(side: Side, crop: int) -> None:
 
 
 def split_folders(root: str | Path, split: str) -> tuple[list[Path], bool]:
-    """Where the pictures of a split are, and whether a share has to be held out of them."""
+    """Return the folders of a split's pictures, and whether a share has to be held out of these."""
     folder = expanded(root)
     _require(folder)
     train, test = folder / "train", folder / "test"
@@ -137,7 +140,9 @@ def split_folders(root: str | Path, split: str) -> tuple[list[Path], bool]:
 
 
 def held_out_rows(names: Sequence[str], share: float, split: str) -> list[int]:
-    """The rows of a split when a share of the names is held out: at least one; a single picture serves as both.
+    """Choose the rows of a split when a share of the names is held out.
+
+    Each split has at least one picture, and a single picture serves as both splits.
 
     Raises:
         UserError: the share is no number between 0 and 1.
@@ -147,28 +152,28 @@ def held_out_rows(names: Sequence[str], share: float, split: str) -> list[int]:
     if split == "all" or len(names) == 1:
         return list(range(len(names)))
     count = min(max(1, round(share * len(names))), len(names) - 1)
-    raw = [name.encode(errors="surrogateescape") for name in names]  # the same whatever the console's encoding
+    raw = [name.encode(errors="surrogateescape") for name in names]  # as bytes, which no encoding of a console changes
     by_digest = sorted(range(len(names)), key=lambda row: hashlib.blake2b(raw[row], digest_size=8).digest())
     return sorted(by_digest[:count] if split == "test" else by_digest[count:])
 
 
 def _require(folder: Path) -> None:
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise UserError(f"the folder dataset.root={str(folder)!r} {what}; give a folder of images")
+        fault = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"the folder dataset.root={str(folder)!r} {fault}; give a folder of images")
 
 
 def _from_folders(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
-    found = [scan(base / letter, skip_corrupt) for letter in "AB"]
-    named = [_by_name(each) for each in found]
-    corrupt = {str(Path(path).with_suffix("")) for each in found for path in each.corrupt}  # left out with partners
-    named = [{name: picture for name, picture in one.items() if name not in corrupt} for one in named]
-    for here, there, one, other in [("A", "B", named[0], named[1]), ("B", "A", named[1], named[0])]:
-        alone = [picture.path for name, picture in one.items() if name not in other]
+    scans = [scan(base / letter, skip_corrupt) for letter in "AB"]
+    named = [_by_name(side) for side in scans]
+    corrupt = {str(Path(path).with_suffix("")) for side in scans for path in side.corrupt}  # left out with partners
+    named = [{name: picture for name, picture in side.items() if name not in corrupt} for side in named]
+    for letter, other_letter, side, other in [("A", "B", named[0], named[1]), ("B", "A", named[1], named[0])]:
+        alone = [picture.path for name, picture in side.items() if name not in other]
         if alone:
             raise UserError(
-                f"{len(alone)} of {len(one)} pictures in {str(base / here)!r} have no partner of the same name in"
-                f" {there}/, the first is {alone[0]!r}; give partners equal names, or use dataset=unpaired"
+                f"{len(alone)} of {len(side)} pictures in {str(base / letter)!r} have no partner of the same name in"
+                f" {other_letter}/, the first is {alone[0]!r}; give partners equal names, or use dataset=unpaired"
             )
     pairs = [(picture, named[1][name]) for name, picture in named[0].items()]
     for a, b in pairs:
@@ -181,46 +186,46 @@ def _from_folders(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
         Side(
             [base / letter / pair[number].path for pair in pairs],
             [(pair[number].width, pair[number].height) for pair in pairs],
-            each.channels,
-            each.fingerprint,
-            scans=(each,),
+            scanned.channels,
+            scanned.fingerprint,
+            scans=(scanned,),
         )
-        for number, (letter, each) in enumerate(zip("AB", found, strict=True))
+        for number, (letter, scanned) in enumerate(zip("AB", scans, strict=True))
     )  # type: ignore[return-value]
 
 
 def _from_halves(base: Path, skip_corrupt: bool) -> tuple[Side, Side]:
-    found = scan(base, skip_corrupt)
-    for picture in found.pictures:
+    both = scan(base, skip_corrupt)
+    for picture in both.pictures:
         if picture.width % 2 or picture.width < 2:
             raise UserError(
                 f"{str(base / picture.path)!r} is {picture.width} pixels wide, which can't be halved; pairs are folders"
                 f" A/ and B/ in {str(base)!r} with equal names, or pictures that hold both sides, A on the left"
             )
-    files = [base / picture.path for picture in found.pictures]
-    sizes = [(picture.width // 2, picture.height) for picture in found.pictures]
-    return tuple(Side(files, sizes, found.channels, found.fingerprint, half, (found,)) for half in ("left", "right"))  # type: ignore[return-value]
+    files = [base / picture.path for picture in both.pictures]
+    sizes = [(picture.width // 2, picture.height) for picture in both.pictures]
+    return tuple(Side(files, sizes, both.channels, both.fingerprint, half, (both,)) for half in ("left", "right"))  # type: ignore[return-value]
 
 
-def _by_name(found: Scan) -> dict[str, Picture]:
-    """By path without its ending: partners may be stored in different formats.
+def _by_name(side: Scan) -> dict[str, Picture]:
+    """Return the pictures of a side by their paths without endings: partners may be stored in different formats.
 
     Raises:
         UserError: two files of one side differ in their endings alone.
     """
     named: dict[str, Picture] = {}
-    for picture in found.pictures:
+    for picture in side.pictures:
         name = str(PurePosixPath(picture.path).with_suffix(""))
         if name in named:
-            raise UserError(f"{found.root!r} has {named[name].path!r} and {picture.path!r}: which is the partner?")
+            raise UserError(f"{side.root!r} has {named[name].path!r} and {picture.path!r}: which is the partner?")
         named[name] = picture
     return named
 
 
-def _side(found: Scan) -> Side:
-    files = [Path(found.root) / picture.path for picture in found.pictures]
-    sizes = [(p.width, p.height) for p in found.pictures]
-    return Side(files, sizes, found.channels, found.fingerprint, scans=(found,))
+def _side(scanned: Scan) -> Side:
+    files = [Path(scanned.root) / picture.path for picture in scanned.pictures]
+    sizes = [(p.width, p.height) for p in scanned.pictures]
+    return Side(files, sizes, scanned.channels, scanned.fingerprint, scans=(scanned,))
 
 
 def _joined(sides: list[Side]) -> Side:
@@ -236,7 +241,7 @@ def _joined(sides: list[Side]) -> Side:
         max(side.channels for side in sides),
         _digest([side.fingerprint for side in sides]),
         sides[0].half,
-        tuple(found for side in sides for found in side.scans),
+        tuple(scanned for side in sides for scanned in side.scans),
     )
 
 
@@ -246,7 +251,7 @@ def _rows(side: Side, rows: list[int]) -> Side:
 
 
 def _stem(file: Path, base: Path) -> str:
-    """A name that is the same wherever the folder lies, and for both sides of a pair."""
+    """Return a name that does not depend on where the folder is, and is equal for both sides of a pair."""
     parts = file.relative_to(base).with_suffix("").parts
     return "/".join(parts[1:] if parts[0] in ("A", "B", "trainA", "trainB") else parts)
 
@@ -256,13 +261,13 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def remarks_on_sides(sides: Sequence[Side], white: int | None) -> list[str]:
-    """What a user should know of their folders (`Scan.remarks`), each sentence once."""
-    told = [remark for side in sides for found in side.scans for remark in found.remarks(white)]
-    return list(dict.fromkeys(told))
+    """List the remarks on the folders of these sides (`Scan.remarks`), each one once."""
+    remarks = [remark for side in sides for scanned in side.scans for remark in scanned.remarks(white)]
+    return list(dict.fromkeys(remarks))
 
 
 FINDERS: dict[str, Callable[..., tuple[Side, Side]]] = {
     "pairs": find_pairs,
     "unpaired": find_unpaired,
     "degraded": find_single,
-}  # by `provides.scan`
+}  # by `provides.scan` of a data set's YAML

@@ -1,6 +1,6 @@
-"""Which samples come next: a pure function of the seed and of the images seen.
+"""The order of samples: a pure function of the seed and of the images seen.
 
-Epoch `e` is a permutation keyed by (seed, e); image number `i` of a run is place `i % count` of epoch
+Epoch `e` is a permutation keyed by (seed, e). Image number `i` of a run is place `i % count` of epoch
 `i // count`. A resume needs only the counter, and any number of processes sees the same order.
 """
 
@@ -30,24 +30,24 @@ class Data(Protocol):
     def to(self, device: torch.device) -> None: ...
 
     def order(self, seed: int) -> Order | Orders:
-        """Which samples come when, in a run of this seed."""
+        """Return the order of the samples in a run of this seed."""
 
     def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
-        """The fields of some samples, on `device`; with `noise`, jittered as for training."""
+        """Return the fields of the samples at `indices` on `device`; with `noise`, jittered as for training."""
 
     def prefetch(self, indices: Tensor) -> None:
-        """A hint that these will be fetched next."""
+        """Prepare samples that will probably be fetched next."""
 
 
 class Order:
-    """Indices of a run's images; `side` gives an unpaired second set an order of its own."""
+    """The order of one data set's samples; different names in `side` give unpaired sides independent orders."""
 
     def __init__(self, count: int, seed: int, side: str = "") -> None:
         self.count, self.seed, self.side = count, seed, side
         self._epochs: dict[int, Tensor] = {}
 
     def indices(self, first: int, size: int) -> Tensor:
-        """(size,) int64: which samples are images `first` to `first + size` of the run."""
+        """Return (size,) int64: the samples that are images `first` to `first + size` of the run."""
         parts = []
         while size > 0:
             epoch, place = divmod(first, self.count)
@@ -57,7 +57,7 @@ class Order:
         return torch.cat(parts)
 
     def once(self) -> Tensor:
-        """(count,): every sample, in the order of the first epoch."""
+        """Return (count,): every sample once, in the order of the first epoch."""
         return self._epoch(0)
 
     def _epoch(self, epoch: int) -> Tensor:
@@ -68,22 +68,22 @@ class Order:
 
 
 class Orders:
-    """Several sides of different sizes, each in an order of its own: with one order, equal sizes would be paired."""
+    """Independent orders of several sides: with one common order, sides of equal size would be paired."""
 
     def __init__(self, counts: dict[str, int], seed: int) -> None:
         self.sides = [Order(count, seed, side) for side, count in counts.items()]
 
     def indices(self, first: int, size: int) -> Tensor:
-        """(size, S) int64: a sample of each side for images `first` to `first + size` of the run."""
+        """Return (size, S) int64: a sample of each side for images `first` to `first + size` of the run."""
         return torch.stack([side.indices(first, size) for side in self.sides], 1)
 
     def once(self) -> Tensor:
-        """(M, S): as many as the smallest side has, none of them twice."""
+        """Return (M, S): as many rows as the smallest side has samples, none of them twice."""
         return self.indices(0, min(side.count for side in self.sides))
 
 
 class Batches:
-    """Draws this process's part of each global batch and counts the real images."""
+    """A loader of this process's part of each global batch, which also counts the real images."""
 
     def __init__(
         self,
@@ -100,34 +100,33 @@ class Batches:
         self.order = data.order(seed)
 
     def next(self, state: State, size: int | None = None) -> Batch:
-        """The next batch, counted."""
+        """Load the next batch and count its images."""
         (batch,) = self.of_step(state, [size])
         state.images += batch.total
         return batch
 
     def of_step(self, state: State, sizes: Sequence[int | None]) -> list[Batch]:
-        """The next batches, not counted yet: a step that has all of them before it begins is taken whole or not at all.
+        """Load all batches of the next step before it begins, so that no unreadable file interrupts it.
 
-        Every process must call it.
+        The images are not counted yet. Every process must call this.
 
         Args:
-            state: where the run is.
-            sizes: of the batches; None for the run's own.
+            state: the progress of the run, with the images seen.
+            sizes: the global sizes of the batches; None for the run's batch size.
 
         Raises:
-            PictureError: what one of them is made of can't be read, on this process or another.
+            PictureError: a file of a batch can't be read, on this process or another.
         """
         totals = [size or self.batch_size for size in sizes]
         firsts = [state.images + sum(totals[:number]) for number in range(len(totals))]
-        after = sum(totals)
-        drawn = distributed.all_or_none(lambda: [self.read(*some) for some in zip(firsts, totals, strict=True)])
-        self.data.prefetch(
-            torch.cat([self._mine(first + after, total) for first, total in zip(firsts, totals, strict=True)])
-        )
-        return drawn
+        step_images = sum(totals)
+        ranges = list(zip(firsts, totals, strict=True))
+        batches = distributed.all_or_none(lambda: [self.read(first, total) for first, total in ranges])
+        self.data.prefetch(torch.cat([self._indices(first + step_images, total) for first, total in ranges]))
+        return batches
 
     def read(self, first: int, total: int) -> Batch:
-        """`at`, where a data set's own trouble with its files is told as that of pictures is."""
+        """Load a batch as `at` does, and turn a data set's OSError into a `PictureError`."""
         try:
             return self.at(first, total)
         except OSError as error:
@@ -136,12 +135,13 @@ class Batches:
             ) from error
 
     def at(self, first: int, total: int) -> Batch:
-        """This process's part of the global batch that starts with image `first`."""
-        mine = self._mine(first, total)
-        span = Span(first, total, self.rank * len(mine), len(mine))
-        fields = self.data.fetch(mine, self.device, Noise(self.device, span, self.seed, "jitter"))
+        """Load this process's part of the global batch that starts with image `first`."""
+        indices = self._indices(first, total)
+        span = Span(first, total, self.rank * len(indices), len(indices))
+        fields = self.data.fetch(indices, self.device, Noise(self.device, span, self.seed, "jitter"))
         return Batch(fields, first, total, span.start, self.field)
 
-    def _mine(self, first: int, total: int) -> Tensor:
+    def _indices(self, first: int, total: int) -> Tensor:
+        """Return this process's part of a global batch's indices."""
         part = total // self.processes
         return self.order.indices(first, total)[self.rank * part : (self.rank + 1) * part]

@@ -1,4 +1,4 @@
-"""One picture's file: which formats are read, how large it may be, and the one place where it is opened.
+"""Picture files: the formats that are read, the largest size, and the only place where pictures are opened.
 
 Imports no torch: the check before a run uses it.
 """
@@ -19,18 +19,11 @@ from typing import Any, TypedDict
 from gan_cli.base.errors import PictureError
 from gan_cli.base.files import kind_of
 
-# formats of PIL's that are not read; all others that the installed PIL opens are
-DRAWN = ("EPS", "WMF")  # by Ghostscript, a program of its own, or by Windows
+# PIL's formats that are not read; all others that the installed PIL opens are read
+RENDERED = ("EPS", "WMF")  # by other programs: Ghostscript or Windows
 UNDECODED = ("BUFR", "GRIB", "HDF5", "MPEG")  # PIL opens them and has no decoder
-SEVERAL = (
-    "CUR",
-    "DCX",
-    "FLI",
-    "ICNS",
-    "ICO",
-    "IPTC",
-    "PSD",
-)  # pictures of many sizes, pages, layers; another file inside
+# files of several pictures (sizes, pages, layers), or with another file inside
+CONTAINERS = ("CUR", "DCX", "FLI", "ICNS", "ICO", "IPTC", "PSD")
 RARE = (  # decoders that few have tested, for files whose ending more often means something else
     *("BLP", "DDS", "FITS", "FTEX", "GBR", "IM", "IMT", "MCIDAS", "MSP", "PCD", "PIXAR"),
     *("SGI", "SPIDER", "SUN", "XBM", "XPM", "XVTHUMB"),
@@ -38,27 +31,27 @@ RARE = (  # decoders that few have tested, for files whose ending more often mea
 JPEGS = ("JPEG", "MPO")  # the second holds further pictures behind the first, as telephones and 3D cameras write it
 LOSSLESS = ("BMP", "DIB", "PCX", "PNG", "PPM", "QOI", "TGA", "TIFF")
 
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: stored on its side
-LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB on the way
+ORIENTATION, ROTATED = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for pictures stored on their side
+LARGEST = 2**26  # pixels of one picture, and of all that are decoded at a time: 8192x8192, about 1 GB meanwhile
 SIXTEEN_BIT = ("PNG", "PPM")  # formats whose 16-bit grey some versions of PIL call I, 32 bit
 SIGNED = ("I;16S", "I;16BS")  # as PIL names what it decodes
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
-WHITE = 2**16 - 1  # of 16-bit values, where nothing else is said
+WHITE = 2**16 - 1  # the 16-bit value that is white by default
 STANDARD_TABLE = 3688  # sum of JPEG's table for luminance in the standard, which libjpeg scales by the quality
 
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that are read: what the installed PIL opens, without those named above."""
+    """List the formats that are read: all that the installed PIL opens, without those named above."""
     from PIL import Image
 
     Image.init()
-    return tuple(sorted(set(Image.OPEN) - {*DRAWN, *UNDECODED, *SEVERAL, *RARE}))
+    return tuple(sorted(set(Image.OPEN) - {*RENDERED, *UNDECODED, *CONTAINERS, *RARE}))
 
 
 @cache
 def endings() -> tuple[str, ...]:
-    """The endings by which a file counts as a picture, in small letters, as PIL knows them."""
+    """List the endings by which a file counts as a picture, in lower case, as PIL knows them."""
     from PIL import Image
 
     read = {*formats(), *JPEGS}
@@ -66,14 +59,14 @@ def endings() -> tuple[str, ...]:
 
 
 class Room:
-    """So many pixels may be decoded at a time, however many threads decode: a few files of a few MB can hold GBs."""
+    """A limit on the pixels that all threads decode at a time: a few files of a few MB can hold GBs."""
 
     def __init__(self, pixels: int) -> None:
         self.pixels, self.free, self.change = pixels, pixels, threading.Condition()
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room; one that needs more than there is gets all of it."""
+        """Reserve pixels, and wait until they are free. A picture that needs more than the limit reserves all of it."""
         pixels = min(pixels, self.pixels)
         with self.change:
             self.change.wait_for(lambda: self.free >= pixels)
@@ -91,11 +84,11 @@ ROOM = Room(LARGEST)
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A picture, opened by PIL and not decoded yet; to be decoded within, where there is room for it.
+    """Open a picture with PIL, without decoding it yet, and reserve room to decode it inside the `with` block.
 
     Raises:
-        PictureError: it is gone, damaged, no picture, or none of those that are read: too many pixels, values of more
-            than 16 bits.
+        PictureError: the file is gone, damaged or no picture; or it is of a kind that is not read: another format, too
+            many pixels, values that are not unsigned with 8 or 16 bits.
     """
     from PIL import Image
 
@@ -122,7 +115,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def content_of(path: Path) -> bytes:
-    """A picture's file as it is.
+    """Read the bytes of a picture's file.
 
     Raises:
         PictureError: it can't be read.
@@ -134,18 +127,18 @@ def content_of(path: Path) -> bytes:
 
 
 class Refused(Exception):  # noqa: N818  (never leaves this file)
-    """A sound picture that is not read, and why."""
+    """The reason why an intact picture is not read."""
 
 
 def fault_of(error: Exception) -> str:
-    """What is wrong with a picture, as it goes on after its name."""
+    """Describe what is wrong with a picture, as the rest of a sentence that begins with its name."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Refused):
         return str(error)
     if isinstance(error, Image.DecompressionBombError):  # PIL's own limit comes before ours, without the sides
-        found = re.search(r"\((\d+) pixels\)", str(error))
-        return too_large(int(found.group(1)) if found else 2 * LARGEST)
+        pixels = re.search(r"\((\d+) pixels\)", str(error))
+        return too_large(int(pixels.group(1)) if pixels else 2 * LARGEST)
     if isinstance(error, UnidentifiedImageError):
         return "can't be read as an image (it is of no format that is read here)"
     if isinstance(error, OSError) and error.errno is not None:
@@ -161,15 +154,16 @@ def too_large(pixels: int, sides: str = "") -> str:
 
 
 class Look(TypedDict, total=False):
-    """What a look at a picture's whole file tells.
+    """The facts about a picture that reading its whole file gives.
 
     Attributes:
-        width, height: upright, pixels.
-        digest: of the file.
-        quality: of a JPEG, estimated.
-        largest: value of 16 bits; `deep_colour` where it is of three channels.
-        error: what is wrong; then there is nothing else but
-        passing: where it is the system that refuses the file, which may be over the next time.
+        width, height: in pixels, after the EXIF rotation.
+        digest: of the file's content.
+        quality: the estimated quality of a JPEG.
+        largest: the largest 16-bit value, where there are such values.
+        deep_colour: whether the 16-bit values have three channels.
+        error: what is wrong with the file; then there are no other facts, except `passing`.
+        passing: whether the system refused the file, which may be over the next time.
     """
 
     mode: str
@@ -185,7 +179,7 @@ class Look(TypedDict, total=False):
 
 
 def look(path: Path) -> Look:
-    """Read a picture's whole file; what is wrong with it stands in `error`."""
+    """Read a picture's whole file and return its facts, or what is wrong with it in `error`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -193,31 +187,31 @@ def look(path: Path) -> Look:
                 colour = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in image.tile)
                 image.load()  # the whole file: a truncated one opens without complaint
                 width, height = image.size
-                if image.getexif().get(ORIENTATION, 1) in LYING:  # decoders set it upright
+                if image.getexif().get(ORIENTATION, 1) in ROTATED:  # decoders set it upright
                     width, height = height, width
-                found: Look = {"mode": image.mode, "width": width, "height": height, "format": image.format}
-                found["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+                facts: Look = {"mode": image.mode, "width": width, "height": height, "format": image.format}
+                facts["digest"] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
                 if image.format in JPEGS or image.info.get("compression") == "jpeg":
-                    found |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}
+                    facts |= {"format": "JPEG", "quality": quality_of(getattr(image, "quantization", None))}
                 if colour:
-                    found |= {"largest": 257 * max(high for _, high in image.getextrema()[:3]), "deep_colour": True}
-                elif image.mode.startswith("I") and image.format != "PPM":  # whose files say what is white
-                    found["largest"] = largest_of(image)
-                return found
+                    facts |= {"largest": 257 * max(high for _, high in image.getextrema()[:3]), "deep_colour": True}
+                elif image.mode.startswith("I") and image.format != "PPM":  # PIL scales it by its maximum value
+                    facts["largest"] = largest_of(image)
+                return facts
     except PictureError as error:
-        found = {"error": str(error).removeprefix(f"{str(path)!r} ")}
+        facts = {"error": str(error).removeprefix(f"{str(path)!r} ")}
         cause = error.__cause__
-        return {**found, "passing": True} if isinstance(cause, OSError) and cause.errno is not None else found
+        return {**facts, "passing": True} if isinstance(cause, OSError) and cause.errno is not None else facts
 
 
 def largest_of(image: Any) -> int:
-    import numpy  # here: few folders have pictures of 16 bits
+    import numpy  # late: few folders have pictures of 16 bits
 
     return int(numpy.asarray(image).max())
 
 
 def quality_of(tables: dict[int, list[int]] | None) -> int | None:
-    """The quality, 1 to 100, at which libjpeg has about these quantization tables; None without any."""
+    """Estimate the quality, 1 to 100, with which libjpeg makes such quantization tables. Return None without tables."""
     if not tables:
         return None
     scale = 100 * sum(tables[min(tables)]) / STANDARD_TABLE
@@ -228,27 +222,27 @@ def quality_of(tables: dict[int, list[int]] | None) -> int | None:
 def range_remark(
     largest: int | None, white: int | None, where: str, key: str | None, deep_colour: bool = False
 ) -> str | None:
-    """What a user should know where 16-bit values do not fit what is taken for white; None where they do.
+    """Return a warning where the largest 16-bit value does not fit the value of white, or None where it does.
 
     Args:
-        largest: of all 16-bit values.
+        largest: the largest of all 16-bit values; None without such values.
         white: the value that is white; None for `WHITE`.
         where: the file or folder.
-        key: the option that says what is white; None where a trained run has said it.
-        deep_colour: of colour pictures, whose high bytes alone PIL reads.
+        key: the option that sets the value of white; None where a trained run has set it.
+        deep_colour: whether the values are those of colour pictures, of which PIL reads only the high bytes.
     """
     white = WHITE if white is None or deep_colour else white
-    if not largest or white <= 2 * largest <= 2 * white:  # 0: all is black, whatever is white
+    if not largest or white <= 2 * largest <= 2 * white:  # 0: all pixels are black at any value of white
         return None
     if largest > white:
         return f"warning: 16-bit values in {where} go up to {largest:,}, and all above {white:,} are shown as white"
     about = "about " if deep_colour else ""
-    told = (
+    warning = (
         f"warning: the largest 16-bit value in {where} is {about}{largest:,}, and {white:,} is taken for white: the"
         " pictures come out dark"
     )
     if deep_colour:
-        return f"{told}; of 16-bit colour the high byte alone is read: save such pictures with 8 bits a channel"
+        return f"{warning}; of 16-bit colour the high byte alone is read: save such pictures with 8 bits a channel"
     bits = largest.bit_length()
     way_out = f"if they hold {bits} bit{'s' if bits > 1 else ''}, say {key}={2**bits - 1}"
-    return f"{told}; {way_out if key else 'it is the dataset.white_level of the run that says so'}"
+    return f"{warning}; {way_out if key else 'it is the dataset.white_level of the run that says so'}"

@@ -24,8 +24,8 @@ class Gaussians:
         arrangement: "ring": 8 centres on the unit circle (the notebook of Metz et al. 2017: deviation 0.01);
             "grid": 5x5 centres in [-1, 1]^2, 0.5 apart (PacGAN's and VEEGAN's grid scaled down by 4;
             their deviation becomes 0.0125).
-        deviation: standard deviation of each mode; None takes the arrangement's own.
-        count: points in the set.
+        deviation: standard deviation of each mode; None takes the arrangement's default.
+        count: the number of points in the data set.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Gaussians:
 
     @property
     def modes(self) -> tuple[Tensor, float]:
-        """Centres (M, 2) and the deviation about them."""
+        """Return the centres (M, 2) of the modes and their standard deviation."""
         return self.centres, self.deviation
 
     def __len__(self) -> int:
@@ -66,12 +66,12 @@ class Gaussians:
 
 
 def ring(modes: int) -> Tensor:
-    """(modes, 2): centres on the unit circle."""
+    """Return (modes, 2): centres on the unit circle."""
     angle = torch.arange(modes) * (2 * math.pi / modes)
     return torch.stack([angle.cos(), angle.sin()], 1)
 
 
 def grid(side: int) -> Tensor:
-    """(side^2, 2): centres on a square lattice in [-1, 1]^2."""
+    """Return (side^2, 2): centres on a square lattice in [-1, 1]^2."""
     ticks = torch.linspace(-1, 1, side)
     return torch.cartesian_prod(ticks, ticks)

@@ -1,7 +1,7 @@
-"""The image data sets, by name. Each class is what a YAML of `conf/dataset/` points at.
+"""The image data sets. Each is the `_target_` of a YAML in `conf/dataset/`.
 
-Common arguments: `resolution` and `channels` of the images that come out (a resolution other than
-the files' is an antialiased bicubic resize), `split`, and the jitter of `ImageData`.
+Common arguments: `resolution` and `channels` of the returned images, `split`, and the jitter of `ImageData`. Images
+whose files have another resolution get an antialiased bicubic resize.
 """
 
 from __future__ import annotations
@@ -34,18 +34,21 @@ DIGIT_NAMES = [str(digit) for digit in range(10)]
 
 
 class PictureSet(ImageData):
-    """Pictures whose crops may be shifted."""
+    """Pictures that training may crop at random."""
 
     @staticmethod
     def refusal(at: str, resolution: int, crop_padding: int = 0) -> str | None:
-        """Read by the check (`check.rules`): a picture is reflected outwards by less than its side."""
+        """Return why the padding does not fit, or None. The check calls it without an import (`check.rules`).
+
+        A picture can only be reflected outwards by less than its side.
+        """
         if not crop_padding or not resolution or crop_padding < resolution:
             return None
         return f"{at}.crop_padding={crop_padding} must be below {at}.resolution={resolution}, or 0"
 
 
 class ArrayData(PictureSet):
-    """Images that come as one array."""
+    """Images from one array."""
 
     def __init__(
         self,
@@ -57,9 +60,9 @@ class ArrayData(PictureSet):
         flip: bool,
         crop_padding: int,
     ) -> None:
-        own = pixels.shape[-1]
-        images = with_channels(resize(pixels, resolution or own), channels or pixels.shape[1])
-        note = f"resized from {own}x{own}" if resolution not in (None, own) else ""
+        original = pixels.shape[-1]
+        images = with_channels(resize(pixels, resolution or original), channels or pixels.shape[1])
+        note = f"resized from {original}x{original}" if resolution not in (None, original) else ""
         fingerprint = digest_of_pixels(images)
         super().__init__(MemoryStore(images), labels, class_names, fingerprint, flip, crop_padding, note)
 
@@ -125,10 +128,10 @@ class CIFAR10(TorchvisionData):
 
 
 def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[Tensor, Tensor, list[str]]:
-    """(count, C, H, W) uint8, (count,) int64 and the class names.
+    """Load images (count, C, H, W) uint8, labels (count,) int64 and the class names.
 
     Raises:
-        UserError: the files are not on disk and can't be had.
+        UserError: the files are not on disk and can't be downloaded, or are damaged.
     """
     from torchvision import datasets
 
@@ -138,7 +141,7 @@ def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[
         loaded = [getattr(datasets, name)(folder, train=part == "train", download=download) for part in parts]
     except (RuntimeError, OSError) as error:  # a failed download and missing or damaged files
         raise UserError(
-            f"{name} is not in {str(folder)!r} {not_had(download, error)}; put its files there as"
+            f"{name} is not in {str(folder)!r} {download_fault(download, error)}; put its files there as"
             " torchvision lays them out, set dataset.root, or use dataset=digits, which needs no download"
         ) from error
     pixels = torch.cat([torch.as_tensor(part.data) for part in loaded])
@@ -147,18 +150,18 @@ def load_torchvision(name: str, root: str, split: str, download: bool) -> tuple[
     return pixels, labels, list(loaded[0].classes)
 
 
-def not_had(download: bool, error: Exception) -> str:
-    """Say why files that are not on disk did not arrive; torchvision's own words propose an argument of its API."""
+def download_fault(download: bool, error: Exception) -> str:
+    """Describe why files are missing, in place of torchvision's message, which proposes an argument of its API."""
     if download:
         return f"and could not be downloaded ({error})"
     return "or is damaged, and dataset.download=false fetches nothing"
 
 
 class ImageFolder(PictureSet):
-    """Any folder of images; see `folder.scan` for what counts and `Decoder` for how it is read.
+    """Any folder of images. `folder.scan` chooses its files, and `Decoder` reads them.
 
-    In memory if all images at this resolution take at most `memory_limit_mb`, else decoded by
-    `workers` threads ahead of training.
+    The images are held in memory if they take at most `memory_limit_mb` at this resolution. Otherwise
+    `workers` threads decode them ahead of training.
     """
 
     def __init__(
@@ -175,15 +178,15 @@ class ImageFolder(PictureSet):
         memory_limit_mb: Megabytes = 2048,
         workers: Workers = 4,
     ) -> None:
-        found = scan(root, skip_corrupt)
-        found.check_classes()
-        labels = torch.tensor(found.labels) if found.labels is not None else None
-        files = [Path(found.root) / picture.path for picture in found.pictures]
-        decoder = Decoder(resolution, channels or found.channels, fit, background, white_level=white_level)
+        folder = scan(root, skip_corrupt)
+        folder.check_classes()
+        labels = torch.tensor(folder.labels) if folder.labels is not None else None
+        files = [Path(folder.root) / picture.path for picture in folder.pictures]
+        decoder = Decoder(resolution, channels or folder.channels, fit, background, white_level=white_level)
         store = store_of(files, decoder, memory_limit_mb, workers)
-        note = "\n".join([decoder.rule, *found.remarks(white_level)])
-        fingerprint = known_by(found.fingerprint, white_level)
-        super().__init__(store, labels, found.classes, fingerprint, flip, crop_padding, note)
+        note = "\n".join([decoder.rule, *folder.remarks(white_level)])
+        fingerprint = with_white_level(folder.fingerprint, white_level)
+        super().__init__(store, labels, folder.classes, fingerprint, flip, crop_padding, note)
 
 
 class CelebA(PictureSet):
@@ -215,28 +218,28 @@ class CelebA(PictureSet):
             stored = datasets.CelebA(folder, split=split, download=download)
         except (RuntimeError, OSError, ImportError) as error:  # ImportError: its download needs gdown
             raise UserError(
-                f"CelebA is not in {str(folder / 'celeba')!r} {not_had(download, error)}; put"
+                f"CelebA is not in {str(folder / 'celeba')!r} {download_fault(download, error)}; put"
                 " img_align_celeba/ and the list_*.txt files there, or use dataset=digits, which needs no download"
             ) from error
         labels, names = None, []
         if attribute is not None:
-            known = [name for name in stored.attr_names if name]
-            if attribute not in known:
-                raise UserError(f"CelebA has no dataset.attribute={attribute!r}; it has {', '.join(known)}")
-            labels, names = stored.attr[:, known.index(attribute)].long(), [f"not {attribute}", attribute]
+            attributes = [name for name in stored.attr_names if name]
+            if attribute not in attributes:
+                raise UserError(f"CelebA has no dataset.attribute={attribute!r}; it has {', '.join(attributes)}")
+            labels, names = stored.attr[:, attributes.index(attribute)].long(), [f"not {attribute}", attribute]
         files = [folder / "celeba" / "img_align_celeba" / name for name in stored.filename]
         decoder = Decoder(resolution, channels, crop=crop)
         store = store_of(files, decoder, memory_limit_mb, workers)
         super().__init__(store, labels, names, f"celeba-{split}-{len(files)}", flip, crop_padding, decoder.rule)
 
 
-def known_by(fingerprint: str, white_level: int | None) -> str:
-    """Of files whose 16-bit values are scaled: other pictures than without."""
+def with_white_level(fingerprint: str, white_level: int | None) -> str:
+    """Extend a fingerprint by `white_level`, if one is set: scaled 16-bit values make other pictures."""
     return fingerprint if white_level is None else f"{fingerprint}-white-{white_level}"
 
 
 def store_of(files: list[Path], decoder: Decoder, memory_limit_mb: int, workers: int) -> MemoryStore | FileStore:
-    """All decoded now if they fit into `memory_limit_mb`, else each when it is needed."""
+    """Make a store of the pictures: decoded now if they fit into `memory_limit_mb`, else each when it is needed."""
     assert decoder.resolution is not None
     if len(files) * decoder.channels * decoder.resolution**2 > memory_limit_mb * 2**20:
         return FileStore(files, decoder, workers)

@@ -1,6 +1,6 @@
 """Data with two sides: pairs, unpaired domains, and pictures whose degraded side is made on the fly.
 
-Jitter belongs to training: the test split is resized or cut from the middle, as it will be judged.
+Only training pictures are jittered. Test pictures are resized or cut from the middle, as scores see them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from gan_cli.data.degrade import Degradation
 from gan_cli.data.images import Decoder, FileStore, SizesStore, all_decoded, flipped, to_float, window
 from gan_cli.data.layout import Side, check_crop, find_pairs, find_single, find_unpaired, remarks_on_sides
 from gan_cli.data.order import Order, Orders
-from gan_cli.data.sets import known_by, store_of
+from gan_cli.data.sets import store_of, with_white_level
 
 HeldOut = Annotated[float, Interval(gt=0, lt=1)]
 
 
 class Resized:
-    """What pairs and unpaired sides share: a square of `load_resolution`, of which training cuts `resolution`."""
+    """The base of `Pairs` and `Unpaired`: squares of `load_resolution`, from which training cuts `resolution`."""
 
     @staticmethod
     def refusal(at: str, resolution: int, load_resolution: int | None = None) -> str | None:
-        """Read by the check (`check.rules`)."""
+        """Return why these options don't fit, or None. The check calls it without an import (`check.rules`)."""
         if load_resolution is None or not resolution or load_resolution >= resolution:
             return None
         return f"{at}.load_resolution={load_resolution} must be at least {at}.resolution={resolution}, or null"
@@ -53,7 +53,7 @@ class Resized:
         return Decoder(self.load_resolution, out, self.fit, self.background, None, side.half, self.white_level)
 
     def jittered(self, image: Tensor, noise: Noise | None, key: str = "") -> Tensor:
-        """A random window and a flip in training, the same for equal keys; without `noise`, the middle window."""
+        """Cut a random window and flip at random, equally for equal keys; without `noise`, cut the middle window."""
         if image.shape[-1] > self.resolution:
             middle = torch.full((len(image), 2), 0.5, device=image.device)
             image = window(image, self.resolution, middle if noise is None else noise.uniform(f"crop{key}", 2))
@@ -66,13 +66,13 @@ class Pairs(Resized):
     """Fields `source` and `target`, (N, C, R, R) in [-1, 1]: the two sides of a pair, jittered alike.
 
     Args:
-        root: holds `A/` and `B/` with equal names, or pictures with A on the left half and B on the right;
-            or `train/` and `test/` with one or the other in each.
+        root: holds `A/` and `B/` with equal names, or pictures with A on the left half and B on the right. Or it holds
+            `train/` and `test/`, each laid out in one of these ways.
         resolution: of both sides.
         channels, source_channels: of target and source, 1 or 3; None takes the files'.
         direction: "a_to_b" makes A the source, "b_to_a" B.
-        load_resolution: training pictures are resized to this and a random window of `resolution` is cut from
-            them; None for no jitter of that kind.
+        load_resolution: training pictures are resized to this, and a random window of `resolution` is cut from
+            them; None for no such window.
         held_out: the share of pairs kept for the test split where there is no `test/`.
     """
 
@@ -99,7 +99,7 @@ class Pairs(Resized):
         decoders = self.decoder(source, source_channels), self.decoder(target, channels)
         self.source = store_of(source.files, decoders[0], memory_limit_mb // 2, workers)
         self.target = store_of(target.files, decoders[1], memory_limit_mb // 2, workers)
-        self.fingerprint = known_by(f"{source.fingerprint}-{target.fingerprint}-{direction}", white_level)
+        self.fingerprint = with_white_level(f"{source.fingerprint}-{target.fingerprint}-{direction}", white_level)
         self.note = "\n".join([decoders[1].rule, *remarks_on_sides([source, target], white_level)])
 
     def __len__(self) -> int:
@@ -123,14 +123,14 @@ class Pairs(Resized):
 
 
 class Unpaired(Resized):
-    """Fields `a` and `b`, (N, C, R, R) in [-1, 1]: two domains, each in an order of its own; two count as one image.
+    """Fields `a` and `b`, (N, C, R, R) in [-1, 1]: two domains in independent orders. One of each counts as one image.
 
     Args:
         root: holds `trainA/ trainB/` and, if there are any, `testA/ testB/`; or `A/` and `B/`.
         resolution: of both sides.
         channels, source_channels: of B and A, 1 or 3; None takes the files'.
-        load_resolution: training pictures are resized to this and a random window of `resolution` is cut from
-            them; None for no jitter of that kind.
+        load_resolution: training pictures are resized to this, and a random window of `resolution` is cut from
+            them; None for no such window.
         held_out: the share of pictures kept for the test split where there is no `testA/` or `testB/`.
     """
 
@@ -156,7 +156,7 @@ class Unpaired(Resized):
         decoders = self.decoder(a, source_channels), self.decoder(b, channels)
         self.a = store_of(a.files, decoders[0], memory_limit_mb // 2, workers)
         self.b = store_of(b.files, decoders[1], memory_limit_mb // 2, workers)
-        self.fingerprint = known_by(f"{a.fingerprint}-{b.fingerprint}", white_level)
+        self.fingerprint = with_white_level(f"{a.fingerprint}-{b.fingerprint}", white_level)
         rule = f"{len(self.a):,} and {len(self.b):,}, {decoders[1].rule}"
         self.note = "\n".join([rule, *remarks_on_sides([a, b], white_level)])
 
@@ -171,7 +171,7 @@ class Unpaired(Resized):
         return Orders({"a": len(self.a), "b": len(self.b)}, seed)
 
     def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
-        """`indices` (N, 2): a picture of each side."""
+        """Return the fields `a` and `b`; each row of `indices` (N, 2) has a picture of each side."""
         sides = {"a": (self.a, indices[:, 0]), "b": (self.b, indices[:, 1])}
         loaded = {
             name: to_float(store.take(rows).to(device, non_blocking=True)) for name, (store, rows) in sides.items()
@@ -184,7 +184,7 @@ class Unpaired(Resized):
 
 
 class Degraded:
-    """Fields `target` (N, C, R, R) in [-1, 1], a window of a picture at its own scale, and what `degradation` makes.
+    """Fields `target` (N, C, R, R) in [-1, 1], a window of a picture that is not resized, and those of `degradation`.
 
     Args:
         root: any folder of images, or one with `train/` and `test/`; none may be smaller than `resolution`.
@@ -223,7 +223,7 @@ class Degraded:
         else:
             self.store = SizesStore(all_decoded(side.files, decoder, workers))
         self.class_names: list[str] = []
-        self.fingerprint = known_by(side.fingerprint, white_level)
+        self.fingerprint = with_white_level(side.fingerprint, white_level)
         self.note = "\n".join(["windows of pictures that are not resized", *remarks_on_sides([side], white_level)])
 
     def __len__(self) -> int:
@@ -236,18 +236,20 @@ class Degraded:
         return Order(len(self), seed)
 
     def fetch(self, indices: Tensor, device: torch.device, noise: Noise | None = None) -> dict[str, Tensor]:
-        """Without `noise`, or in the test split, the window is the middle one. Degradations are still drawn: without
-        `noise` for each picture by itself, the same in any batch.
+        """Return `target`, and the fields that `degradation` makes from it.
+
+        Without `noise`, or in the test split, the window is the middle one. Degradations are random even then: without
+        `noise`, each picture has draws that do not depend on the batch.
         """
         count = len(indices)
         jitter = noise if self.training else None
         noise = noise or OwnNoise(device, indices.tolist(), "held out")
         where = torch.full((count, 2), 0.5)
-        if jitter is not None:  # the pictures lie in memory: drawn there, so that nothing waits for the device
+        if jitter is not None:  # drawn on the CPU, as the pictures are there: nothing waits for the device
             where = jitter.on_cpu().uniform("crop", 2)
-        cut = [  # one after the other: a batch of whole pictures may be larger than the memory
-            window(self.store.pictures(one)[0][None], self.resolution, row[None])
-            for one, row in zip(indices.split(1), where, strict=True)
+        cut = [  # one after the other: a batch of full pictures may be larger than the memory
+            window(self.store.pictures(index)[0][None], self.resolution, row[None])
+            for index, row in zip(indices.split(1), where, strict=True)
         ]
         target = to_float(torch.cat(cut).to(device, non_blocking=True))
         if jitter is not None and self.flip:

@@ -1,4 +1,4 @@
-"""Images: grids of them, PNG files, arrays of bytes."""
+"""Images as samples: grids, PNG files, arrays of bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_cli.base.files import write_atomically
 from gan_cli.data.images import Decoder, to_float
 
-MIN_TILE = 48  # pixels: smaller samples are enlarged in a grid, each pixel to a square, to be seen at all
+MIN_TILE = 48  # pixels: a grid enlarges smaller samples, each pixel to a square, to make them visible
 
 
 class ImageMedium:
@@ -27,14 +27,14 @@ class ImageMedium:
         from torchvision.utils import make_grid
 
         pixels = to_pixels(samples)
-        if cells is not None:  # the white one behind them stands where there is none
+        if cells is not None:  # index -1 is a white picture at the end
             pixels = torch.cat([pixels, torch.full_like(pixels[:1], 255)])[list(cells)]
         zoom = -(-MIN_TILE // pixels.shape[-1])
         pixels = pixels.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
         return make_grid(pixels, nrow=columns, padding=2, pad_value=255)[:3].to(torch.uint8)
 
     def rows(self, rows: dict[str, Tensor], columns: int, cells: Sequence[int] | None = None) -> Tensor:
-        """Smaller pictures are enlarged to the largest, each pixel to a square; grey ones stand beside colour."""
+        """Draw all rows in one grid. Enlarge smaller pictures to the largest, each pixel to a square, make grey RGB."""
         if len(rows) == 1:
             return self.preview(next(iter(rows.values())), columns, cells)
         side = max(max(images.shape[2:]) for images in rows.values())
@@ -63,7 +63,7 @@ class ImageMedium:
         return f"{dataset['resolution']}x{dataset['resolution']}x{dataset['channels']}"
 
     def read(self, path: Path, dataset: Mapping[str, Any]) -> Tensor:
-        """Cut to a square and resized."""
+        """Read a picture, cut it to a square and resize it."""
         background, white = dataset.get("background", 255), dataset.get("white_level")
         decoder = Decoder(dataset["resolution"], dataset["channels"], background=background, white_level=white)
         return to_float(decoder(path))[None]
@@ -73,23 +73,23 @@ class ImageMedium:
 
 
 def nearest(images: Tensor, side: int) -> Tensor:
-    """(N, C, R, R) -> (N, C, side, side)"""
+    """Enlarge (N, C, R, R) to (N, C, side, side) by the nearest pixel."""
     return torch.nn.functional.interpolate(images, size=(side, side), mode="nearest")
 
 
 def padded(images: Tensor, start: int, columns: int) -> Tensor:
-    """Images `start` to `start + columns`, with white ones where there are too few."""
-    some = images[start : start + columns]
-    return torch.cat([some, torch.ones(columns - len(some), *images.shape[1:])])
+    """Select images `start` to `start + columns`, and add white ones where there are too few."""
+    selected = images[start : start + columns]
+    return torch.cat([selected, torch.ones(columns - len(selected), *images.shape[1:])])
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """[-1, 1] float -> 0..255 uint8 by rounding, on the CPU."""
+    """Convert floats in [-1, 1] to uint8 in 0..255 by rounding, on the CPU."""
     return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
 def write_png(pixels: Tensor, path: Path) -> None:
-    """(C, H, W) uint8 -> a PNG file, by way of a temporary name."""
+    """Write (C, H, W) uint8 as a PNG file, by way of a temporary name."""
     from PIL import Image
 
     image = pixels[0].numpy() if pixels.shape[0] == 1 else pixels.permute(1, 2, 0).contiguous().numpy()

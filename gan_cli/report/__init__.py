@@ -1,1 +1,1 @@
-"""What came of runs and sweeps, as text, CSV and one HTML page: reads run folders only. Imports no torch."""
+"""The results of runs and sweeps as text, CSV and one HTML page, read from run folders alone. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Small curves as places in pixels: the page draws them as inline SVG; colours come from its style."""
+"""Small line plots in pixel coordinates. The page draws them as inline SVG, and its style sheet has the colours."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from gan_cli.report.text import number
 
-COLOURS = 8  # classes c0 ... c7 of the style; "rest" for what has none of its own
-MANY_LINES = 24  # beyond it they are drawn thin
-MOST_POINTS = 160  # of one line: a panel is not wider in pixels
+COLOURS = 8  # CSS classes c0 ... c7; lines beyond them share "rest"
+MANY_LINES = 24  # a panel with more lines draws them thin
+MOST_POINTS = 160  # of one line, which a panel shows on 272 pixels
 STRIP_WIDTH = 158  # pixels
 Points = Sequence[tuple[float, float]]
 
@@ -20,8 +20,8 @@ class Line:
     """One curve.
 
     Attributes:
-        points: images and value, by images; within a panel x and y in pixels.
-        name: shown when the pointer rests on it.
+        points: images seen and value, sorted by images; within a panel, x and y in pixels.
+        name: the tooltip of the line.
         colour: `c0` to `c7`, or `rest`.
     """
 
@@ -35,11 +35,11 @@ class Panel:
     """Curves over images seen, in pixels from the panel's upper left corner; the template leaves room for the axes.
 
     Attributes:
-        name: of the y-axis.
-        heights, images: ticks of the y-axis and of the x-axis, each with its words.
-        lines: the last lies on top.
-        many: whether they are drawn thin.
-        cut: whether spikes lie outside.
+        name: the label of the y-axis.
+        heights, images: ticks of the y-axis and of the x-axis, each a position in pixels and a label.
+        lines: in drawing order, so the last lies on top.
+        many: whether the lines are drawn thin.
+        cut: whether values beyond the ends of the y-axis are cut off.
     """
 
     name: str
@@ -57,7 +57,7 @@ def colour(place: int) -> str:
 
 
 def panel(lines: Sequence[Line], name: str, height: int = 162, width: int = 272) -> Panel | None:
-    """Lines over images seen, in pixels; None where there are no points."""
+    """Make a panel of lines over images seen, in pixels. Return None where no line has points."""
     lines = [line for line in lines if line.points]
     if not lines:
         return None
@@ -75,7 +75,7 @@ def panel(lines: Sequence[Line], name: str, height: int = 162, width: int = 272)
         *(name, width, height),
         heights=[(down(value), words) for value, words in named_ticks(low, high, 6)],
         images=[(across(value), words) for value, words in named_ticks(0, last, 5)],
-        # the first, which is the best, is drawn last
+        # reversed: the first line, which is the best setting's, lies on top
         lines=[replace(line, points=[(across(x), down(y)) for x, y in thinned(line.points)]) for line in lines[::-1]],
         many=len(lines) > MANY_LINES,
         cut=any(not low <= value <= high for value in values),
@@ -83,7 +83,7 @@ def panel(lines: Sequence[Line], name: str, height: int = 162, width: int = 272)
 
 
 def thinned(points: Points) -> list[tuple[float, float]]:
-    """Every k-th point and the last, `MOST_POINTS` at most."""
+    """Return at most `MOST_POINTS` evenly spaced points, with the first and the last."""
     if len(points) <= MOST_POINTS:
         return list(points)
     step = (len(points) - 1) / (MOST_POINTS - 1)
@@ -91,7 +91,7 @@ def thinned(points: Points) -> list[tuple[float, float]]:
 
 
 def value_range(values: Sequence[float]) -> tuple[float, float]:
-    """What the y-axis spans: all values, but for a few spikes that would flatten the rest."""
+    """Return the ends of the y-axis: the range of all values, except a few spikes that would flatten the rest."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
     inner_low, inner_high = ordered[int(0.02 * (len(ordered) - 1))], ordered[math.ceil(0.98 * (len(ordered) - 1))]
@@ -107,7 +107,7 @@ def named_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers within a span: steps of 1, 2 or 5 times a power of ten."""
+    """List round numbers from `low` to `high`, in steps of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -115,7 +115,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def tick_words(values: Sequence[float]) -> list[str]:
-    """Evenly spaced ticks, each told from the next: `0`, `0.25`, `50k`, `1.2M`."""
+    """Format evenly spaced ticks with enough decimals to differ: `0`, `0.25`, `50k`, `1.2M`."""
     largest = max((abs(value) for value in values), default=0.0)
     factor, unit = next(((f, u) for f, u in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= f), (1.0, ""))
     step = (values[1] - values[0]) / factor if len(values) > 1 else largest / factor or 1.0
@@ -126,7 +126,7 @@ def tick_words(values: Sequence[float]) -> list[str]:
 
 
 def strip(values: Sequence[float], mean: float, low: float, high: float) -> dict[str, object]:
-    """The seeds of one row and their mean, in pixels on a scale that all rows share."""
+    """Return the scores of a row's seeds and their mean as pixels, on a scale that all rows share."""
 
     def at(value: float) -> float:
         return round(STRIP_WIDTH * ((value - low) / (high - low) if high > low else 0.5), 1)

@@ -1,4 +1,4 @@
-"""A run's last grid of samples, small enough to be sent inside a page."""
+"""The last sample grid of a run, made small enough to be embedded in a page."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from gan_cli.data.picture import opened
 
 
 def last_grid(run: Path) -> Path | None:
-    """The newest picture that training drew, by its images."""
+    """Find the newest sample grid in a run folder, by the images in its name. Return None where there is none."""
     return max((run / "samples").glob("images-*.png"), default=None, key=lambda path: path.name)
 
 
 def as_uri(picture: Path, width: int, few_colours: bool = False) -> tuple[str, tuple[int, int]] | None:
-    """A PNG as a `data:` URI, and its size in pixels; None where it can't be read.
+    """Encode a picture as a PNG in a `data:` URI, with its size in pixels. Return None where it can't be read.
 
     Args:
-        width: in pixels at most; a smaller picture keeps its size.
-        few_colours: 256 of them, for a page of many pictures.
+        width: the largest width, in pixels. A narrower picture keeps its size.
+        few_colours: whether to reduce a colour picture to 256 colours, for a page of many pictures.
     """
-    from PIL import Image, ImageChops  # here: without a grid to show, Pillow is not needed
+    from PIL import Image, ImageChops  # late: a report without grids needs no Pillow
 
     try:
         with opened(picture) as file:
             image = file.convert("RGB")
-    except Exception:  # Pillow raises whatever its decoders raise; the page says that it can't be read
+    except Exception:  # Pillow's decoders raise many types; the page says that the grid can't be read
         return None
     if image.width > width:
         shape = width, max(1, round(image.height * width / image.width))

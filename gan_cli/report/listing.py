@@ -1,4 +1,4 @@
-"""What runs there are below a folder: parts, progress, status, best scores, size."""
+"""A table of the runs below a folder: parts, progress, status, best scores, size."""
 
 from __future__ import annotations
 
@@ -19,38 +19,41 @@ class Listing:
     """All runs in and below a folder, newest first.
 
     Raises:
-        UserError: no such folder, or no run in it.
+        UserError: the folder does not exist, or there is no run in it or below it.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise UserError(f"there is no folder {str(folder)!r} with runs; runs=FOLDER names another")
-        runs, self.closed = runs_below(folder)
+        runs, self.unopened = runs_below(folder)
         if not runs:
             raise UserError(f"there are no runs in {str(folder)!r} or below it; gan-train makes some in outputs/")
         self.folder = folder
         self.runs = sorted(runs, key=started, reverse=True)
         counts = Counter(name for name, _ in keys_of(runs))
-        self.unlike = {name for name, count in counts.items() if count > 1}  # scores of several protocols
+        self.ambiguous = {name for name, count in counts.items() if count > 1}  # scores with several protocols
         self.bytes = {run.name: bytes_below(run.folder) for run in runs}
 
     def notes(self) -> list[str]:
-        """Sentences on what the table does not show."""
-        found = [f"{problem}." for run in self.runs for problem in run.problems] + [f"{text}." for text in self.closed]
-        if self.unlike:
-            names = listed(sorted(self.unlike), "or")
-            found.insert(0, f"Not every {names} can be compared with every other: equal [digests], equal protocols.")
-        return found
+        """List sentences about what the table does not show."""
+        sentences = [f"{problem}." for run in self.runs for problem in run.problems]
+        sentences += [f"{text}." for text in self.unopened]
+        if self.ambiguous:
+            names = listed(sorted(self.ambiguous), "or")
+            sentences.insert(
+                0, f"Not every {names} can be compared with every other: equal [digests], equal protocols."
+            )
+        return sentences
 
     def as_markdown(self) -> str:
-        """The table with a line above that sums up, and notes below."""
+        """Format the runs as Markdown: a line that sums up, the table, and notes."""
         rows = []
         for run in self.runs:
             total = run.number("total_images")
             done = f"{100 * run.images / total:.0f} %" if total else NONE
             parts = " / ".join(str(part) for part in run.parts.values() if part is not None)
             about = [run.name, parts or NONE, run.progress() if run.record else NONE, done, run.status]
-            scores = best_scores(run, self.unlike) or NONE
+            scores = best_scores(run, self.ambiguous) or NONE
             rows.append([*about, hours(run.number("seconds")), scores, size(self.bytes[run.name])])
         head = f"{plural(len(self.runs), 'run')} in {self.folder}, {size(sum(self.bytes.values()))}, newest first."
         notes = "\n".join(f"- {note}" for note in self.notes())
@@ -58,7 +61,7 @@ class Listing:
         return "\n\n".join(filter(None, ["# Runs", head, table, notes])) + "\n"
 
     def as_csv(self) -> str:
-        """A line for each run; a column for each score and protocol, with the best value."""
+        """Format the runs as CSV: a line for each run, and the best value of each score and protocol in a column."""
         names = {key: f"{key[0]} [{key[1]}]" for key in keys_of(self.runs)}
         lines = []
         for run in self.runs:
@@ -74,17 +77,21 @@ def keys_of(runs: list[Run]) -> list[tuple[str, str]]:
     return sorted({key for run in runs for key in run.scores})
 
 
-def best_scores(run: Run, unlike: set[str]) -> str:
-    """`fid_classifier 12.30, kid 0.004120`; with the protocol's digest where a name has several."""
+def best_scores(run: Run, ambiguous: set[str]) -> str:
+    """Format a run's best scores, as `fid_classifier 12.30, kid 0.004120`.
+
+    Args:
+        ambiguous: names of scores with several protocols; these get the digest of the protocol.
+    """
 
     def text(point: Point) -> str:
-        return f"{point.name} {number(point.value)}" + (f" [{point.digest}]" if point.name in unlike else "")
+        return f"{point.name} {number(point.value)}" + (f" [{point.digest}]" if point.name in ambiguous else "")
 
     return ", ".join(text(best_of(run.scores[key])) for key in sorted(run.scores))
 
 
 def started(run: Run) -> float:
-    """Seconds since 1970, by run.json; by the folder's own date where it can't be read."""
+    """Return when a run started, in seconds since 1970: by run.json, or by the folder's date where it has no time."""
     try:
         return datetime.strptime(str(run.record.get("started")), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     except ValueError:
@@ -96,7 +103,7 @@ def started(run: Run) -> float:
 
 
 def bytes_below(folder: Path) -> int:
-    """The sizes of all files in a folder and below it; what vanishes meanwhile counts nothing."""
+    """Sum the bytes of all files in and below a folder. A file that vanishes meanwhile counts as 0."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:

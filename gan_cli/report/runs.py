@@ -1,4 +1,4 @@
-"""Run folders as they are found on disk: whole, cut, torn or unreadable."""
+"""Run folders as they lie on disk: complete, cut off, damaged or unreadable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_cli.base.run_folder import CONFIG, check_entries, locked
 from gan_cli.base.scoring import METRICS_FILE, finite
 
 PARTS = ("model", "loss", "dataset")
-Key = tuple[str, str]  # a score's name and the digest of its protocol: what may be compared
+Key = tuple[str, str]  # a score's name and the digest of its protocol; values of one key are comparable
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Point:
     """One line of metrics.jsonl.
 
     Attributes:
-        better: "lower", "higher", or None where neither end is.
-        images: what the model had seen; None where that was not known.
+        better: "lower" or "higher"; None where neither is better.
+        images: the images that the model had seen; None where they are unknown.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Point:
 
 @dataclass
 class Run:
-    """A run folder's content.
+    """The content of a run folder.
 
     Attributes:
-        name: the folder as seen from where the report looks, with `/`.
-        status: of run.json; "cut" where a run says that it is running and no process holds its lock, "not started"
-            where there is a config alone, "unreadable" where run.json is broken.
+        name: the folder relative to the reported one, with `/`.
+        status: the status in run.json; "cut" where that is "running" but no process holds the lock, "not started"
+            where there is only a config, "unreadable" where run.json is broken.
         record: run.json; empty where it is unreadable.
         config: config.json; empty where it is missing or unreadable.
-        losses: a line for each log point: "images", and a value for each key as "loss/generator".
-        scores: of each score and protocol the points by images; of points at the same images the last written.
-        problems: sentences on what could not be read.
+        losses: an entry for each log point: "images", and a value for each key such as "loss/generator".
+        scores: the points of each score and protocol, sorted by images; the last written of those at equal images.
+        problems: sentences about what could not be read.
     """
 
     folder: Path
@@ -65,13 +65,13 @@ class Run:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Model, loss and data set, those that run.json knows."""
+        """Return the names of the model, the loss and the data set, as far as run.json has them."""
         parts = self.record.get("parts")
         return {group: parts[group] for group in PARTS if group in parts} if isinstance(parts, dict) else {}
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The chosen option of each group."""
+        """Return the chosen option of each config group."""
         choices = self.config.get("choices")
         return choices if isinstance(choices, dict) else {}
 
@@ -80,24 +80,24 @@ class Run:
         return int(self.number("images") or 0)
 
     def number(self, key: str) -> float | None:
-        """A number of run.json, or None where it has none under that key."""
+        """Return the number under a key of run.json, or None where there is none."""
         return finite(self.record.get(key))
 
     def progress(self) -> str:
-        """`50,000 of 60,000`: the images seen, and of how many."""
+        """Format the images seen and their planned total: `50,000 of 60,000`."""
         total = self.number("total_images")
         return f"{self.images:,}" + (f" of {int(total):,}" if total is not None else "")
 
     def loss_names(self) -> list[str]:
-        """The names of all losses that were ever logged, as `loss/generator`."""
+        """List the names of all losses that were ever logged, such as `loss/generator`."""
         return sorted({name for entry in self.losses for name in entry} - {"images"})
 
     def losses_of(self, name: str) -> list[tuple[float, float]]:
-        """Images and value of one loss, by images."""
+        """List the images and the value of one loss, by images."""
         return [(entry["images"], entry[name]) for entry in self.losses if name in entry]
 
     def final_losses(self) -> dict[str, float]:
-        """The means of the last log point."""
+        """Return the mean losses of the last log point."""
         return {key: value for key, value in self.losses[-1].items() if key != "images"} if self.losses else {}
 
 
@@ -106,12 +106,12 @@ def is_run(folder: Path) -> bool:
 
 
 def read_run(folder: Path, name: str, curves: bool = True) -> Run:
-    """Everything a report needs of a run folder; what is broken is said in `problems`. Raises nothing.
+    """Read what a report needs from a run folder. Broken files raise nothing and are described in `problems`.
 
     Args:
         curves: whether to read the losses, which are long.
     """
-    name = name.encode("utf-8", "replace").decode()  # a name that is no text can be printed nowhere
+    name = name.encode("utf-8", "replace").decode()  # a name that is no valid text can't be printed
     file = folder / "run.json"
     try:
         check_entries(folder)
@@ -142,32 +142,32 @@ def read_losses(run: Run) -> None:
 
 
 def read_points(run: Run) -> None:
-    found: dict[Key, dict[int | None, Point]] = {}
+    latest: dict[Key, dict[int | None, Point]] = {}  # the last written point at each number of images
     for number, entry in lines_of(run.folder / METRICS_FILE, run):
         point = point_of(entry)
         if point is None:
             run.problems.append(f"{run.name}: line {number} of {METRICS_FILE} is no score and is left out")
             continue
-        found.setdefault(point.key, {})[point.images] = point
-    for key, points in found.items():
+        latest.setdefault(point.key, {})[point.images] = point
+    for key, points in latest.items():
         run.scores[key] = sorted(points.values(), key=lambda point: point.images or 0)
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process works in the folder. Makes no file."""
+    """Return whether a process holds the lock of a run folder. Create no file."""
     if not (folder / ".lock").is_file():
         return False
     try:
         with locked(folder, "the run folder"):
             return False
-    except (UserError, OSError):  # OSError: another user's folder, so take the run's word
+    except (UserError, OSError):  # OSError: another user's folder, so believe its run.json
         return True
 
 
 def lines_of(file: Path, run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a .jsonl with their numbers; broken ones are said in `run.problems`.
+    """Yield the number and the content of each line of a .jsonl, and describe broken lines in `run.problems`.
 
-    But for the last: a run that was killed while it wrote has it torn.
+    An incomplete last line is skipped without a word: a run that was killed while it wrote leaves one.
     """
     try:
         lines = read_text(file).splitlines()
@@ -198,7 +198,7 @@ def lines_of(file: Path, run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def point_of(entry: dict[str, Any]) -> Point | None:
-    """A line of metrics.jsonl, or None where it is not one."""
+    """Convert a line of metrics.jsonl to a point. Return None where it is no score."""
     name, value, protocol = entry.get("name"), finite(entry.get("value")), entry.get("protocol")
     images, digest, better = finite(entry.get("images")), entry.get("protocol_digest"), entry.get("better")
     if not isinstance(name, str) or value is None or not isinstance(digest, str):
@@ -214,17 +214,17 @@ def point_of(entry: dict[str, Any]) -> Point | None:
 
 
 def curve(points: list[Point]) -> list[tuple[float, float]]:
-    """Images and value of each."""
+    """Return the images and the value of each point; unknown images count as 0."""
     return [(point.images or 0, point.value) for point in points]
 
 
 def statuses(runs: list[Run]) -> str:
-    """How runs ended, as `2 finished, 1 diverged`."""
+    """Count runs by their status, as `2 finished, 1 diverged`."""
     return ", ".join(f"{count} {status}" for status, count in sorted(Counter(run.status for run in runs).items()))
 
 
 def best_of(points: list[Point]) -> Point:
-    """The best of a run's points, the earliest of equal ones; the newest where there is no better end."""
+    """Find the best of a score's points, the earliest of equal ones; the newest where neither end is better."""
     better = points[-1].better
     if better is None:
         return points[-1]
@@ -232,32 +232,33 @@ def best_of(points: list[Point]) -> Point:
 
 
 def runs_below(root: Path) -> tuple[list[Run], list[str]]:
-    """Every run in or below a folder, by name, and a sentence for each folder that could not be opened.
+    """Read every run in or below a folder, sorted by name, and list a sentence for each folder that can't be opened.
 
-    A linked folder is followed where it is a run or has runs as a sweep has its cells: no deeper, since it may lead to
-    the root of the disk. Each run is met once.
+    A linked folder is searched only in itself and its direct subfolders, where a sweep has its cells: a link may lead
+    to the root of the disk. Each run is read once.
     """
-    found, closed, seen = [], [], set()
+    runs, unopened, seen = [], [], set()
 
-    def meet(folder: Path) -> bool:
+    def read_once(folder: Path) -> bool:
+        """Read a folder if it is a run that was not read before. Return whether it is a run."""
         real = os.path.realpath(folder)
         if real not in seen and is_run(folder):
             relative = folder.relative_to(root).as_posix()
-            found.append(read_run(folder, folder.resolve().name if relative == "." else relative, curves=False))
+            runs.append(read_run(folder, folder.resolve().name if relative == "." else relative, curves=False))
             seen.add(real)
         return real in seen
 
-    for place, folders, _ in os.walk(root, onerror=lambda error: closed.append(f"{error.filename} can't be opened")):
+    for place, folders, _ in os.walk(root, onerror=lambda error: unopened.append(f"{error.filename} can't be opened")):
         folder = Path(place)
-        if meet(folder):
+        if read_once(folder):
             folders[:] = [name for name in folders if name not in ("checkpoints", "samples", ".hydra")]
         for link in (folder / name for name in sorted(folders)):
-            if link.is_symlink() and not meet(link):
+            if link.is_symlink() and not read_once(link):
                 try:
                     cells = sorted(cell for cell in link.iterdir() if cell.is_dir())
                 except OSError:
-                    closed.append(f"{link} can't be opened")
+                    unopened.append(f"{link} can't be opened")
                     continue
                 for cell in cells:
-                    meet(cell)
-    return sorted(found, key=lambda run: run.name), sorted(closed)
+                    read_once(cell)
+    return sorted(runs, key=lambda run: run.name), sorted(unopened)

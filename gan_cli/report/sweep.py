@@ -1,4 +1,4 @@
-"""A sweep as tables: cells by their parameters, mean and spread over seeds, one table for what may be compared."""
+"""A sweep as tables: one for each score and protocol, with mean and spread over the seeds of each setting."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ AT = ("newest", "best")
 
 @dataclass
 class Setting:
-    """The cells of equal parameters: seeds of one another.
+    """The cells with equal parameters, which differ only in the seed.
 
     Attributes:
-        values: as shown, one for each parameter of the sweep.
+        values: the values as text, one for each parameter of the sweep.
     """
 
     values: tuple[str, ...]
     cells: list[Run]
 
     def final_losses(self) -> dict[str, float]:
-        """Of the last log points of its cells, the mean of each loss."""
-        found: dict[str, list[float]] = {}
+        """Compute the mean of each loss over the last log points of the cells."""
+        by_name: dict[str, list[float]] = {}
         for run in self.cells:
             for name, value in run.final_losses().items():
-                found.setdefault(name, []).append(value)
-        return {name: statistics.fmean(values) for name, values in found.items()}
+                by_name.setdefault(name, []).append(value)
+        return {name: statistics.fmean(values) for name, values in by_name.items()}
 
 
 @dataclass
@@ -45,9 +45,9 @@ class Row:
     """One setting in one table.
 
     Attributes:
-        points: of each scored cell the point that counts.
+        points: each scored cell with the point that counts.
         spread: the sample standard deviation over cells, or None for a single one.
-        best: of all points of its cells, or None where a score has no better end.
+        best: the best of all points of its cells, or None where neither end is better.
     """
 
     setting: Setting
@@ -63,25 +63,25 @@ class Row:
         return statistics.stdev(point.value for _, point in self.points) if len(self.points) > 1 else None
 
     def counted(self) -> str:
-        """How many cells the mean is of: `3`, `2 of 3`, `3, 1 diverged` where a run that did not finish counts."""
+        """Count the cells in the mean: `3`, `2 of 3`, or `3, 1 diverged` where a run that did not finish counts."""
         scored, all_cells = len(self.points), len(self.setting.cells)
         ends = Counter(run.status for run, _ in self.points if run.status != "finished")
         text = str(scored) if scored == all_cells else f"{scored} of {all_cells}"
         return text + "".join(f", {count} {status}" for status, count in sorted(ends.items()))
 
     def images(self) -> list[int]:
-        """At how many images the points that count were taken, the least first."""
+        """List the numbers of images at which the points that count were taken, the lowest first."""
         return sorted({point.images for _, point in self.points if point.images is not None})
 
 
 @dataclass
 class Table:
-    """One score under one protocol: best rows first.
+    """One score under one protocol, with the best row first.
 
     Attributes:
-        protocol: dotted keys; where the seed or versions differ among its points, all of their values.
-        told_apart: what its protocol has otherwise than those of the same score's other tables, as
-            `real.split test`; empty where the score has one table.
+        protocol: values by dotted keys; where the seed or versions differ among its points, all values.
+        distinction: how its protocol differs from those of the other tables of the score, as `real.split test`; empty
+            where the score has one table.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Table:
     better: str | None
     protocol: dict[str, str]
     rows: list[Row]
-    told_apart: str = ""
+    distinction: str = ""
 
     @property
     def key(self) -> Key:
@@ -103,7 +103,7 @@ class Table:
 
     @property
     def title(self) -> str:
-        return f"{self.name}, {self.told_apart}" if self.told_apart else self.name
+        return f"{self.name}, {self.distinction}" if self.distinction else self.name
 
     def direction(self) -> str:
         return f"{self.better} is better" if self.better else "neither end is better"
@@ -111,14 +111,14 @@ class Table:
 
 @dataclass
 class Sweep:
-    """A sweep as it is reported.
+    """The cells of a sweep, grouped for the report.
 
     Attributes:
-        parameters: in which the cells differ, the seed aside; `loss`, `optimizer.learning_rate`.
+        parameters: names in which the cells differ, without the seed: `loss`, `optimizer.learning_rate`.
         settings: those of the leading table first, in its order.
-        strays: cells of which no config could be read, so nobody knows their setting.
-        tables: the leading one first; empty where nothing was scored.
-        notes: sentences on what the tables don't show.
+        strays: cells without a readable config, so that their setting is unknown.
+        tables: the leading one first; empty where no cell has a score.
+        notes: sentences about what the tables don't show.
     """
 
     folder: Path
@@ -135,18 +135,18 @@ class Sweep:
         return self.folder.resolve().name
 
     def ordered(self) -> list[tuple[Setting | None, Run]]:
-        """Every cell with its setting: those of the leading table first, strays last."""
+        """List every cell with its setting: those of the leading table first, strays last."""
         return [
             *((setting, run) for setting in self.settings for run in setting.cells),
             *((None, r) for r in self.strays),
         ]
 
     def losses(self) -> list[str]:
-        """The names of all losses, as `loss/generator`."""
+        """List the names of all losses in the last log points, such as `loss/generator`."""
         return sorted({name for run in self.cells for name in run.final_losses()})
 
-    def named(self, setting: Setting) -> str:
-        """`loss=hinge, model=dcgan`."""
+    def describe(self, setting: Setting) -> str:
+        """Format the parameters of a setting, as `loss=hinge, model=dcgan`."""
         pairs = zip(self.parameters, setting.values, strict=True)
         return ", ".join(f"{name}={value}" for name, value in pairs) or "all cells"
 
@@ -155,36 +155,36 @@ def read_sweep(folder: Path, by: str | None = None, at: str = "newest") -> Sweep
     """Read the cells of a sweep's folder and make its tables.
 
     Args:
-        by: the score that leads; by default the first that was written and has a better end.
-        at: the point of a cell that counts: its "newest", or its "best".
+        by: the score of the leading table; by default the first one with a better end, in the order of the files.
+        at: the point of a cell that counts: its "newest" or its "best".
 
     Raises:
-        UserError: no sweep's folder, or an unknown `by` or `at`.
+        UserError: the folder is no sweep, or `by` or `at` is unknown.
     """
     if at not in AT:
         raise UserError(f"at={at!r} is unknown; use {' or '.join(AT)}")
     cells = read_cells(folder)
-    known = [run for run in cells if run.config]
-    values = [values_of(run.config, run.choices) for run in known]
-    groups = {name for run in known for name in run.choices}
-    parameters = differing(values, groups, set().union(*(typed_keys(run.folder) for run in known)))
-    by_values: dict[tuple[str, ...], Setting] = {}
-    for run, found in zip(known, values, strict=True):
-        name = tuple(label(found, parameter) for parameter in parameters)
-        by_values.setdefault(name, Setting(name, [])).cells.append(run)
-    for setting in by_values.values():
+    readable = [run for run in cells if run.config]
+    values = [values_of(run.config, run.choices) for run in readable]
+    groups = {name for run in readable for name in run.choices}
+    parameters = differing(values, groups, set().union(*(typed_keys(run.folder) for run in readable)))
+    settings: dict[tuple[str, ...], Setting] = {}
+    for run, cell_values in zip(readable, values, strict=True):
+        labels = tuple(label(cell_values, parameter) for parameter in parameters)
+        settings.setdefault(labels, Setting(labels, [])).cells.append(run)
+    for setting in settings.values():
         setting.cells.sort(key=lambda run: (run.number("seed") or 0, run.name))
-    sweep = Sweep(folder, at, parameters, cells, list(by_values.values()), [run for run in cells if not run.config])
-    lead(sweep, by)
+    sweep = Sweep(folder, at, parameters, cells, list(settings.values()), [run for run in cells if not run.config])
+    rank_tables(sweep, by)
     sweep.notes = notes(sweep)
     return sweep
 
 
 def read_cells(folder: Path) -> list[Run]:
-    """The runs below a folder, by name; links are not followed.
+    """Read the runs below a folder, sorted by name, without following links.
 
     Raises:
-        UserError: there are none.
+        UserError: the folder does not exist, is a run itself, or has no runs below it.
     """
     if not folder.is_dir():
         usual = (Path("outputs") / "sweeps" / name for name in (folder, name_of(folder.name)))
@@ -199,8 +199,8 @@ def read_cells(folder: Path) -> list[Run]:
     return cells
 
 
-def lead(sweep: Sweep, by: str | None) -> None:
-    """Make the tables with the leading score's first, and bring the settings into its order.
+def rank_tables(sweep: Sweep, by: str | None) -> None:
+    """Make the tables, the leading score's first, and sort the settings as in the first table.
 
     Raises:
         UserError: no cell has the score `by`.
@@ -208,8 +208,10 @@ def lead(sweep: Sweep, by: str | None) -> None:
     keys = list(dict.fromkeys(key for run in sweep.cells for key in run.scores))
     names = list(dict.fromkeys(name for name, _ in keys))
     if by is not None and by not in names:
-        there = f"this sweep has {listed(names)}" if names else f"nothing is scored yet; {how_to_score(sweep.folder)}"
-        raise UserError(f"by={by!r} is no score of a cell; {there}")
+        available = (
+            f"this sweep has {listed(names)}" if names else f"nothing is scored yet; {how_to_score(sweep.folder)}"
+        )
+        raise UserError(f"by={by!r} is no score of a cell; {available}")
     tables = [table for key in keys if (table := table_of(sweep, key)) is not None]
     directed = [table.name for table in tables if table.better]
     first = by or next(iter([*directed, *names]), None)
@@ -222,7 +224,7 @@ def lead(sweep: Sweep, by: str | None) -> None:
 
 
 def table_of(sweep: Sweep, key: Key) -> Table | None:
-    """The table of one score and protocol; None where only cells without a config have it."""
+    """Make the table of one score and protocol. Return None where only cells without a config have it."""
     rows = []
     for setting in sweep.settings:
         scored = [(run, run.scores[key]) for run in setting.cells if key in run.scores]
@@ -236,43 +238,45 @@ def table_of(sweep: Sweep, key: Key) -> Table | None:
     better = rows[-1].points[-1][1].better
     if better:
         rows.sort(key=lambda row: row.mean if better == "lower" else -row.mean)
-    return Table(*key, better, together([point.protocol for row in rows for _, point in row.points]), rows)
+    return Table(*key, better, merged_protocol([point.protocol for row in rows for _, point in row.points]), rows)
 
 
-def together(protocols: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Protocols of one table as one: `{"fake.count": "10000", "versions.torch": "2.14 or 2.15"}`."""
-    found: dict[str, dict[str, None]] = {}  # a dict for its order
+def merged_protocol(protocols: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Merge the protocols of a table, with all values of a key: `{"seed": "0", "versions.torch": "2.14 or 2.15"}`."""
+    texts_of_key: dict[str, dict[str, None]] = {}  # the inner dict is an ordered set
     for protocol in protocols:
         for key, value in flat(protocol).items():
-            found.setdefault(key, {})[spoken(value)] = None
-    return {key: listed(list(values), "or") for key, values in found.items()}
+            texts_of_key.setdefault(key, {})[spoken(value)] = None
+    return {key: listed(list(texts), "or") for key, texts in texts_of_key.items()}
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """What a reader must know besides the numbers."""
-    found = []
+    """List the sentences that a reader needs besides the numbers."""
+    sentences = []
     by_name: dict[str, list[Table]] = {}
     for table in sweep.tables:
         by_name.setdefault(table.name, []).append(table)
-    found += [tell_apart(tables) for tables in by_name.values() if len(tables) > 1]
+    sentences += [distinguish(tables) for tables in by_name.values() if len(tables) > 1]
     if not sweep.tables:
-        found.append(f"No cell has a score yet: {how_to_score(sweep.folder)} makes some.")
-    left = sum(1 for run in sweep.cells if sweep.tables and not run.scores)
-    if left:
-        found.append(f"{plural(left, 'cell has', 'cells have')} no score; the list of cells says how each ended.")
+        sentences.append(f"No cell has a score yet: {how_to_score(sweep.folder)} makes some.")
+    unscored = sum(1 for run in sweep.cells if sweep.tables and not run.scores)
+    if unscored:
+        sentences.append(
+            f"{plural(unscored, 'cell has', 'cells have')} no score; the list of cells says how each ended."
+        )
     if any(run.status != "finished" for run in sweep.cells if run.scores):
-        found.append("Scores of runs that did not finish count as they are; the column of seeds says where.")
+        sentences.append("Scores of runs that did not finish count as they are; the column of seeds says where.")
     if sweep.strays:
         text = plural(len(sweep.strays), "cell has", "cells have")
-        found.append(
+        sentences.append(
             f"{text} no readable config, so nobody knows the setting: {listed([r.name for r in sweep.strays])}."
         )
-    found += [f"{link.name} is a link to a run, and no cell of this sweep." for link in links_in(sweep.folder)]
-    return [*found, *(f"{problem}." for run in sweep.cells for problem in run.problems)]
+    sentences += [f"{link.name} is a link to a run, and no cell of this sweep." for link in links_in(sweep.folder)]
+    return [*sentences, *(f"{problem}." for run in sweep.cells for problem in run.problems)]
 
 
-def tell_apart(tables: Sequence[Table]) -> str:
-    """Name tables of one score by what differs in their protocols; returns the sentence that says it."""
+def distinguish(tables: Sequence[Table]) -> str:
+    """Set the `distinction` of each table of a score, and return a sentence that says how their protocols differ."""
     keys = sorted({key for table in tables for key in table.protocol if key.split(".")[0] not in NOT_COMPARED})
     different = []
     for key in keys:
@@ -280,9 +284,9 @@ def tell_apart(tables: Sequence[Table]) -> str:
         if len(set(values)) > 1:
             different.append(f"{key} ({' against '.join(dict.fromkeys(values))})")
             for table, value in zip(tables, values, strict=True):
-                table.told_apart += f"{', ' if table.told_apart else ''}{key} {value}"
+                table.distinction += f"{', ' if table.distinction else ''}{key} {value}"
     for table in tables:
-        table.told_apart = table.told_apart if 0 < len(table.told_apart) <= 60 else f"protocol {table.digest}"
+        table.distinction = table.distinction if 0 < len(table.distinction) <= 60 else f"protocol {table.digest}"
     why = f"differ in {listed(different)}" if different else "have different digests"
     return f"The {len(tables)} tables of {tables[0].name} can't be compared with each other: their protocols {why}."
 

@@ -1,4 +1,4 @@
-"""Tables and numbers as text: Markdown that reads well in a terminal, CSV."""
+"""Tables and numbers as text: Markdown that reads well in a terminal, and CSV."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from gan_cli.base.printable import cell as as_cell
 from gan_cli.base.printable import printable
 
-NONE = "-"  # an empty place of a table
+NONE = "-"  # an empty cell of a table
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A Markdown table whose columns are aligned in the source too.
+    """Format a Markdown table whose columns are aligned in the source too.
 
     Args:
-        right: the columns of numbers.
+        right: the indices of columns of numbers, which are aligned to the right.
     """
     cells = [[clean(cell) for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
@@ -32,15 +32,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
 
 
 def clean(cell: str) -> str:
-    """Text that can't leave its cell, nor bring HTML into the page that shows the Markdown."""
+    """Escape text so that it can't leave its cell, nor bring HTML into the page that shows the Markdown."""
     one_line = printable(" ".join(str(cell).split()))
     return one_line.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
-    """CSV with a header of all keys, in the order in which they first come; None is an empty field.
+    """Format rows as CSV with a header of all keys, in the order of their first use; None is an empty field.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it (`printable.cell`).
+    Text that a spreadsheet would take for a formula gets an apostrophe in front (`printable.cell`).
     """
     header = list(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
@@ -51,7 +51,7 @@ def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def decimals_for(values: Sequence[float]) -> int:
-    """Decimals that suit numbers of one column: four digits of the largest, three where all are below 0.1."""
+    """Compute the decimals for a column of numbers: four digits of the largest, three where all are below 0.1."""
     largest = max((abs(value) for value in values), default=0.0)
     digits = 4 if largest >= 0.1 else 3
     return min(8, max(0, digits - 1 - math.floor(math.log10(largest)))) if largest else 0
@@ -62,22 +62,22 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number by itself."""
+    """Format a number with the decimals that suit it."""
     return fixed(value, decimals_for([value]))
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 run`, `2 runs`."""
+    """Format a count with its noun: `1 run`, `2 runs`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
-    """`a, b and c`."""
+    """Join words as in a sentence: `a, b and c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def spoken(value: Any) -> str:
-    """A value of a config as it is typed: `null`, `true`, `[r1,r2]`."""
+    """Format a value of a config as it is typed: `null`, `true`, `[r1,r2]`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -88,7 +88,7 @@ def spoken(value: Any) -> str:
 
 
 def hours(seconds: float | None) -> str:
-    """`h:mm`."""
+    """Format seconds as `h:mm`."""
     if seconds is None:
         return NONE
     minutes = int(seconds) // 60
@@ -96,7 +96,7 @@ def hours(seconds: float | None) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for a person: `3.4 MiB`."""
+    """Format a number of bytes for people: `3.4 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:,.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"

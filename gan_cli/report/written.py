@@ -10,13 +10,13 @@ from gan_cli.report.text import NONE, comma_separated, fixed, hours, listed, mar
 
 
 def summary(sweep: Sweep) -> str:
-    """One sentence: `4 cells, 2 settings of loss: 3 finished, 1 diverged.`"""
+    """Summarize a sweep in one sentence: `4 cells, 2 settings of loss: 3 finished, 1 diverged.`"""
     of = f" of {listed(sweep.parameters)}" if sweep.parameters else ""
     return f"{plural(len(sweep.cells), 'cell')}, {plural(len(sweep.settings), 'setting')}{of}: {statuses(sweep.cells)}."
 
 
-def which_counts(sweep: Sweep) -> str:
-    """Which value of a cell is in the means, as a sentence."""
+def counting_rule(sweep: Sweep) -> str:
+    """Return a sentence that says which score of each cell is in the means."""
     if sweep.at == "best":
         return "Of each cell its best score counts (at=best), or its newest where a score has no better end."
     return "Of each cell the score at its newest images counts (at=newest)."
@@ -31,7 +31,7 @@ def parameter_cells(sweep: Sweep, setting: Setting) -> list[str]:
 
 
 def row_cells(row: Row, decimals: int) -> list[str]:
-    """Seeds, mean, spread, best, its images: the columns after the parameters."""
+    """Format the columns of `ROW_HEADER`, which come after the parameters."""
     spread = "none (n=1)" if row.spread is None else fixed(row.spread, decimals)
     best = [NONE, NONE] if row.best is None else [fixed(row.best.value, decimals), at_images(row.best.images)]
     return [row.counted(), fixed(row.mean, decimals), spread, *best, row_images(row)]
@@ -45,17 +45,17 @@ def at_images(images: int | None) -> str:
 
 
 def row_images(row: Row) -> str:
-    """At how many images the counted values were taken: a number, or from one to another."""
+    """Format the images at which the counted scores were taken: a number, or the lowest and the highest."""
     images = row.images()
     return NONE if not images else " to ".join(f"{value:,}" for value in dict.fromkeys((images[0], images[-1])))
 
 
 def as_markdown(sweep: Sweep) -> str:
-    """The whole report, for a terminal and for a file."""
+    """Format the whole report as Markdown, for a terminal and for a file."""
     blocks = [f"# Report of the sweep {sweep.title}", summary(sweep)]
     if sweep.tables:
         blocks.append(
-            f"{which_counts(sweep)} Spread is the sample standard deviation over seeds; one seed alone has none."
+            f"{counting_rule(sweep)} Spread is the sample standard deviation over seeds; one seed alone has none."
         )
     blocks += [block for table in sweep.tables for block in table_blocks(sweep, table)]
     if not sweep.tables:
@@ -81,7 +81,7 @@ def table_blocks(sweep: Sweep, table: Table) -> list[str]:
 
 
 def protocol_lines(protocol: dict[str, str]) -> dict[str, str]:
-    """By its parts: `{"features": "name classifier, resize none", "seed": "0"}`."""
+    """Group the keys of a protocol by their first part: `{"features": "name classifier, resize none", "seed": "0"}`."""
     lines: dict[str, list[str]] = {}
     for key, value in protocol.items():
         part, _, rest = key.partition(".")
@@ -90,12 +90,12 @@ def protocol_lines(protocol: dict[str, str]) -> dict[str, str]:
 
 
 def losses_rows(sweep: Sweep) -> list[tuple[list[str], str, list[str]]]:
-    """Of each setting its parameters, how its cells ended, and the mean of each loss."""
+    """Return the parameters of each setting, the statuses of its cells, and the mean of each loss."""
     rows = []
     for setting in sweep.settings:
         losses = setting.final_losses()
-        shown = [number(losses[name]) if name in losses else NONE for name in sweep.losses()]
-        rows.append((parameter_cells(sweep, setting), statuses(setting.cells), shown))
+        means = [number(losses[name]) if name in losses else NONE for name in sweep.losses()]
+        rows.append((parameter_cells(sweep, setting), statuses(setting.cells), means))
     return rows
 
 
@@ -107,7 +107,7 @@ def losses_table(sweep: Sweep) -> str:
 
 
 def cells_table(sweep: Sweep) -> str:
-    """Every cell with its end; the folder last, for its length."""
+    """Format a table of all cells with their statuses. The folder comes last because it is long."""
     rows = []
     for setting, run in sweep.ordered():
         scores = sum(len(points) for points in run.scores.values())
@@ -124,12 +124,12 @@ def cells_table(sweep: Sweep) -> str:
 
 
 def as_csv(sweep: Sweep) -> str:
-    """A line for each row of each table with all digits, and one for each setting that is in no table."""
+    """Format a sweep as CSV: each row of each table with all digits, each setting without a score, each stray."""
     rows = []
     for table in sweep.tables:
         rows += [line_of(sweep, row.setting, table, row) for row in table.rows]
-    tabled = {row.setting.values for table in sweep.tables for row in table.rows}
-    rows += [line_of(sweep, setting) for setting in sweep.settings if setting.values not in tabled]
+    in_tables = {row.setting.values for table in sweep.tables for row in table.rows}
+    rows += [line_of(sweep, setting) for setting in sweep.settings if setting.values not in in_tables]
     rows += [{"cells": 1, "status": f"1 {run.status}", "folder": run.name} for run in sweep.strays]
     return comma_separated(rows)
 
