@@ -1,5 +1,4 @@
-"""Closed-form directions in a generator's latent space (Shen and Zhou 2021), along which its first layers change
-most."""
+"""Closed-form directions in a generator's latent space, to which its first layers respond most (Shen and Zhou 2021)."""
 
 from __future__ import annotations
 

@@ -91,8 +91,7 @@ def distance_to(pictures: Tensor) -> Objective:
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
-    """Compute the mean squared differences (N,) of pictures (N, C, R, R), averaged over the pyramid of
-    `distance_to`."""
+    """Compute the distances (N,) of pictures (N, C, R, R): the mean squared differences of `distance_to`."""
     total, levels = (one - other).square().flatten(1).mean(1), 1
     while one.shape[2] >= 8:
         one, other = avg_pool2d(one, 2), avg_pool2d(other, 2)

@@ -40,8 +40,7 @@ class TrainedSpace:
 
     @torch.no_grad()
     def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Convert latents (N, Z) to codes (N, S) on the model's device; truncate those of a space that truncates
-        codes."""
+        """Convert latents (N, Z) to codes (N, S) on the model's device, truncated where the space truncates."""
         rows = (latent.to(self.trained.device), self.on_device(label))
         return torch.cat(list(in_blocks(self.space.codes, *rows)))
 
