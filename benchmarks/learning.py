@@ -1,7 +1,7 @@
 """Does it learn? Trains the README's rows through the real commands and judges them beside dumb baselines.
 
     python benchmarks/learning.py --data DIR                      # DIR has a folder for each set; hours on 2 cores
-    python benchmarks/learning.py --data DIR --only ring          # rows whose name begins so
+    python benchmarks/learning.py --data DIR --only ring          # rows whose names begin with it
 
 A row that is trained already is judged again without training; one that was cut goes on. Exit code 1 if a trained row
 misses its gate or the control passes it.
@@ -49,7 +49,7 @@ SIZE = 28
 POINTS = 2_500  # samples of a toy row
 LEAST_ACCURACY = 0.89  # of the classifier: below it its features judge nothing
 LEAST_RAREST = 0.02  # share of samples of the rarest class
-LEAST_ASKED = 0.85  # of a conditional model's samples are of the class asked for
+LEAST_ASKED = 0.85  # share of a conditional model's samples that are of the class asked for
 ROWS = {
     "dcgan_fashion": ["experiment=dcgan_fashion"],
     "wgan_gp_fashion": ["experiment=wgan_gp_fashion"],
@@ -72,7 +72,7 @@ ROWS = {
 }
 RIVAL = "dcgan_quarter_hour"  # the RIVALS must beat it in distance or in recall, in the same time
 RIVALS = ("progan_fashion", "stylegan2_fashion", "sngan_fashion", "r3gan_fashion")
-MOST_SECONDS = 900  # of each of them; a minute's grace for the rival, which is timed by its images
+MOST_SECONDS = 900  # of each of RIVALS; RIVAL is limited by its images and may take a minute longer
 # on data of this scale a small penalty works better; the rate falls, since only 1,667 generator updates fit
 GENTLE = ["loss.penalties.gradient_penalty.weight=0.1", "optimizer.betas=[0.5,0.9]", "optimizer.learning_rate=1e-3"]
 GENTLE += ["optimizer.schedule.kind=linear", "optimizer.schedule.end_images=2_560_000"]

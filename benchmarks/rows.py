@@ -27,7 +27,7 @@ def train(name: str, command: list[str], runs: Path) -> Path:
     begun = list(folder.glob("checkpoints/*.json"))
     arguments = [f"resume={folder}"] if begun else [*command, f"hydra.run.dir={folder}"]
     ended = subprocess.run([sys.executable, "-c", "from gan_cli.cli.train import main; main()", *arguments])
-    if ended.returncode:  # it has said why
+    if ended.returncode:  # gan-train has printed the reason
         raise SystemExit(f"row {name} could not be trained")
     return folder
 

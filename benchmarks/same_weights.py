@@ -1,7 +1,7 @@
 """Whether two checkouts train the same bits: each command is run in both, and what the runs end in is compared.
 
     python benchmarks/same_weights.py OTHER_CHECKOUT                # all commands below
-    python benchmarks/same_weights.py OTHER_CHECKOUT model=dcgan    # one of one's own
+    python benchmarks/same_weights.py OTHER_CHECKOUT model=dcgan    # a command of yours
 
 Compared are the tensors of the last checkpoint (networks, averages, optimizers), whatever they are called, and the
 pictures in samples/. A command that ends in other bits is named, and the exit code is 1.

@@ -3,8 +3,8 @@
     python benchmarks/threads.py            # about half an hour on 2 cores; leave the machine to it
     python benchmarks/threads.py --images 4000 --rounds 1 --busy 0 1    # to see that it works
 
-Each way is a `gan-train` of its own, all ways in turn, several rounds, beside so many programs that do nothing but
-compute. "As torch does it" is as many threads as there are cores and GNU OpenMP's own spinning.
+Each way is a separate `gan-train`. All ways run in turn, in several rounds, beside a number of programs that do nothing
+but compute. "As torch does it" is as many threads as there are cores, with GNU OpenMP's default spinning.
 """
 
 from __future__ import annotations

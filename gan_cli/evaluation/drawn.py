@@ -54,7 +54,7 @@ def passing(setting: Setting, trained: Trained, given: Given) -> Iterator[Passin
 
 
 def protocol(setting: Setting) -> dict[str, Any]:
-    """Return the entries that the scores of such a model share in their protocols."""
+    """Return the entries that the protocols of all scores share, for a model that draws from noise."""
     reference = setting.reference
     first = reference.data(setting.split).fetch(torch.tensor([0]), setting.device)
     real = {

@@ -29,7 +29,7 @@ from gan_cli.use.load import Trained
 
 
 class Evaluator:
-    """Scores models of one data set; the real side is made once, on first use.
+    """A source of scores for models of one data set; the real side is made once, on first use.
 
     Args:
         config: the data set that is the reference.

@@ -103,7 +103,7 @@ def kept_weights(file: Path | None) -> dict[str, Tensor] | None:
         return None
     try:
         state: dict[str, Tensor] = torch.load(file, weights_only=True)
-    except Exception:  # unpickling a torn file raises whatever it likes: the classifier is trained anew
+    except Exception:  # unpickling a torn file may raise anything: the classifier is trained anew
         return None
     return state
 

@@ -21,7 +21,7 @@ from gan_cli.base.limits import Pixels
 from gan_cli.losses.perceptual import Colour, Features, Spread, download
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; the hash of its content begins so
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; its hash starts with 6726825d
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
 ON_CPU = 16  # pictures in one batch of Inception on the CPU
 LEAST_ACCURACY = 0.5  # of a classifier on held-out pictures, as a share of the way from chance to 1
@@ -116,7 +116,7 @@ class Inception(Extractor):
                 copy = str(Path(folder) / "weights.pth")
                 torch.save(state, copy)
                 network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], copy)
-        except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
+        except Exception as error:  # unpickling may raise anything; the file is always at fault
             raise UserError(f"{str(path)!r} does not hold Inception's tensors ({type(error).__name__})") from error
         self.network = network.to(device)
 

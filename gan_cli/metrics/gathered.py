@@ -13,7 +13,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.metrics.statistics import FeatureStatistics
 
 Looked = tuple[Tensor, "Tensor | None"]  # features (N, F), and logits (N, K) where there are any
-MOST_REALS = 2_000  # real samples that are held in memory, for metrics of samples themselves
+MOST_REALS = 2_000  # real samples in memory, for metrics that compare samples themselves
 
 
 class Passing:

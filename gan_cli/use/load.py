@@ -117,21 +117,21 @@ def trained_of(
 ) -> Trained:
     """Build a trained run from the content of the checkpoint at `path`, with the arguments of `load_trained`."""
     check_content(content, str(path))
-    on = pick_device(device)
+    torch_device = pick_device(device)
     with foreign(str(path)):
         config = RunConfig.of(content["config"], tuple(trust))
         if config.game.base is not None:
-            config = config.on_base(kept_base(checkpoint.run_of(path), content.get("base"), trust, on))
+            config = config.on_base(kept_base(checkpoint.run_of(path), content.get("base"), trust, torch_device))
         game = fitting_game(config.game, content["game"], trust, str(path))
         game.set_progress(content["progress"]["images"])
-        game.to(on).eval()
+        game.to(torch_device).eval()
         networks = game.averaged
         if ema:
             for name, network in networks.items():
                 network.load_state_dict(content["ema"][name])
         medium, names = build_medium(config.data, trust), list(content["data"]["class_names"])
     trained = Trained(
-        *(game, networks, medium, config, names, path, content["progress"]["images"], on, truncation_psi),
+        *(game, networks, medium, config, names, path, content["progress"]["images"], torch_device, truncation_psi),
         fingerprint=content["data"]["fingerprint"],
     )
     try_out(trained)

@@ -81,7 +81,7 @@ def translated(
     grey = Decoder(None, 1, background=0, white_level=white)
     masked = (masks or {}).items()
     for name, mask_file in counted(masked, "comparing masks and pictures", len(masked), "masks"):
-        check_mask(mask_file, inputs[name])  # all of them before the first is written
+        check_mask(mask_file, inputs[name])  # all masks, before the first output is written
     for name, file in inputs.items():
         fields = {way.source: to_float(decoder(file))[None]}
         if masks is not None and way.mask is not None:
