@@ -4,9 +4,9 @@
     python benchmarks/metric_faults.py --data fashion_mnist/    # and Fashion-MNIST, 8 minutes more
 
 All scores are the package's own, in the features of its classifier. Disjoint sets of reals (5 of digits, 8 of clothes)
-say how far a score moves by chance: an arrow marks a value that is worse than their mean by more than their spread
-(largest less smallest), a "!" one that is better by as much: the score takes the fault for a merit. Images are
-(N, C, H, W) uint8.
+show how far a score moves by chance. An arrow marks a value that is worse than their mean by more than their spread
+(largest less smallest). A "!" marks a value that is better by as much: the score takes the fault for a merit. Images
+are (N, C, H, W) uint8.
 """
 
 from __future__ import annotations

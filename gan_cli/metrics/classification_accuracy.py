@@ -1,4 +1,4 @@
-"""Are samples of the class that was asked for, and do they teach a classifier (Ravuri & Vinyals 2019)?"""
+"""Accuracies: are samples of the requested class, and can a classifier learn from them (Ravuri & Vinyals 2019)?"""
 
 from __future__ import annotations
 

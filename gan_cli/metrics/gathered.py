@@ -178,7 +178,7 @@ Sides = Mapping[str, Gathered]  # "real", "fake", "held_out"
 
 
 def pass_by(parts: Iterable[Part], batches: Iterable[Passing]) -> None:
-    """Show each batch to each part."""
+    """Add each batch to each part."""
     parts = list(parts)
     for batch in batches:
         for part in parts:

@@ -1,4 +1,5 @@
-"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and is all that is real covered?"""
+"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and do they cover all real
+pictures?"""
 
 from __future__ import annotations
 
