@@ -1,5 +1,4 @@
-"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and do they cover all real
-pictures?"""
+"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and do they cover all reals?"""
 
 from __future__ import annotations
 
