@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MOST_OFF = 0.2  # of what then happened
+MOST_OFF = 0.2  # of the measured value
 SMALL = ["model.generator.channel_base=512", "model.generator.channel_max=64", "model.latent.size=64"]
 WIDE = ["model.generator.base_channels=32", "model.discriminator.base_channels=32"]
 GROWTH = ["model.batch_sizes={4: 64, 8: 32}", "model.growth.fade_images=2_000", "model.growth.stable_images=2_000"]
@@ -28,7 +28,7 @@ RUNS = {  # images, and the rest of the command
 
 
 def gan_train(*arguments: str) -> tuple[str, float]:
-    """What it printed, and its peak of memory in MiB."""
+    """Run `gan-train`; return its output, and its peak of memory in MiB."""
     command = [sys.executable, "-c", "from gan_cli.cli.train import main; main()", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -48,9 +48,9 @@ def main() -> int:
     for name in parser.parse_args().only:
         images, more = RUNS[name]
         command = [f"model={name}", "dataset.resolution=32", *more, f"trainer.total_images={images}"]
-        told, _ = gan_train(*command, "dry_run=true")
-        seconds = float(re.search(r"time +([\d.]+) s for 1,000", told).group(1)) * images / 1000  # type: ignore[union-attr]
-        memory = float(re.search(r"memory +([\d,]+) MiB", told).group(1).replace(",", ""))  # type: ignore[union-attr]
+        report, _ = gan_train(*command, "dry_run=true")
+        seconds = float(re.search(r"time +([\d.]+) s for 1,000", report).group(1)) * images / 1000  # type: ignore[union-attr]
+        memory = float(re.search(r"memory +([\d,]+) MiB", report).group(1).replace(",", ""))  # type: ignore[union-attr]
         with tempfile.TemporaryDirectory() as folder:
             _, peak = gan_train(*command, f"hydra.run.dir={folder}/run")
             taken = json.loads((Path(folder) / "run" / "run.json").read_text())["seconds"]

@@ -23,7 +23,7 @@ from gan_cli.metrics.statistics import FeatureStatistics
 
 @dataclass
 class Described:
-    """What the classifier sees in a set of images: features (N, 64), texture (N, 144), classes (N,)."""
+    """A set of images as the classifier sees it: features (N, 64), texture (N, 144), classes (N,)."""
 
     features: Tensor
     texture: Tensor
@@ -38,7 +38,7 @@ def describe(classifier: Classifier, images: Tensor) -> Described:
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of two Gaussians fitted to (N, F) each."""
+    """Compute the Frechet distance of two Gaussians fitted to (N, F) each."""
     sides = [FeatureStatistics(), FeatureStatistics()]
     for side, rows in zip(sides, (a, b), strict=True):
         side.add(rows)
@@ -46,12 +46,15 @@ def frechet(a: Tensor, b: Tensor) -> float:
 
 
 def recall(samples: Tensor, real: Tensor, k: int = 3) -> float:
-    """Share of reals inside the ball of a sample and its k-th nearest sample (Kynkaanniemi et al. 2019)."""
+    """Compute the share of reals in the ball of a sample, out to its k-th nearest sample (Kynkaanniemi et al. 2019)."""
     return float((within(real, samples, radii(samples, k)) > 0).double().mean())
 
 
 def nearest_ratio(samples: Tensor, train: Tensor, test: Tensor) -> float:
-    """Median distance from a sample to its nearest training image, over that from a test image; far below 1: copies."""
+    """Compute the median distance from a sample to its nearest training image, divided by that from a test image.
+
+    Far below 1: copies.
+    """
     return float(nearest(samples, train).median() / nearest(test, train).median())
 
 
@@ -60,6 +63,9 @@ def rarest_share(classes: Tensor, count: int) -> float:
 
 
 def modes_covered(points: Tensor, centres: Tensor, deviation: float) -> tuple[int, float]:
-    """Modes with at least 20 of 2,500 points (or as great a share) within 3 deviations; share of points near any."""
-    found = Modes(20 * len(centres) / 2_500).of(Evidence(fakes=points, modes=(centres, deviation)))
-    return int(found["modes"]), found["high_quality_share"]
+    """Count the modes that points cover; return the count and the share of points near any mode.
+
+    A mode has at least 20 of 2,500 points, or as great a share, within 3 deviations.
+    """
+    scores = Modes(20 * len(centres) / 2_500).of(Evidence(fakes=points, modes=(centres, deviation)))
+    return int(scores["modes"]), scores["high_quality_share"]

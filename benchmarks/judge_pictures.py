@@ -13,14 +13,17 @@ DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 def gradient_magnitude(images: Tensor) -> Tensor:
-    """(N, H - 1, W - 1) of the mean over channels, by differences of neighbours, float64."""
+    """Compute the gradient magnitude (N, H - 1, W - 1) of the channels' mean, by differences of neighbours, float64."""
     grey = images.double().mean(1)
     down, right = grey[:, 1:, :-1] - grey[:, :-1, :-1], grey[:, :-1, 1:] - grey[:, :-1, :-1]
     return (down.square() + right.square()).sqrt()
 
 
 def spectrum(images: Tensor) -> Tensor:
-    """Power of the gradient magnitude in dB by frequency, averaged over pictures and directions: (min(H, W) // 2,)."""
+    """Compute the power of the gradient magnitude in dB by frequency, (min(H, W) // 2,).
+
+    It is averaged over pictures and directions.
+    """
     magnitude = gradient_magnitude(images)
     height, width = magnitude.shape[1:]
     power = torch.fft.fft2(magnitude, norm="ortho").abs().square().mean(0)
@@ -32,13 +35,13 @@ def spectrum(images: Tensor) -> Tensor:
     return 10 * torch.log10(total / torch.bincount(band[kept], minlength=bands) + 1e-12)
 
 
-def spectrum_distance(images: Tensor, wanted: Tensor) -> float:
-    """Mean absolute difference of the two spectra, in dB."""
-    return float((spectrum(images) - spectrum(wanted)).abs().mean())
+def spectrum_distance(images: Tensor, targets: Tensor) -> float:
+    """Compute the mean absolute difference of two spectra, in dB."""
+    return float((spectrum(images) - spectrum(targets)).abs().mean())
 
 
 def mobilenet(weights: Path) -> torch.nn.Module:
-    """MobileNetV2 with torchvision's names for its weights."""
+    """Load MobileNetV2 from a file with torchvision's names for its weights."""
     from torchvision.models import mobilenet_v2
 
     network = mobilenet_v2()
@@ -48,9 +51,9 @@ def mobilenet(weights: Path) -> torch.nn.Module:
 
 @torch.no_grad()
 def described(network: torch.nn.Module, images: Tensor) -> Tensor:
-    """Pooled features (N, 1280), of pictures enlarged to 224x224, for which the network was trained."""
+    """Compute pooled features (N, 1280) of pictures, enlarged to 224x224, the size of the network's training."""
     parts = []
-    for some in images.split(16):
-        large = interpolate(some, size=(224, 224), mode="bicubic", antialias=True).add(1).div(2).clamp(0, 1)
+    for batch in images.split(16):
+        large = interpolate(batch, size=(224, 224), mode="bicubic", antialias=True).add(1).div(2).clamp(0, 1)
         parts.append(network.features((large - MEAN) / DEVIATION).mean((2, 3)))
     return torch.cat(parts)

@@ -1,13 +1,13 @@
 """Does it learn? Trains the README's rows through the real commands and judges them beside dumb baselines.
 
     python benchmarks/learning.py --data DIR                      # DIR has a folder for each set; hours on 2 cores
-    python benchmarks/learning.py --data DIR --only ring          # rows whose name begins so
+    python benchmarks/learning.py --data DIR --only ring          # rows whose names begin with it
 
 A row that is trained already is judged again without training; one that was cut goes on. Exit code 1 if a trained row
 misses its gate or the control passes it.
 
-All images are judged at 28x28: those of a 32x32 model are brought down by the antialiased resize that brought the reals
-up, and the reals take the same route (28, 32, 28), so that both sides have been through the same filter.
+All images are judged at 28x28. Images of a 32x32 model are brought down by the antialiased resize that brought the
+reals up. The reals take the same route (28, 32, 28), so that both sides have been through the same filter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SIZE = 28
 POINTS = 2_500  # samples of a toy row
 LEAST_ACCURACY = 0.89  # of the classifier: below it its features judge nothing
 LEAST_RAREST = 0.02  # share of samples of the rarest class
-LEAST_ASKED = 0.85  # of a conditional model's samples are of the class asked for
+LEAST_ASKED = 0.85  # share of a conditional model's samples that are of the class asked for
 ROWS = {
     "dcgan_fashion": ["experiment=dcgan_fashion"],
     "wgan_gp_fashion": ["experiment=wgan_gp_fashion"],
@@ -70,9 +70,9 @@ ROWS = {
         "trainer.total_images=20_000",
     ],
 }
-RIVAL = "dcgan_quarter_hour"  # which each of these has to beat in distance or in recall, given the same time
+RIVAL = "dcgan_quarter_hour"  # the RIVALS must beat it in distance or in recall, in the same time
 RIVALS = ("progan_fashion", "stylegan2_fashion", "sngan_fashion", "r3gan_fashion")
-MOST_SECONDS = 900  # of each of them; a minute's grace for the rival, which is timed by its images
+MOST_SECONDS = 900  # of each of RIVALS; RIVAL is limited by its images and may take a minute longer
 # on data of this scale a small penalty works better; the rate falls, since only 1,667 generator updates fit
 GENTLE = ["loss.penalties.gradient_penalty.weight=0.1", "optimizer.betas=[0.5,0.9]", "optimizer.learning_rate=1e-3"]
 GENTLE += ["optimizer.schedule.kind=linear", "optimizer.schedule.end_images=2_560_000"]
@@ -90,7 +90,7 @@ RINGS = {
 
 @dataclass
 class Score:
-    """One row; `distance` is a share of the untrained generator's, and the rest as in `judge`."""
+    """The scores of a row; `distance` is a share of the untrained generator's, and the rest are as in `judge`."""
 
     name: str
     distance: float
@@ -104,7 +104,7 @@ class Score:
 
 
 def seen(images: Tensor) -> Tensor:
-    """(N, 1, R, R) in [-1, 1] -> what is judged, (N, 1, 28, 28) uint8: rounded to pixels, and by way of 32x32."""
+    """Convert samples (N, 1, R, R) in [-1, 1] to judged images (N, 1, 28, 28) uint8, by way of 32x32 pixels."""
     return resize(resize(to_pixels(images), 32), SIZE)
 
 
@@ -120,16 +120,16 @@ def drawn_untrained(gan: GAN, count: int) -> Tensor:
 
 
 def gaussian(images: Tensor, count: int, *key: object) -> Tensor:
-    """Samples of one Gaussian with full covariance over the pixels of (N, 1, R, R)."""
+    """Draw samples of one Gaussian with full covariance over the pixels of (N, 1, R, R)."""
     flat = images.flatten(1).double()
     values, vectors = torch.linalg.eigh(torch.cov(flat.T))
     noise = torch.randn(count, flat.shape[1], generator=generator_for("cpu", *key), dtype=torch.float64)
-    made = flat.mean(0) + (noise * values.clamp(min=0).sqrt()) @ vectors.T
-    return made.float().clamp(-1, 1).view(count, *images.shape[1:])
+    samples = flat.mean(0) + (noise * values.clamp(min=0).sqrt()) @ vectors.T
+    return samples.float().clamp(-1, 1).view(count, *images.shape[1:])
 
 
 class Bench:
-    """The real data, the classifier, and the distance that all others are a share of: the untrained DCGAN's."""
+    """The real data, the classifier, and the distance of the untrained DCGAN, of which all others are a share."""
 
     def __init__(self, root: str, cache: Path) -> None:
         sets = [FashionMNIST(root, split=split, download=False) for split in ("train", "test")]
@@ -148,37 +148,40 @@ class Bench:
         self.ceiling = frechet(describe(self.classifier, seen(self.start)).features, self.test.features)
 
     def score(self, name: str, samples: Tensor, label: Tensor | None = None, **about: Any) -> Score:
-        what = describe(self.classifier, seen(samples))
+        view = describe(self.classifier, seen(samples))
         return Score(
             name,
-            frechet(what.features, self.test.features) / self.ceiling,
-            recall(what.features, self.test.features),
-            frechet(what.texture, self.test.texture),
-            nearest_ratio(what.features, self.train.features, self.test.features),
-            rarest_share(what.classes, 10),
-            None if label is None else float((what.classes == label).float().mean()),
+            frechet(view.features, self.test.features) / self.ceiling,
+            recall(view.features, self.test.features),
+            frechet(view.texture, self.test.texture),
+            nearest_ratio(view.features, self.train.features, self.test.features),
+            rarest_share(view.classes, 10),
+            None if label is None else float((view.classes == label).float().mean()),
             about,
         )
 
     def baselines(self) -> list[Score]:
-        """What a trained row must beat, the two Gaussians second and third, and the real pictures that none can."""
+        """Score the baselines: the untrained generator, two kinds of Gaussians, repeated pictures, and real pictures.
+
+        A trained row must beat the Gaussians, which are second and third. No row can beat the real pictures.
+        """
         parts = [self.images[self.labels == number] for number in range(10)]
         ten = torch.cat([gaussian(part, COUNT // 10, number) for number, part in enumerate(parts)])
         few = torch.stack([part[0] for part in parts]).repeat(COUNT // 10, 1, 1, 1)
-        some = torch.randperm(len(self.images), generator=generator_for("cpu", "train rows"))[:COUNT]
+        rows = torch.randperm(len(self.images), generator=generator_for("cpu", "train rows"))[:COUNT]
         return [
             self.score("untrained generator", self.start),
             self.score("one pixel Gaussian", gaussian(self.images, COUNT, "one")),
             self.score("ten per-class pixel Gaussians", ten),
             self.score("ten training pictures repeated", few),
-            self.score("real training pictures", self.images[some]),
+            self.score("real training pictures", self.images[rows]),
         ]
 
 
 def judged(row: Score, one: Score, ten: Score, rival: Score | None = None) -> bool:
-    """Whether a row passes the gate; its verdict names what it beats and where it fails.
+    """Return whether a row passes the gate; set its verdict, which names what it beats and where it fails.
 
-    With a `rival`, it has to be better than that in distance or in recall too, in a quarter of an hour.
+    With a `rival`, the row must also be better than the rival in distance or in recall, in a quarter of an hour.
     """
     against = {
         name: [word for word, better in (
@@ -230,8 +233,8 @@ def table(rows: list[Score]) -> str:
 def fashion(root: str, runs: Path, only: list[str]) -> tuple[str, bool]:
     chosen = [name for name in ROWS if not only or name.startswith(tuple(only))]
     chosen += [RIVAL] if RIVAL not in chosen and {*chosen} & {*RIVALS} else []
-    wanted = {name: ROWS[name] for name in ROWS if name in chosen}
-    folders = {name: train(name, [*command, f"dataset.root={root}"], runs) for name, command in wanted.items()}
+    commands = {name: ROWS[name] for name in ROWS if name in chosen}
+    folders = {name: train(name, [*command, f"dataset.root={root}"], runs) for name, command in commands.items()}
     bench, good = Bench(root, runs), True
     rows = bench.baselines()
     _, one, ten, *_ = rows
@@ -253,7 +256,7 @@ def fashion(root: str, runs: Path, only: list[str]) -> tuple[str, bool]:
 
 
 def rings(runs: Path, only: list[str]) -> str:
-    """Modes covered of 8 and the share of samples within 3 deviations of one, by seed."""
+    """Train the rings; format a table of modes covered of 8 and of samples within 3 deviations of one, by seed."""
     results: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for seed in (0, 1, 2):
         gan = untrained("experiment=ring", f"seed={seed}")
@@ -278,32 +281,32 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=Path("outputs/learning"))
     parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin so")
     parser.add_argument("--output", type=Path, help="write the tables to this Markdown file too")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
 
     def chosen(name: str) -> bool:
-        return not wanted.only or name.startswith(tuple(wanted.only))
+        return not arguments.only or name.startswith(tuple(arguments.only))
 
     known = [*ROWS, *RINGS, *style.NAMES, *translation.NAMES]
     if not any(map(chosen, known)):
         parser.error(f"--only: no such row; there are {', '.join(known)}")
     text, good = [], True
     if any(map(chosen, ROWS)):
-        root = place("fashion_mnist", "FashionMNIST/raw", wanted.data)
+        root = place("fashion_mnist", "FashionMNIST/raw", arguments.data)
         if root is None:
             parser.error("--data: name the folder that holds FashionMNIST/raw")
-        scores, good = fashion(str(root), wanted.runs, wanted.only)
+        scores, good = fashion(str(root), arguments.runs, arguments.only)
         text.append(scores)
     if any(map(chosen, RINGS)):
-        text.append(rings(wanted.runs, wanted.only))
+        text.append(rings(arguments.runs, arguments.only))
     for table in (
-        *style.tables(wanted.data, wanted.runs, chosen),
-        *translation.tables(wanted.data, wanted.runs, chosen),
+        *style.tables(arguments.data, arguments.runs, chosen),
+        *translation.tables(arguments.data, arguments.runs, chosen),
     ):
         text.append(str(table))
         good = good and table.good
     print("\n\n".join(text))
-    if wanted.output:
-        wanted.output.write_text("\n\n".join(text) + "\n")
+    if arguments.output:
+        arguments.output.write_text("\n\n".join(text) + "\n")
     return 0 if good else 1
 
 

@@ -4,9 +4,9 @@
     python benchmarks/metric_faults.py --data fashion_mnist/    # and Fashion-MNIST, 8 minutes more
 
 All scores are the package's own, in the features of its classifier. Disjoint sets of reals (5 of digits, 8 of clothes)
-say how far a score moves by chance: an arrow marks a value that is worse than their mean by more than their spread
-(largest less smallest), a "!" one that is better by as much: the score takes the fault for a merit. Images are
-(N, C, H, W) uint8.
+show how far a score moves by chance. An arrow marks a value that is worse than their mean by more than their spread
+(largest less smallest). A "!" marks a value that is better by as much: the score takes the fault for a merit. Images
+are (N, C, H, W) uint8.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Sets:
 
     Attributes:
         name: of the data set.
-        train: what the classifier learns and samples are compared with.
-        test: held-out ones that `nearest_neighbours` measures against.
-        pool: held-out ones that play the perfect model.
+        train: pictures on which the classifier is trained, and with which samples are compared.
+        test: held-out pictures that `nearest_neighbours` measures against.
+        pool: held-out pictures that play the perfect model.
         count: pictures in a compared set.
     """
 
@@ -80,13 +80,13 @@ class Sets:
 
 
 def digit_sets() -> Sets:
-    """1,797 digits at 16 px: 600 to learn, 197 to measure against, 1,000 that play the model; 180 at a time."""
+    """Split 1,797 digits at 16 px: 600 to learn, 197 to measure against, 1,000 that play the model; 180 at a time."""
     pixels, labels = read(Digits(16, split="all"))
     return sets_of("digits, 16 px", pixels, labels, (600, 197, 1000), 180)
 
 
 def clothes_sets(root: Path) -> Sets:
-    """Fashion-MNIST: 10,000 to learn, 2,000 to measure against, 8,000 that play the model; 1,000 at a time."""
+    """Split Fashion-MNIST: 10,000 to learn, 2,000 to measure against, 8,000 that play the model; 1,000 at a time."""
     train, train_labels = read(FashionMNIST(str(root), split="train", download=False))
     test, test_labels = read(FashionMNIST(str(root), split="test", download=False))
     chosen = permutation(len(train), "faults")[:10_000]
@@ -101,17 +101,17 @@ def read(data: Digits | FashionMNIST) -> tuple[Tensor, Tensor]:
 
 
 def sets_of(name: str, pixels: Tensor, labels: Tensor, sizes: tuple[int, int, int], count: int) -> Sets:
-    """A fixed draw of three disjoint parts."""
+    """Split pictures into three disjoint parts, by a fixed draw."""
     parts = permutation(len(pixels), "faults")[: sum(sizes)].split(sizes)
     return Sets(name, *(Labelled(pixels[part], labels[part], 10) for part in parts), count)
 
 
 class Judge:
-    """Scores of sets of pictures against the training ones.
+    """Scores of sets of pictures against the training pictures.
 
     Args:
         sets: the data.
-        metrics: what is asked.
+        metrics: the metrics to compute.
     """
 
     def __init__(self, sets: Sets, metrics: tuple[Metric, ...] = METRICS) -> None:
@@ -121,28 +121,28 @@ class Judge:
         self.real, self.test = (self.described(side.pixels) for side in (sets.train, sets.test))
 
     def described(self, images: Tensor) -> FeatureStatistics:
-        made = FeatureStatistics(keep=True)
-        for some in images.split(500):
-            made.add(*self.extractor(some))
-        return made
+        statistics = FeatureStatistics(keep=True)
+        for batch in images.split(500):
+            statistics.add(*self.extractor(batch))
+        return statistics
 
     def scores(self, images: Tensor) -> dict[str, float]:
         evidence = Evidence(self.real, self.described(images), self.test, images, self.sets.train.pixels)
-        found = [metric.of(evidence) for metric in self.metrics]
-        return {name: value for scores in found for name, value in scores.items() if name in WORSE}
+        all_scores = [metric.of(evidence) for metric in self.metrics]
+        return {name: value for scores in all_scores for name, value in scores.items() if name in WORSE}
 
 
 # ---- faults ----
 
 
 def noisy(images: Tensor, deviation: float) -> Tensor:
-    """Independent Gaussian noise on every pixel, of `deviation` grey levels."""
+    """Add independent Gaussian noise to every pixel, of `deviation` grey levels."""
     noise = torch.randn(images.shape, generator=generator_for("cpu", "noise"))
     return rounded(images + deviation * noise)
 
 
 def blurred(images: Tensor, deviation: float) -> Tensor:
-    """Gaussian blur of `deviation` pixels."""
+    """Apply a Gaussian blur of `deviation` pixels."""
     reach = int(3 * deviation + 0.5)
     line = torch.exp(-torch.arange(-reach, reach + 1).float().square() / (2 * deviation**2))
     line = (line / line.sum()).view(1, 1, 1, -1)
@@ -152,30 +152,30 @@ def blurred(images: Tensor, deviation: float) -> Tensor:
 
 
 def of_classes(pictures: Labelled, kept: int, count: int) -> Tensor:
-    """`count` pictures of the first `kept` classes alone."""
+    """Return `count` pictures of the first `kept` classes alone."""
     return pictures.pixels[pictures.labels < kept][:count]
 
 
 def copied(images: Tensor, train: Tensor, share: float) -> Tensor:
-    """A share of the pictures replaced by training pictures."""
+    """Replace a share of the pictures by training pictures."""
     count = round(share * len(images))
     return torch.cat([train[:count], images[count:]])
 
 
 def repeated(images: Tensor, distinct: int) -> Tensor:
-    """As many pictures, and only so many different ones."""
+    """Repeat the first `distinct` pictures until there are as many as before."""
     return images[torch.arange(len(images)) % distinct]
 
 
 def gaussians(train: Labelled, count: int) -> Tensor:
-    """Samples of one full-covariance Gaussian of the pixels for each class, fitted to the training pictures."""
-    made, generator = [], generator_for("cpu", "gaussians")
+    """Draw samples of a full-covariance Gaussian of the pixels for each class, fitted to the training pictures."""
+    samples, generator = [], generator_for("cpu", "gaussians")
     for number in range(train.num_classes):
         rows = train.pixels[train.labels == number].flatten(1).double()
         factor = (rows - rows.mean(0)) / (len(rows) - 1) ** 0.5  # its products with normal vectors have the covariance
         normal = torch.randn(count // train.num_classes, len(rows), generator=generator, dtype=torch.float64)
-        made.append(rows.mean(0) + normal @ factor)
-    return rounded(torch.cat(made)).view(-1, *train.pixels.shape[1:])
+        samples.append(rows.mean(0) + normal @ factor)
+    return rounded(torch.cat(samples)).view(-1, *train.pixels.shape[1:])
 
 
 def rounded(pixels: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def rounded(pixels: Tensor) -> Tensor:
 
 
 def spoiled(sets: Sets) -> Iterator[tuple[str, Tensor]]:
-    """What each fault at each level makes of a perfect model, by name."""
+    """Yield a perfect model's pictures after each fault at each level, with the fault's name."""
     clean, train = sets.pool.pixels[: sets.count], sets.train
     yield from ((f"noise, {level} of 255", noisy(clean, level)) for level in NOISE)
     yield from ((f"blur, {level} px", blurred(clean, level)) for level in BLUR)
@@ -197,7 +197,7 @@ def spoiled(sets: Sets) -> Iterator[tuple[str, Tensor]]:
 
 
 def table(judge: Judge) -> str:
-    """Markdown: a row for each fault and level, a column for each score."""
+    """Format a Markdown table: a row for each fault and level, a column for each score."""
     sets = judge.sets
     parts = len(sets.pool.pixels) // sets.count
     perfect = [judge.scores(part) for part in sets.pool.pixels[: parts * sets.count].split(sets.count)]
@@ -220,12 +220,12 @@ def table(judge: Judge) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits, without an exponent."""
+    """Format a number with three digits, without an exponent."""
     return f"{float(f'{value:.3g}'):g}"
 
 
 def mark(name: str, moved: float, spread: float) -> str:
-    """An arrow for a move to the worse end by more than the spread, "!" for one to the better end."""
+    """Return an arrow for a move to the worse end by more than the spread, "!" for one to the better end."""
     if abs(moved) <= spread:
         return ""
     if WORSE[name] * moved < 0:
@@ -236,10 +236,10 @@ def mark(name: str, moved: float, spread: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with FashionMNIST/")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     print(table(Judge(digit_sets())), flush=True)
-    if wanted.data:
-        print("\n" + table(Judge(clothes_sets(wanted.data))))
+    if arguments.data:
+        print("\n" + table(Judge(clothes_sets(arguments.data))))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     pip install torch-fidelity pytorch-fid
     python benchmarks/metrics.py                    # 500 + 500 pictures, 3 rounds of each; 10 to 20 minutes on 2 cores
 
-Each measurement is a process of its own, so that peak memory is its own; all three use one randomly initialised
-Inception (its distances mean nothing, its time and memory do) on the same two folders of 64x64 PNG files. The distance
+Each measurement is a process, so that its peak memory is measured alone. All three use one randomly initialised
+Inception on the same two folders of 64x64 PNG files: its distances mean nothing, its time and memory do. The distance
 is timed at 2,048 dimensions on statistics of full rank. Absolute numbers belong to the machine; ratios are quoted.
 """
 
@@ -35,31 +35,31 @@ def main() -> None:
     parser.add_argument("--worker", choices=TOOLS)
     parser.add_argument("--part", choices=("features", "distance"))
     parser.add_argument("--folder", type=Path)
-    wanted = parser.parse_args()
-    if wanted.worker:
-        print(json.dumps(work(wanted.worker, wanted.part, wanted.folder)))
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(work(arguments.worker, arguments.part, arguments.folder)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lay_out(folder, wanted.count)
-        found = {(tool, part): [] for tool in TOOLS for part in ("features", "distance")}
-        for _ in range(wanted.rounds):
-            for (tool, part), results in found.items():
+        lay_out(folder, arguments.count)
+        measurements = {(tool, part): [] for tool in TOOLS for part in ("features", "distance")}
+        for _ in range(arguments.rounds):
+            for (tool, part), results in measurements.items():
                 command = [sys.executable, __file__, "--worker", tool, "--part", part, "--folder", name]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 results.append(json.loads(done.stdout.splitlines()[-1]))
-    print(table(found, wanted.count))
+    print(table(measurements, arguments.count))
 
 
-def table(found: dict[tuple[str, str], list[dict[str, Any]]], count: int) -> str:
-    """Medians, each also as a ratio to ours."""
+def table(measurements: dict[tuple[str, str], list[dict[str, Any]]], count: int) -> str:
+    """Format the medians as a Markdown table, each also as a ratio to ours."""
     lines = [
         f"| tool | features of {count} + {count}, s | extrapolated to 10,000 + 10,000, min | distance, s | peak, MiB |",
         "|---|---:|---:|---:|---:|",
     ]
     median = {
         (tool, part, key): statistics.median(result[key] for result in results)
-        for (tool, part), results in found.items()
+        for (tool, part), results in measurements.items()
         for key in ("seconds", "peak_mib")
     }
 
@@ -71,13 +71,13 @@ def table(found: dict[tuple[str, str], list[dict[str, Any]]], count: int) -> str
         minutes = median[tool, "features", "seconds"] * 10_000 / count / 60
         cells = [cell(tool, "features", "seconds"), f"{minutes:.0f}", cell(tool, "distance", "seconds")]
         lines.append(f"| {tool} | " + " | ".join([*cells, cell(tool, "features", "peak_mib")]) + " |")
-    values = {tool: next(f"{result['value']:.10g}" for result in found[tool, "distance"]) for tool in TOOLS}
+    values = {tool: next(f"{result['value']:.10g}" for result in measurements[tool, "distance"]) for tool in TOOLS}
     lines += ["", "Distance of the same statistics: " + ", ".join(f"{tool} {value}" for tool, value in values.items())]
     return "\n".join(lines)
 
 
 def lay_out(folder: Path, count: int) -> None:
-    """Two folders of pictures, the network's weights, and two sets of features."""
+    """Write two folders of pictures, the network's weights, and two sets of features."""
     from PIL import Image
 
     rng = numpy.random.default_rng(0)
@@ -95,7 +95,7 @@ def lay_out(folder: Path, count: int) -> None:
 
 
 def blank_inception() -> torch.nn.Module:
-    """torch-fidelity's Inception with random weights."""
+    """Build torch-fidelity's Inception with random weights."""
     from unittest.mock import patch
 
     from torch_fidelity import feature_extractor_inceptionv3 as module
@@ -112,7 +112,7 @@ def work(tool: str, part: str, folder: Path) -> dict[str, Any]:
 
 
 def features_of(tool: str, folder: Path) -> tuple[float, float]:
-    """Seconds for the features of both folders, the network ready."""
+    """Compute the features of both folders; return 0 and the seconds, without those of loading the network."""
     if tool == "gan_cli":
         from gan_cli.evaluation.folders import Side
         from gan_cli.evaluation.setting import Plan
@@ -151,7 +151,7 @@ def features_of(tool: str, folder: Path) -> tuple[float, float]:
 
 
 def distance_of(tool: str, folder: Path) -> tuple[float, float]:
-    """The distance of two sets of full rank, and the seconds that it takes from the moments on."""
+    """Compute the distance of two sets of full rank; return it and the seconds from the moments on."""
     a, b = (torch.load(folder / f"{side}.pt", weights_only=True).double() for side in "ab")
     moments = [(side.mean(0), torch.cov(side.T)) for side in (a, b)]
     begun = time.perf_counter()

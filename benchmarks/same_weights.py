@@ -1,7 +1,7 @@
 """Whether two checkouts train the same bits: each command is run in both, and what the runs end in is compared.
 
     python benchmarks/same_weights.py OTHER_CHECKOUT                # all commands below
-    python benchmarks/same_weights.py OTHER_CHECKOUT model=dcgan    # one of one's own
+    python benchmarks/same_weights.py OTHER_CHECKOUT model=dcgan    # a command of yours
 
 Compared are the tensors of the last checkpoint (networks, averages, optimizers), whatever they are called, and the
 pictures in samples/. A command that ends in other bits is named, and the exit code is 1.
@@ -50,7 +50,7 @@ SMALL = [
 
 
 def tensors_of(node: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested containers."""
+    """Yield all tensors in nested containers."""
     if isinstance(node, torch.Tensor):
         yield node
     elif isinstance(node, (dict, list, tuple)):
@@ -59,7 +59,7 @@ def tensors_of(node: Any) -> Iterator[torch.Tensor]:
 
 
 def outcome(checkout: Path, command: Sequence[str]) -> Counter[str]:
-    """Digests of what a run ends in."""
+    """Train a run in a checkout; count the digests of its last tensors and of its pictures."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
         call = [sys.executable, "-c", "from gan_cli.cli.train import main; main()"]
@@ -70,12 +70,12 @@ def outcome(checkout: Path, command: Sequence[str]) -> Counter[str]:
             raise SystemExit(f"{checkout}: {' '.join(command)}\n{done.stdout}{done.stderr}")
         run = Path(folder) / "run"
         content = torch.load(max((run / "checkpoints").glob("images-*.pt")), weights_only=True)
-        found: Counter[str] = Counter()
+        digests: Counter[str] = Counter()
         for tensor in tensors_of({key: content[key] for key in content if key not in ("config", "meter")}):
-            found[hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + raw(tensor)).hexdigest()] += 1
+            digests[hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + raw(tensor)).hexdigest()] += 1
         for picture in sorted((run / "samples").glob("*.png")):
-            found[f"{picture.name} {hashlib.sha256(picture.read_bytes()).hexdigest()}"] += 1
-        return found
+            digests[f"{picture.name} {hashlib.sha256(picture.read_bytes()).hexdigest()}"] += 1
+        return digests
 
 
 def raw(tensor: torch.Tensor) -> bytes:
@@ -83,7 +83,7 @@ def raw(tensor: torch.Tensor) -> bytes:
 
 
 def lay_out(root: Path) -> dict[str, Path]:
-    """Small pictures of noise for the data sets that need a folder."""
+    """Write small pictures of noise for the data sets that need a folder."""
     from PIL import Image
 
     generator = torch.Generator().manual_seed(0)
@@ -104,17 +104,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("other", type=Path, help="another checkout of this project")
     parser.add_argument("command", nargs="*", help="of gan-train; several commands of this file without")
-    asked, unlike = parser.parse_args(), 0
+    arguments, differing = parser.parse_args(), 0
     with tempfile.TemporaryDirectory() as folder:
         roots = lay_out(Path(folder))
-        commands = {" ".join(asked.command): asked.command} if asked.command else COMMANDS
+        commands = {" ".join(arguments.command): arguments.command} if arguments.command else COMMANDS
         for name, command in commands.items():
             filled = [word.format(**roots) for word in command]
-            here, there = outcome(HERE, filled), outcome(asked.other.resolve(), filled)
-            apart = sum(((here - there) + (there - here)).values())
-            unlike += apart > 0
-            print(f"{name:<16} {'the same' if apart == 0 else f'{apart} of {sum(here.values())} DIFFER'}", flush=True)
-    sys.exit(min(unlike, 1))
+            ours, theirs = outcome(HERE, filled), outcome(arguments.other.resolve(), filled)
+            apart = sum(((ours - theirs) + (theirs - ours)).values())
+            differing += apart > 0
+            print(f"{name:<16} {'the same' if apart == 0 else f'{apart} of {sum(ours.values())} DIFFER'}", flush=True)
+    sys.exit(min(differing, 1))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ CONFIG = RunConfig.of({
 
 
 def start_up() -> None:
-    """Medians over alternating runs, in seconds."""
+    """Print the medians of start-up times over alternating runs, in seconds."""
     times: dict[str, list[float]] = {name: [] for name in STARTS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(RUNS):
@@ -68,12 +68,12 @@ def start_up() -> None:
 
 
 def ours() -> Callable[[], None]:
-    """One training step as `gan-train` takes it: seeded draws, shared fakes, meter, averaged weights."""
+    """Return one training step as `gan-train` takes it: seeded draws, shared fakes, meter, averaged weights."""
     return Session.build(CONFIG, torch.device("cpu")).step
 
 
 def plain() -> Callable[[], None]:
-    """The loop of a tutorial on the same networks: no averaged weights, no log, no seeds."""
+    """Return one step of a tutorial's loop on the same networks: no averaged weights, no log, no seeds."""
     gan, data = build_game(CONFIG.game).train(), build_data(CONFIG.data)
     generator, critic = gan.networks.values()
     for_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
@@ -93,7 +93,7 @@ def plain() -> Callable[[], None]:
 
 
 def steps_per_second() -> None:
-    """Alternating rounds; the ratio is taken round by round."""
+    """Print steps per second over alternating rounds; the ratio is taken round by round."""
     loops = {"gan_cli": ours(), "plain loop": plain()}
     rates: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(ROUNDS + 1):

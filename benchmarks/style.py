@@ -51,30 +51,30 @@ def drawn(trained: Trained, count: int, psi: float = 1.0) -> Tensor:
 
 
 def rings(rows: Rows) -> Table | None:
-    """Modes of 8 covered by seed, at rates where the plain game loses some."""
+    """Train rings at rates where the plain game loses modes; return a table of the modes of 8 covered, by seed."""
     names = [f"ring_fast-{way}-seed{seed}" for way in RING for seed in SEEDS]
     if not rows.any(*names):
         return None
     table, modes = Table("Ring of 8 Gaussians, a fast generator:", ["modes of 8, seeds 0, 1, 2", "near a mode"]), {}
     for way, more in RING.items():
         folders = [train(f"ring_fast-{way}-seed{seed}", [*FAST, f"seed={seed}", *more], rows.runs) for seed in SEEDS]
-        found = []
+        coverage = []
         for folder in folders:
-            found.append(modes_covered(drawn(load_trained(folder), POINTS), ring(8), 0.01))
-        modes[way] = [covered for covered, _ in found]
-        cells = ", ".join(map(str, modes[way])), ", ".join(f"{share:.0%}" for _, share in found)
+            coverage.append(modes_covered(drawn(load_trained(folder), POINTS), ring(8), 0.01))
+        modes[way] = [covered for covered, _ in coverage]
+        cells = ", ".join(map(str, modes[way])), ", ".join(f"{share:.0%}" for _, share in coverage)
         table.row(way, *cells, folder=folders[0])
     table.gate(
         f"the plain game covers {MOST_PLAIN} modes or fewer, by the median", median(modes["plain"]) <= MOST_PLAIN
     )
     for way in ("unrolled", "packed"):
-        whole = sum(covered == 8 for covered in modes[way])
-        table.gate(f"{way} covers all 8 in at least 2 of 3 seeds ({whole})", whole >= 2)
+        full_count = sum(covered == 8 for covered in modes[way])
+        table.gate(f"{way} covers all 8 in at least 2 of 3 seeds ({full_count})", full_count >= 2)
     return table
 
 
 def few_pictures(root: Path, target: Path) -> Path:
-    """The first pictures of a seeded shuffle of Fashion-MNIST, as a folder of files."""
+    """Write the first pictures of a seeded shuffle of Fashion-MNIST to a folder of files."""
     if not target.is_dir():
         data, medium, making = FashionMNIST(str(root), download=False), ImageMedium(), target.with_suffix(".making")
         making.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def few_pictures(root: Path, target: Path) -> Path:
 
 
 def ada(rows: Rows) -> Table | None:
-    """How far ADA's probability rises on few and on many pictures."""
+    """Train with ADA on few and on many pictures; return a table of how far its probability rises."""
     names = ["ada_few", "ada_many"]
     if not rows.any(*names) or (root := rows.place("fashion_mnist", "FashionMNIST/raw")) is None:
         return None
@@ -108,23 +108,23 @@ def ada(rows: Rows) -> Table | None:
     return table
 
 
-def precision_recall(made: Tensor, real: Tensor, k: int = 3) -> tuple[float, float]:
-    """Of features (N, F): samples in the balls of reals, and reals in those of samples."""
-    shares = within(made, real, radii(real, k)), within(real, made, radii(made, k))
+def precision_recall(samples: Tensor, real: Tensor, k: int = 3) -> tuple[float, float]:
+    """Compute the shares of samples in the balls of reals, and of reals in those of samples, of features (N, F)."""
+    shares = within(samples, real, radii(real, k)), within(real, samples, radii(samples, k))
     return tuple(float((share > 0).double().mean()) for share in shares)  # type: ignore[return-value]
 
 
 def gaussian(images: Tensor, count: int) -> Tensor:
-    """Samples of one Gaussian over pixels of (N, C, R, R), in the space of all differences between those pictures."""
+    """Draw samples of one Gaussian over pixels of (N, C, R, R), in the space of the pictures' differences."""
     flat = images.flatten(1).double()
     mean = flat.mean(0)
     weights = torch.randn(count, len(flat), generator=generator_for("cpu", "gaussian"), dtype=torch.float64)
-    made = mean + weights @ (flat - mean) / (len(flat) - 1) ** 0.5
-    return made.float().clamp(-1, 1).view(count, *images.shape[1:])
+    samples = mean + weights @ (flat - mean) / (len(flat) - 1) ** 0.5
+    return samples.float().clamp(-1, 1).view(count, *images.shape[1:])
 
 
 def sprites(rows: Rows) -> Table | None:
-    """Distance, precision and recall in MobileNetV2's features, beside dcgan in about the same time."""
+    """Train on sprites; return a table of distance, precision and recall in MobileNetV2's features, beside dcgan's."""
     names = ["stylegan2_sprites", "dcgan_sprites"]
     if not rows.any(*names) or (root := rows.place("sprites", "train")) is None:
         return None
@@ -133,8 +133,8 @@ def sprites(rows: Rows) -> Table | None:
     network = mobilenet(weights / "mobilenet_v2_imagenet.pth")
     sides = [ImageFolder(str(root / split), resolution=64, channels=3) for split in ("train", "test")]
     reals = [side.fetch(torch.arange(len(side)), torch.device("cpu"))["image"] for side in sides]
-    some = torch.randperm(len(reals[0]), generator=generator_for("cpu", "some"))
-    real, other = (described(network, reals[0][part]) for part in (some[:COUNT], some[COUNT : 2 * COUNT]))
+    order = torch.randperm(len(reals[0]), generator=generator_for("cpu", "some"))
+    real, other = (described(network, reals[0][part]) for part in (order[:COUNT], order[COUNT : 2 * COUNT]))
     table, scores = Table("Sprites, 64x64:", ["distance", "precision", "recall"]), {}
 
     def judge(name: str, features: Tensor, folder: Path | None = None) -> None:
@@ -171,7 +171,7 @@ def sprites(rows: Rows) -> Table | None:
 
 @torch.no_grad()
 def styles(rows: Rows) -> Table | None:
-    """What coarse styles, fine styles, noise and truncation change in the samples of stylegan2_fashion."""
+    """Measure how coarse styles, fine styles, noise and truncation change the samples of stylegan2_fashion."""
     name = "style_locality"
     if not rows.any(name) or (root := rows.place("fashion_mnist", "FashionMNIST/raw")) is None:
         return None
@@ -193,25 +193,25 @@ def styles(rows: Rows) -> Table | None:
     for title, which in {"coarse half": slice(0, half), "fine half": slice(half, layers)}.items():
         swapped = ours.clone()
         swapped[:, which] = theirs[:, which]
-        made, after = seen(swapped)
+        changed_images, after = seen(swapped)
         changed[title] = float((after.classes != before.classes).double().mean())
-        table.row(f"another sample's {title} of styles", f"{changed[title]:.0%}", f"{rms(made, images):.3f}")
+        table.row(f"another sample's {title} of styles", f"{changed[title]:.0%}", f"{rms(changed_images, images):.3f}")
     for norm in (m for m in generator.modules() if type(m).__name__ == "LayerNoise"):
         norm.train()  # noise drawn anew
     torch.manual_seed(0)
-    made, after = seen(ours)
-    noise = rms(made, images)
+    changed_images, after = seen(ours)
+    noise = rms(changed_images, images)
     generator.eval()
     table.row("other noise", f"{float((after.classes != before.classes).double().mean()):.0%}", f"{noise:.3f}")
-    whole, all_changed = seen(theirs)
+    other_images, all_changed = seen(theirs)
     table.row(
         "another sample",
         f"{float((all_changed.classes != before.classes).double().mean()):.0%}",
-        f"{rms(whole, images):.3f}",
+        f"{rms(other_images, images):.3f}",
     )
     table.gate("coarse styles change the class more than twice as often as fine ones",
                changed["coarse half"] > 2 * changed["fine half"])  # fmt: skip
-    table.gate("noise changes less than styles do", noise < 0.5 * rms(whole, images))
+    table.gate("noise changes less than styles do", noise < 0.5 * rms(other_images, images))
     spreads = {psi: drawn(trained, 200, psi).std(0).mean().item() for psi in (1.0, 0.7, 0.3, 0.0)}
     table.notes.append(
         f"deviation of samples by truncation_psi: {json.dumps({k: round(v, 3) for k, v in spreads.items()})}"
@@ -239,7 +239,7 @@ NAMES = [
 ]
 
 
-def tables(data: str | None, runs: Path, wanted: Callable[[str], bool]) -> Iterable[Table]:
-    """Every table that has a wanted row and its data."""
-    rows = Rows(data, runs, wanted)
+def tables(data: str | None, runs: Path, selected: Callable[[str], bool]) -> Iterable[Table]:
+    """Make every table that has a selected row and its data."""
+    rows = Rows(data, runs, selected)
     return [table for table in (make(rows) for make in TABLES) if table is not None]

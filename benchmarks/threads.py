@@ -3,8 +3,8 @@
     python benchmarks/threads.py            # about half an hour on 2 cores; leave the machine to it
     python benchmarks/threads.py --images 4000 --rounds 1 --busy 0 1    # to see that it works
 
-Each way is a `gan-train` of its own, all ways in turn, several rounds, beside so many programs that do nothing but
-compute. "As torch does it" is as many threads as there are cores and GNU OpenMP's own spinning.
+Each way is a separate `gan-train`. All ways run in turn, in several rounds, beside a number of programs that do nothing
+but compute. "As torch does it" is as many threads as there are cores, with GNU OpenMP's default spinning.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 
 MAIN = "from gan_cli.cli.train import main; main()"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SAYS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
-GNU_SPINS = "300000"  # GNU OpenMP's own number where nobody says anything
-WAYS = {  # the environment, with the number of threads in it, or nothing: the command chooses
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
+GNU_SPINS = "300000"  # GNU OpenMP's default
+WAYS = {  # environment variables; without any, the command chooses the threads
     "as torch does it": {"OMP_NUM_THREADS": str(CORES), "GOMP_SPINCOUNT": GNU_SPINS},
     "OMP_WAIT_POLICY=passive": {"OMP_NUM_THREADS": str(CORES), "OMP_WAIT_POLICY": "passive"},
     "GOMP_SPINCOUNT=1000": {"OMP_NUM_THREADS": str(CORES), "GOMP_SPINCOUNT": "1000"},
@@ -34,8 +34,8 @@ WAYS = {  # the environment, with the number of threads in it, or nothing: the c
 
 
 @contextmanager
-def others(count: int) -> Iterator[None]:
-    """So many programs that keep a core each."""
+def busy_programs(count: int) -> Iterator[None]:
+    """Run `count` programs beside, each of which keeps a core busy, while the context is open."""
     started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -46,14 +46,14 @@ def others(count: int) -> Iterator[None]:
 
 
 def images_a_second(way: dict[str, str], images: int, options: Sequence[str]) -> tuple[float, int]:
-    """The median over a run's log points without the first, and in how many threads."""
-    environment = {**{name: value for name, value in os.environ.items() if name not in SAYS}, **way}
+    """Train a run; return its median images a second, without the first log point, and its number of threads."""
+    environment = {**{name: value for name, value in os.environ.items() if name not in VARIABLES}, **way}
     with tempfile.TemporaryDirectory() as folder:
         cadence = [f"trainer.log_every_images={max(64, images // 8)}", "trainer.sample_every_images=0"]
         command = [f"trainer.total_images={images}", *cadence, f"hydra.run.dir={folder}/run", *options]
         subprocess.run([sys.executable, "-c", MAIN, *command], env=environment, check=True, capture_output=True)
         lines = (Path(folder) / "run" / "scalars.jsonl").read_text().splitlines()
-        rates = [found for line in lines if (found := json.loads(line).get("images_per_second")) is not None]
+        rates = [rate for line in lines if (rate := json.loads(line).get("images_per_second")) is not None]
         return statistics.median(rates[1:]), json.loads((Path(folder) / "run" / "run.json").read_text())["threads"]
 
 
@@ -63,28 +63,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--busy", type=int, nargs="*", default=[0, 1, 2], help="programs beside it")
     parser.add_argument("options", nargs="*", help="of gan-train; its defaults without")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     rates: dict[tuple[str, int], list[float]] = {}
     counts: dict[tuple[str, int], set[int]] = {}
-    for _ in range(asked.rounds):
-        for busy in asked.busy:
+    for _ in range(arguments.rounds):
+        for busy in arguments.busy:
             for name, way in WAYS.items():
-                with others(busy):
-                    rate, count = images_a_second(way, asked.images, asked.options)
+                with busy_programs(busy):
+                    rate, count = images_a_second(way, arguments.images, arguments.options)
                 rates.setdefault((name, busy), []).append(rate)
                 counts.setdefault((name, busy), set()).add(count)
                 print(f"{name}, {busy} beside: {rate:,.0f} images/s in {count} threads", file=sys.stderr, flush=True)
-    print(f"images/s, median of {asked.rounds} rounds (least to most), {CORES} cores")
-    print("| | " + " | ".join(f"beside {busy} busy programs" if busy else "idle" for busy in asked.busy) + " |")
-    print("|---|" + "---:|" * len(asked.busy))
+    print(f"images/s, median of {arguments.rounds} rounds (least to most), {CORES} cores")
+    print("| | " + " | ".join(f"beside {busy} busy programs" if busy else "idle" for busy in arguments.busy) + " |")
+    print("|---|" + "---:|" * len(arguments.busy))
     for name in WAYS:
         cells = []
-        for busy in asked.busy:
-            found = rates[name, busy]
-            told = "/".join(map(str, sorted(counts[name, busy])))
+        for busy in arguments.busy:
+            values = rates[name, busy]
+            thread_counts = "/".join(map(str, sorted(counts[name, busy])))
             cells.append(
-                f"{statistics.median(found):,.0f} ({min(found):,.0f} to {max(found):,.0f})"
-                + (f", {told} threads" if not WAYS[name] else "")
+                f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+                + (f", {thread_counts} threads" if not WAYS[name] else "")
             )
         print(f"| {name} | {' | '.join(cells)} |")
 

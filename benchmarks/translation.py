@@ -1,9 +1,13 @@
 """Rows whose models are given pictures, judged on held-out pictures beside dumb baselines and controls that must fail.
 
-Data, each a folder below --data, $GAN_TEST_DATA or $GAN_DATA: `emoji_pairs` (train/ and test/ with A/ outlines and
-B/ coloured drawings), `emoji_styles` (trainA/ trainB/ testA/ testB/, the test halves aligned by name), `mnist_digits`
-(digits.npz), `photos` (train/ and test/), `brain_slices/mri` (train/ and test/ with A/ T1 and B/ tissue), and
-`pretrained` (mobilenet_v2_imagenet.pth, torchvision's MobileNetV2). Rows whose data are missing are left out.
+Each data set is a folder below --data, $GAN_TEST_DATA or $GAN_DATA. Rows whose data are missing are left out.
+
+- `emoji_pairs`: train/ and test/ with A/ outlines and B/ coloured drawings
+- `emoji_styles`: trainA/ trainB/ testA/ testB/, the test halves aligned by name
+- `mnist_digits`: digits.npz
+- `photos`: train/ and test/
+- `brain_slices/mri`: train/ and test/ with A/ T1 and B/ tissue
+- `pretrained`: mobilenet_v2_imagenet.pth, torchvision's MobileNetV2
 """
 
 from __future__ import annotations
@@ -29,8 +33,8 @@ from gan_cli.use.load import Trained, load_trained
 
 CPU = torch.device("cpu")
 LEAST_PAIRED = 3.0  # dB above the copy of the input, the mean target and another picture's target
-LEAST_SLICES = 1.0  # the same of brain slices, which are all alike
-MOST_DISTANCE = 2 / 3  # of the untranslated set's, both ways
+LEAST_SLICES = 1.0  # the same for brain slices, which are all alike
+MOST_DISTANCE = 2 / 3  # of the untranslated set's distance, both ways
 MOST_CYCLE = 0.1  # mean absolute error in [-1, 1]
 MOST_DIGITS = 0.4  # of the input's L1
 LEAST_ENLARGED = 0.5  # dB above bicubic
@@ -43,7 +47,7 @@ MOST_LOST = 2.5  # dB that the critic's stage may lose
 
 @dataclass
 class Table:
-    """A table of the README, and what its rows have to keep to."""
+    """A table of the README, and the gates that its rows must pass."""
 
     title: str
     columns: list[str]
@@ -58,7 +62,7 @@ class Table:
         self.rows.append([name, seen, f"{about['seconds'] / 60:.0f}" if about else "", *cells])
 
     def gate(self, sentence: str, holds: bool, control: bool = False) -> None:
-        """A control's gate must not hold."""
+        """Record whether the condition of a gate holds; a control's must not hold."""
         passed = bool(holds) != control
         self.gates.append((f"{sentence}: {'yes' if holds else 'no'}{', as it must be' if control else ''}", passed))
         self.good = self.good and passed
@@ -72,28 +76,28 @@ class Table:
 
 
 class Rows:
-    """Trains the rows that are wanted, where their data are."""
+    """Rows that are selected by name, and are trained where their data are present."""
 
-    def __init__(self, data: str | None, runs: Path, wanted: Callable[[str], bool]) -> None:
-        self.data, self.runs, self.wanted = data, runs, wanted
+    def __init__(self, data: str | None, runs: Path, selected: Callable[[str], bool]) -> None:
+        self.data, self.runs, self.selected = data, runs, selected
 
     def place(self, name: str, proof: str) -> Path | None:
-        found = place(name, proof, self.data)
-        if found is None:
+        folder = place(name, proof, self.data)
+        if folder is None:
             print(
                 f"no {name} (with {proof} in it) is named by --data, GAN_TEST_DATA or GAN_DATA: its rows are left out"
             )
-        return found
+        return folder
 
     def trained(self, name: str, root: Path, *command: str) -> Path:
         return train(name, [*command, f"dataset.root={root}"], self.runs)
 
     def any(self, *names: str) -> bool:
-        return any(map(self.wanted, names))
+        return any(map(self.selected, names))
 
 
 def paired(trained: Trained) -> dict[str, Tensor]:
-    """The rows of a preview for the whole test split."""
+    """Compute the rows of a preview for the whole test split."""
     data = trained.held_out()
     fields = data.fetch(torch.arange(len(data)), CPU)
     seed_everything("judged")
@@ -105,16 +109,16 @@ def training_targets(trained: Trained) -> Tensor:
     return data.fetch(torch.arange(len(data)), CPU)["target"]
 
 
-def mean_psnr(made: Tensor, wanted: Tensor) -> float:
-    return float(psnr(made, wanted).mean())
+def mean_psnr(outputs: Tensor, targets: Tensor) -> float:
+    return float(psnr(outputs, targets).mean())
 
 
-def mean_ssim(made: Tensor, wanted: Tensor) -> float:
-    return float(ssim(made, wanted).mean())
+def mean_ssim(outputs: Tensor, targets: Tensor) -> float:
+    return float(ssim(outputs, targets).mean())
 
 
 def shuffled_pairs(root: Path, target: Path) -> Path:
-    """The same pictures with the training targets dealt out anew; the test split as it is."""
+    """Copy a data set of pairs with its training targets shuffled; the test split stays as it is."""
     if not (target / "train" / "B").is_dir():
         shutil.copytree(root / "test", target / "test", dirs_exist_ok=True)
         shutil.copytree(root / "train" / "A", target / "train" / "A", dirs_exist_ok=True)
@@ -131,38 +135,39 @@ def shuffled_pairs(root: Path, target: Path) -> Path:
 def from_pairs(
     rows: Rows, title: str, root: Path, commands: dict[str, list[str]], control: str, least: float
 ) -> tuple[Table, dict[str, tuple[float, float, float]]]:
-    """A table of models of pairs and its scores (PSNR, SSIM, spectrum).
+    """Train and judge models of pairs; return their table and their scores (PSNR, SSIM, spectrum).
 
-    The first of `commands` has to be `least` dB above each dumb baseline; the same trained on shuffled pairs must not.
+    The first of `commands` must be `least` dB above each dumb baseline. The same model, trained on shuffled pairs, must
+    not be.
     """
     table, main = Table(title, ["PSNR, dB", "SSIM", "spectrum off by, dB"]), next(iter(commands))
-    found: dict[str, tuple[float, float, float]] = {}
+    results: dict[str, tuple[float, float, float]] = {}
     dumb = ["copy of the input", "mean target", f"{main}, against another picture's target"]
 
-    def judge(name: str, made: Tensor, wanted: Tensor, folder: Path | None = None) -> None:
-        scores = mean_psnr(made, wanted), mean_ssim(made, wanted), spectrum_distance(made, wanted)
-        found[name] = scores
+    def judge(name: str, outputs: Tensor, targets: Tensor, folder: Path | None = None) -> None:
+        scores = mean_psnr(outputs, targets), mean_ssim(outputs, targets), spectrum_distance(outputs, targets)
+        results[name] = scores
         table.row(name, f"{scores[0]:.2f}", f"{scores[1]:.3f}", f"{scores[2]:.2f}", folder=folder)
 
     for name, command in {**commands, control: commands[main]}.items():
-        if not rows.wanted(name):
+        if not rows.selected(name):
             continue
         data = shuffled_pairs(root, rows.runs / f"{control}_data") if name == control else root
         folder = rows.trained(name, data, *command)
         trained = load_trained(folder)
         shown = paired(trained)
-        wanted = shown["target"]
-        if dumb[0] not in found:
-            judge(dumb[0], shown["source"], wanted)
-            judge(dumb[1], training_targets(trained).mean(0, keepdim=True).expand_as(wanted), wanted)
-        judge(name, shown["output"], wanted, folder)
+        targets = shown["target"]
+        if dumb[0] not in results:
+            judge(dumb[0], shown["source"], targets)
+            judge(dumb[1], training_targets(trained).mean(0, keepdim=True).expand_as(targets), targets)
+        judge(name, shown["output"], targets, folder)
         if name == main:
-            judge(dumb[2], shown["output"], wanted.roll(len(wanted) // 2, 0))
+            judge(dumb[2], shown["output"], targets.roll(len(targets) // 2, 0))
         if name in (main, control):
-            gaps = [found[name][0] - found[other][0] for other in dumb if other in found]
+            gaps = [results[name][0] - results[other][0] for other in dumb if other in results]
             words = f"{name} is {least:g} dB above each dumb baseline (least: {min(gaps):.2f} dB)"
             table.gate(words, min(gaps) >= least, name == control)
-    return table, found
+    return table, results
 
 
 def pix2pix(rows: Rows) -> Table | None:
@@ -172,9 +177,9 @@ def pix2pix(rows: Rows) -> Table | None:
     commands = {names[0]: ["experiment=pix2pix_emoji"]}
     commands[names[1]] = [*commands[names[0]], "model.adversarial_weight=0"]
     title = "Pix2Pix, outlines to coloured emoji at 64x64, held-out drawings:"
-    table, found = from_pairs(rows, title, root, commands, names[2], LEAST_PAIRED)
-    if names[0] in found and names[1] in found:
-        nearer = found[names[0]][2] < found[names[1]][2]
+    table, scores = from_pairs(rows, title, root, commands, names[2], LEAST_PAIRED)
+    if names[0] in scores and names[1] in scores:
+        nearer = scores[names[0]][2] < scores[names[1]][2]
         table.gate("with the critic the gradient spectrum is nearer to the target's than with L1 alone", nearer)
     return table
 
@@ -185,22 +190,22 @@ def medgan(rows: Rows) -> Table | None:
         return None
     commands = {names[0]: ["experiment=medgan_slices"], names[1]: ["experiment=medgan_slices", *ONE_BLOCK]}
     title = "medgan_translation, T1 slices to tissue at 64x64, held-out slices:"
-    table, found = from_pairs(rows, title, root, commands, names[2], LEAST_SLICES)
-    if names[0] in found and names[1] in found:
+    table, scores = from_pairs(rows, title, root, commands, names[2], LEAST_SLICES)
+    if names[0] in scores and names[1] in scores:
         for number, what in enumerate(("PSNR, dB", "SSIM")):
-            gap = found[names[0]][number] - found[names[1]][number]
+            gap = scores[names[0]][number] - scores[names[1]][number]
             side = "above" if gap > 0 else "below"
             table.notes.append(f"{abs(gap):.3f} {side} one U-block of equal parameters and time in {what}")
     return table
 
 
 def both_ways(trained: Trained, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-    """Translations and their way back: fake_b, cycle_a, fake_a, cycle_b."""
+    """Translate both sets to the other side and back; return fake_b, cycle_a, fake_a, cycle_b."""
 
     def go(images: Tensor, direction: str) -> Tensor:
         source = trained.game.translations[direction].source
         return torch.cat(
-            [trained.game.translate(trained.networks, {source: some}, direction) for some in images.split(64)]
+            [trained.game.translate(trained.networks, {source: batch}, direction) for batch in images.split(64)]
         )
 
     fake_b, fake_a = go(a, "a_to_b"), go(b, "b_to_a")
@@ -208,15 +213,15 @@ def both_ways(trained: Trained, a: Tensor, b: Tensor) -> dict[str, Tensor]:
 
 
 def aligned(trained: Trained) -> tuple[Tensor, Tensor]:
-    """Both test sides in the order of their names: partners that training never saw."""
+    """Return both test sides in the order of their names: partners that training never saw."""
     data = trained.held_out()
     each = torch.arange(len(data))
     fields = data.fetch(torch.stack([each, each], 1), CPU)
     return fields["a"], fields["b"]
 
 
-def off(made: Tensor, wanted: Tensor) -> float:
-    return float((made - wanted).abs().mean())
+def off(outputs: Tensor, targets: Tensor) -> float:
+    return float((outputs - targets).abs().mean())
 
 
 def cyclegan(rows: Rows) -> Table | None:
@@ -237,7 +242,7 @@ def cyclegan(rows: Rows) -> Table | None:
     }
     start: tuple[float, float] | None = None
     for name, command in commands.items():
-        if not rows.wanted(name):
+        if not rows.selected(name):
             continue
         folder = rows.trained(name, root, *command)
         trained = load_trained(folder)
@@ -252,15 +257,18 @@ def cyclegan(rows: Rows) -> Table | None:
             )
             table.row("a random drawing", "", "", "", "", f"{off(b.roll(1, 0), b):.3f}", f"{off(a.roll(1, 0), a):.3f}")
             table.row("half of the real set from its other half", f"{halves[0]:.0f}", f"{halves[1]:.0f}", *[""] * 4)
-        made = both_ways(trained, a, b)
-        far = frechet(described(network, made["fake_b"]), seen_b), frechet(described(network, made["fake_a"]), seen_a)
-        cycle = off(made["cycle_a"], a), off(made["cycle_b"], b)
+        translations = both_ways(trained, a, b)
+        far = (
+            frechet(described(network, translations["fake_b"]), seen_b),
+            frechet(described(network, translations["fake_a"]), seen_a),
+        )
+        cycle = off(translations["cycle_a"], a), off(translations["cycle_b"], b)
         table.row(
             name,
             *(f"{d:.0f} ({d / s:.0%})" for d, s in zip(far, start, strict=True)),
             *(f"{error:.3f}" for error in cycle),
-            f"{off(made['fake_b'], b):.3f}",
-            f"{off(made['fake_a'], a):.3f}",
+            f"{off(translations['fake_b'], b):.3f}",
+            f"{off(translations['fake_a'], a):.3f}",
             folder=folder,
         )
         shares = [d / s for d, s in zip(far, start, strict=True)]
@@ -272,7 +280,7 @@ def cyclegan(rows: Rows) -> Table | None:
 
 
 def two_hands(source: Path, target: Path) -> Path:
-    """Digits, and others inverted, recoloured and sheared; only the test halves show the same ones."""
+    """Write digits, and others inverted, recoloured and sheared; only the test halves show the same digits."""
     if (target / "testB").is_dir():
         return target
     import numpy
@@ -300,7 +308,7 @@ def two_hands(source: Path, target: Path) -> Path:
 
 
 def other_hand(digits: Tensor) -> Tensor:
-    """(N, 32, 32) in [0, 1] -> (N, 3, 32, 32): sheared by 0.3, dark blue ink on orange paper."""
+    """Convert digits (N, 32, 32) in [0, 1] to (N, 3, 32, 32): sheared by 0.3, dark blue ink on orange paper."""
     rows = torch.arange(32)
     columns = (torch.arange(32)[None] + (0.3 * (rows[:, None] - 15.5)).round().long()).clamp(0, 31)
     sheared = digits[:, rows[:, None], columns][:, None]
@@ -319,13 +327,13 @@ def cyclegan_digits(rows: Rows) -> Table | None:
     )
     more = ["model.adversarial_weight=0", "trainer.total_images=2_000"]
     for name, command in {names[0]: [], names[1]: more}.items():
-        if not rows.wanted(name):
+        if not rows.selected(name):
             continue
         folder = rows.trained(name, root, "experiment=cyclegan_digits", *command)
         trained = load_trained(folder)
         a, b = aligned(trained)
-        made = both_ways(trained, a, b)
-        errors = off(made["fake_b"], b), off(made["fake_a"], a)
+        translations = both_ways(trained, a, b)
+        errors = off(translations["fake_b"], b), off(translations["fake_a"], a)
         shares = [error / off(a, b) for error in errors]
         random = off(b.roll(1, 0), b), off(a.roll(1, 0), a)
         cells = [*(f"{e:.3f}" for e in errors), *(f"{s:.0%}" for s in shares), *(f"{r:.3f}" for r in random)]
@@ -350,52 +358,52 @@ def srgan(rows: Rows) -> Table | None:
         "model.pretrain_images=1_000",
     ]
     for name, command in {names[0]: [], names[1]: frozen}.items():
-        if not rows.wanted(name):
+        if not rows.selected(name):
             continue
         folder = rows.trained(name, root, "experiment=srgan_photos", *command)
         stages = sorted(folder.glob("checkpoints/*.pt"))[-2:]
         shown = [paired(load_trained(stage)) for stage in (stages if name == names[0] else stages[-1:])]
-        wanted = shown[0]["target"]
-        made = {"bicubic": shown[0]["bicubic"]} if not table.rows else {}
-        made |= {"srgan_photos, first stage (squared error)": shown[0]["output"]} if len(shown) == 2 else {}
-        made[name] = shown[-1]["output"]
-        found = {}
-        for title, pictures in made.items():
-            quality = [float(score(pictures, wanted, 2, on_luma=True).mean()) for score in (psnr, ssim)]
-            found[title] = (*quality, spectrum_distance(pictures, wanted))
+        targets = shown[0]["target"]
+        outputs = {"bicubic": shown[0]["bicubic"]} if not table.rows else {}
+        outputs |= {"srgan_photos, first stage (squared error)": shown[0]["output"]} if len(shown) == 2 else {}
+        outputs[name] = shown[-1]["output"]
+        scores = {}
+        for title, pictures in outputs.items():
+            quality = [float(score(pictures, targets, 2, on_luma=True).mean()) for score in (psnr, ssim)]
+            scores[title] = (*quality, spectrum_distance(pictures, targets))
             table.row(
                 title,
                 f"{quality[0]:.2f}",
                 f"{quality[1]:.3f}",
-                f"{found[title][2]:.2f}",
+                f"{scores[title][2]:.2f}",
                 folder=folder if title == name else None,
             )
         if len(shown) == 2:
-            bicubic, first, second = found.values()
+            bicubic, first, second = scores.values()
             gap, lost = first[0] - bicubic[0], first[0] - second[0]
             table.gate(f"the first stage is {LEAST_ENLARGED:g} dB above bicubic ({gap:.2f} dB)", gap >= LEAST_ENLARGED)
             table.gate("the second stage's gradient spectrum is nearer to the real one's", second[2] < first[2])
             table.gate(f"it is at most {MOST_LOST:g} dB below the first ({lost:.2f} dB)", lost <= MOST_LOST)
         else:
-            bicubic_psnr = float(psnr(shown[0]["bicubic"], wanted, 2, on_luma=True).mean())
-            above = found[name][0] >= bicubic_psnr + LEAST_ENLARGED
+            bicubic_psnr = float(psnr(shown[0]["bicubic"], targets, 2, on_luma=True).mean())
+            above = scores[name][0] >= bicubic_psnr + LEAST_ENLARGED
             table.gate(f"{name} is {LEAST_ENLARGED:g} dB above bicubic", above, control=True)
     return table
 
 
-def hole_psnr(made: Tensor, wanted: Tensor, mask: Tensor) -> float:
-    """Mean over pictures of the PSNR of the missing pixels alone, of 8 bits, in dB."""
-    pixels = [to_pixels(picture).double() for picture in (made, wanted)]
-    error = ((pixels[0] - pixels[1]).square() * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * made.shape[1])
+def hole_psnr(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
+    """Compute the mean over pictures of the PSNR of the missing pixels alone, of 8 bits, in dB."""
+    pixels = [to_pixels(picture).double() for picture in (outputs, targets)]
+    error = ((pixels[0] - pixels[1]).square() * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * outputs.shape[1])
     return float((10 * torch.log10(255**2 / error.clamp_min(1e-3))).mean())
 
 
 def filled(shown: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The hole filled with the mean of the known pixels, smoothly, and by OpenCV's Telea."""
+    """Fill the hole with the mean of the known pixels, smoothly, and by OpenCV's Telea; return the pictures by name."""
     source, mask = shown["source"], shown["mask"]
     mean = (source * (1 - mask)).sum((2, 3), keepdim=True) / (1 - mask).sum((2, 3), keepdim=True)
-    made = {"mean of the known pixels": source * (1 - mask) + mean * mask}
-    made["smooth filling, from which the network starts"] = filled_smoothly(source * (1 - mask), mask)
+    fillings = {"mean of the known pixels": source * (1 - mask) + mean * mask}
+    fillings["smooth filling, from which the network starts"] = filled_smoothly(source * (1 - mask), mask)
     try:
         import cv2
     except ImportError as error:
@@ -404,8 +412,8 @@ def filled(shown: dict[str, Tensor]) -> dict[str, Tensor]:
     for picture, hole in zip(to_pixels(source), mask[:, 0].byte(), strict=True):
         done = cv2.inpaint(picture.permute(1, 2, 0).contiguous().numpy(), hole.numpy(), 3, cv2.INPAINT_TELEA)
         parts.append(torch.from_numpy(done).permute(2, 0, 1))
-    made["OpenCV's Telea"] = torch.stack(parts).float() / 127.5 - 1
-    return made
+    fillings["OpenCV's Telea"] = torch.stack(parts).float() / 127.5 - 1
+    return fillings
 
 
 def inpainting(rows: Rows) -> Table | None:
@@ -421,15 +429,15 @@ def inpainting(rows: Rows) -> Table | None:
         "model.pretrain_images=1_000",
     ]
     for name, command in {names[0]: [], names[1]: frozen}.items():
-        if not rows.wanted(name):
+        if not rows.selected(name):
             continue
         folder = rows.trained(name, root, "experiment=inpainting_photos", *command)
         shown = paired(load_trained(folder))
-        plain = filled(shown)
-        scores = {title: hole_psnr(made, shown["target"], shown["mask"]) for title, made in plain.items()}
+        fillings = filled(shown)
+        scores = {title: hole_psnr(filling, shown["target"], shown["mask"]) for title, filling in fillings.items()}
         if not table.rows:
-            for title, made in plain.items():
-                table.row(title, f"{scores[title]:.2f}", f"{spectrum_distance(made, shown['target']):.2f}")
+            for title, filling in fillings.items():
+                table.row(title, f"{scores[title]:.2f}", f"{spectrum_distance(filling, shown['target']):.2f}")
         score = hole_psnr(shown["output"], shown["target"], shown["mask"])
         table.row(name, f"{score:.2f}", f"{spectrum_distance(shown['output'], shown['target']):.2f}", folder=folder)
         gap = score - max(scores.values())
@@ -447,8 +455,8 @@ NAMES = [
 ]
 
 
-def tables(data: str | None, runs: Path, wanted: Callable[[str], bool]) -> Iterable[Table]:
-    """Every table that has a wanted row and its data."""
-    rows = Rows(data, runs, wanted)
-    made = (table(rows) for table in TABLES)
-    return [table for table in made if table is not None]
+def tables(data: str | None, runs: Path, selected: Callable[[str], bool]) -> Iterable[Table]:
+    """Make every table that has a selected row and its data."""
+    rows = Rows(data, runs, selected)
+    results = (table(rows) for table in TABLES)
+    return [table for table in results if table is not None]

@@ -23,10 +23,10 @@ from gan_cli.use.sample import draw
 
 
 def drawn(setting: Setting, trained: Trained) -> Evidence:
-    """Samples of a model, beside the real ones.
+    """Return the evidence of a model's samples, beside the real ones.
 
     Raises:
-        UserError: a part that the data set can't give; samples that are NaN or infinite, when they are asked for.
+        UserError: the data set lacks something that a part needs; on first use, samples that are NaN or infinite.
     """
     setting.ready()
     given = trained.given(setting.how.count, setting.how.seed)
@@ -41,7 +41,7 @@ def drawn(setting: Setting, trained: Trained) -> Evidence:
 
 
 def passing(setting: Setting, trained: Trained, given: Given) -> Iterator[Passing]:
-    """Samples in batches, as scores look at them."""
+    """Yield samples in batches, as scores look at them (`Medium.judged`)."""
     count, label, done = setting.how.count, given.get("label"), 0
     with Progress("making samples to judge", count, "samples") as step:
         for samples in draw(trained, given, setting.how.batch_size):
@@ -54,7 +54,7 @@ def passing(setting: Setting, trained: Trained, given: Given) -> Iterator[Passin
 
 
 def protocol(setting: Setting) -> dict[str, Any]:
-    """What all scores of such a model depend on."""
+    """Return the entries that the protocols of all scores share, for a model that draws from noise."""
     reference = setting.reference
     first = reference.data(setting.split).fetch(torch.tensor([0]), setting.device)
     real = {
@@ -62,7 +62,7 @@ def protocol(setting: Setting) -> dict[str, Any]:
         "split": setting.split if reference.has_splits else "all",
         "count": len(reference.rows(setting.split, setting.how.count)),
         "digest": setting.real_digest,
-        **reference.as_read([reference.whole(first)[0]]),
+        **reference.protocol_entries([reference.plain_samples(first)[0]]),
     }
     fake: dict[str, Any] = {"count": setting.how.count, "ema": setting.how.ema}
     if setting.how.standing_statistics:
@@ -71,7 +71,7 @@ def protocol(setting: Setting) -> dict[str, Any]:
 
 
 def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], Tensor]:
-    """Squared distances in features over a small step, by the squared step; see `metrics.ppl`."""
+    """Return a function for squared distances in features over a small step, by the squared step; see `metrics.ppl`."""
     how, extractor = setting.how, setting.extractor
     size = how.batch_size
 
@@ -85,24 +85,24 @@ def path_of(setting: Setting, trained: Trained) -> Callable[[int, float, str], T
         place = torch.rand(paths, 1, generator=draws, dtype=torch.float64) * (1 - step)
         latents, label = [end["latent"].double() for end in ends], ends[0].get("label")
         make = partial(on_path, setting, spaces[name])
-        here, there = (
+        starts, stops = (
             joined(in_blocks(make, *latents, at, label, size=min(size, AT_ONCE), key=(how.seed, "path")), size)
             for at in (place, place + step)
-        )  # what a network draws by itself is the same at both places
-        found = []
-        pairs = zip(here, there, strict=True)
+        )  # random inputs of a network are equal at both places
+        squares = []
+        pairs = zip(starts, stops, strict=True)
         for pair in counted(pairs, "measuring path lengths", -(-paths // size), "batches"):
             one, other = (normalize(extractor(pictures)[0].double(), dim=1) for pictures in pair)
-            found.append((one - other).square().sum(1).cpu() / step**2)
-        return torch.cat(found)
+            squares.append((one - other).square().sum(1).cpu() / step**2)
+        return torch.cat(squares)
 
     return lengths
 
 
 @torch.no_grad()
 def on_path(setting: Setting, space: Space, a: Tensor, b: Tensor, where: Tensor, label: Tensor | None) -> Tensor:
-    """Pictures (N, C, R, R), 0 to 255 and not rounded, at places (N, 1) of the paths from `a` to `b` (N, Z)."""
+    """Draw pictures (N, C, R, R), 0 to 255 and not rounded, at places (N, 1) of the paths from `a` to `b` (N, Z)."""
     label = None if label is None else label.to(setting.device)
-    here, there = (space.codes(end, label) for end in (a, b))
-    codes = space.between(here, there, where.to(here)).float().to(setting.device)
+    code_a, code_b = (space.codes(end, label) for end in (a, b))
+    codes = space.between(code_a, code_b, where.to(code_a)).float().to(setting.device)
     return (space.samples(codes, label).float().clamp(-1, 1) + 1) * 127.5

@@ -1,7 +1,7 @@
 """Scores of a trained model, each with the protocol that made it.
 
-Works from a notebook: `Evaluator(config, metrics, features).scores(trained)`. Training scores by the same lines, on a
-copy of the averaged weights, so that both give the same numbers and training is not touched.
+Works from a notebook: `Evaluator(config, metrics, features).scores(trained)`. Training uses the same code, on a copy of
+the averaged weights. So both give the same numbers, and training is not touched.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gan_cli.evaluation.setting import Plan, Setting
 from gan_cli.evaluation.translated import chosen_rows, translated
 from gan_cli.game.build import instantiate
 from gan_cli.game.game import Game
-from gan_cli.metrics.evidence import Evidence, Metric, enough
+from gan_cli.metrics.evidence import Evidence, Metric, check_enough
 from gan_cli.metrics.features import Extractor
 from gan_cli.use.load import Trained
 
 
 class Evaluator:
-    """Scores models of one data set; the real side is made once, on first use.
+    """A source of scores for models of one data set; the real side is made once, on first use.
 
     Args:
         config: the data set that is the reference.
@@ -39,7 +39,7 @@ class Evaluator:
         device: where networks work.
         cache: folder for statistics and classifiers; None keeps none.
         trust: packages whose classes may be used.
-        warn: told what a user should know.
+        warn: called with each message that a user should know.
     """
 
     def __init__(
@@ -55,26 +55,26 @@ class Evaluator:
     ) -> None:
         how, device = how or Plan(), device or torch.device("cpu")
         self.nodes, self.features, self.trust = metrics, features, trust
-        self.metrics = made_metrics(metrics, trust)
+        self.metrics = build_metrics(metrics, trust)
         self.setting = Setting(config, self.metrics, features, how, device, cache, trust, warn)
 
     def scores(self, trained: Trained, checkpoint: str | None = None) -> list[Score]:
-        """All scores of a model.
+        """Compute all scores of a model.
 
         Args:
             trained: the model.
-            checkpoint: what file its weights are in, for the record.
+            checkpoint: the file of its weights, for the record.
 
         Raises:
-            UserError: the model or its data can't carry a metric; samples that are not finite.
+            UserError: the model or its data lacks something that a metric needs; samples are not finite.
         """
-        made: list[Score] = []
+        results: list[Score] = []
         setting = self.setting
         for suffix, evidence, about in self.sides(trained):
             for name, metric in self.metrics.items():
-                made += [
-                    Score(full + suffix, value, better, trained.images, checkpoint, whole)
-                    for full, value, better, whole in carried_out(
+                results += [
+                    Score(full + suffix, value, better, trained.images, checkpoint, record)
+                    for full, value, better, record in metric_scores(
                         name,
                         metric,
                         self.nodes[name],
@@ -85,13 +85,13 @@ class Evaluator:
                         setting.how.seed,
                     )
                 ]
-        return made
+        return results
 
     def ready(self, game: Game) -> None:
-        """Make the real side and the features now: what is missing or too little must stop a run before it begins.
+        """Make the real side and the features now, so that missing or too little data stops a run before it begins.
 
         Raises:
-            UserError: weights or data that are not there; fewer pictures than a metric needs.
+            UserError: weights or data are missing, or there are fewer pictures than a metric needs.
         """
         setting = self.setting
         if game.compared:
@@ -104,7 +104,10 @@ class Evaluator:
             check_counts(name, metric, real, fake)
 
     def sides(self, trained: Trained) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
-        """What is compared: one pair of sides, or for a model that goes both ways one each way."""
+        """Yield the suffix of scores, the evidence and the protocol of each comparison.
+
+        There is one comparison, or one for each direction of a model that translates both ways.
+        """
         if trained.game.compared:
             evidence, about = translated(self.setting, trained)
             yield from ((suffix, one, about) for suffix, one in evidence.items())
@@ -112,12 +115,12 @@ class Evaluator:
             yield "", drawn(self.setting, trained), protocol(self.setting)
 
 
-def made_metrics(nodes: Mapping[str, Node], trust: Sequence[str]) -> dict[str, Metric]:
-    """From their YAML, by name."""
+def build_metrics(nodes: Mapping[str, Node], trust: Sequence[str]) -> dict[str, Metric]:
+    """Build metrics from their YAML nodes, by name."""
     return {name: instantiate(node, trust, f"metric.{name}") for name, node in nodes.items()}
 
 
-def carried_out(
+def metric_scores(
     name: str,
     metric: Metric,
     node: dict[str, Any],
@@ -127,32 +130,33 @@ def carried_out(
     about: dict[str, Any],
     seed: int,
 ) -> Iterator[tuple[str, float, str | None, dict[str, Any]]]:
-    """A metric's scores: full name, value, better end, protocol.
+    """Compute the scores of a metric; yield full name, value, better end and protocol of each.
 
     Raises:
-        UserError: too few samples; a score that is not finite.
+        UserError: there are too few samples, or a score is not finite.
     """
     check_counts(name, metric, about["real"]["count"], about["fake"]["count"])
     evidence.gather(metric)
-    whole: dict[str, Any] = {"metric": {"name": name, **metric.protocol(evidence)}}
+    record: dict[str, Any] = {"metric": {"name": name, **metric.protocol(evidence)}}
     if metric.in_features() and extractor is not None:
-        whole["features"] = extractor.protocol()
-    whole = {**whole, **about, "seed": seed, "versions": versions()}
+        record["features"] = extractor.protocol()
+    record = {**record, **about, "seed": seed, "versions": versions()}
     with Progress(f"computing {name}"):
-        found = metric.of(evidence)
-    for score, value in found.items():
+        values = metric.of(evidence)
+    for score, value in values.items():
         full = full_name(score, node, features)
         if not math.isfinite(value):
             raise UserError(f"{full} came out as {value}: these pictures can't be compared so")
-        yield full, value, node["provides"]["scores"].get(score), whole
+        yield full, value, node["provides"]["scores"].get(score), record
 
 
 def check_counts(name: str, metric: Metric, real: int, fake: int) -> None:
-    """
+    """Check that both sides have enough samples for a metric.
+
     Raises:
-        UserError: a side is smaller than a metric needs.
+        UserError: a side is smaller than the metric needs.
     """
     if metric.real:
-        enough(name, real, metric.least, "real pictures")
+        check_enough(name, real, metric.least, "real pictures")
     if metric.fake:
-        enough(name, fake, metric.least, "pictures to judge (count=)")
+        check_enough(name, fake, metric.least, "pictures to judge (count=)")

@@ -1,4 +1,4 @@
-"""Scores of one folder of pictures against another: no model, no run."""
+"""Scores of one folder of pictures against another, without a model or a run."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gan_cli.base.scoring import Score
 from gan_cli.data.folder import Picture, Scan, scan
 from gan_cli.data.images import Decoder
 from gan_cli.data.picture import LOSSLESS, content_of
-from gan_cli.evaluation.evaluator import carried_out, made_metrics
-from gan_cli.evaluation.setting import Plan, made_extractor
+from gan_cli.evaluation.evaluator import build_metrics, metric_scores
+from gan_cli.evaluation.setting import Plan, build_extractor
 from gan_cli.metrics.evidence import Evidence
 from gan_cli.metrics.gathered import Gathered, Looked, Part, Passing, pass_by
 
 MOST_AT_ONCE = 2**26  # bytes of the pictures of one batch
-MOST_HELD = 2**32
-NEAR = 3  # JPEG qualities, estimated, that are taken for the same
+MOST_HELD = 2**32  # bytes of the pictures of a folder that a metric holds
+NEAR = 3  # a difference of estimated JPEG qualities up to which they count as equal
 
 
 def folder_scores(
@@ -39,18 +39,18 @@ def folder_scores(
     trust: Sequence[str] = (),
     warn: Callable[[str], None] = print,
 ) -> list[Score]:
-    """Scores of the pictures of `a`, with those of `b` as the real ones. Each picture keeps its own size.
+    """Compute scores of the pictures of `a`, with those of `b` as the real ones; each picture keeps its size.
 
     Raises:
-        UserError: a metric that needs a model; a folder without pictures; too few of them.
+        UserError: a metric needs a model, a folder has no pictures, or a folder has too few.
     """
-    made = made_metrics(metrics, trust)
-    for name, metric in made.items():
+    built = build_metrics(metrics, trust)
+    for name, metric in built.items():
         if metric.of_model:
             raise UserError(f"metric={name} needs a model: say checkpoint=RUN instead of a= and b=")
     extractor = None
-    if any(metric.in_features() for metric in made.values()):
-        extractor = made_extractor(features, trust)
+    if any(metric.in_features() for metric in built.values()):
+        extractor = build_extractor(features, trust)
         extractor.prepare(device)
         if extractor.warning:
             warn(f"warning: {extractor.warning}")
@@ -60,27 +60,27 @@ def folder_scores(
         return extractor(pixels.to(device))
 
     sides = [Side(name, where, how) for name, where in (("a", a), ("b", b))]
-    for remark in (*sides[0].remarks, *sides[1].remarks, *unlike(*sides)):
+    for remark in (*sides[0].remarks, *sides[1].remarks, *warnings_of_unlike(*sides)):
         warn(remark)
-    for name, metric in made.items():
+    for name, metric in built.items():
         if any(kind.held for kind in (*metric.real, *metric.fake)):
             check_one_size(name, *sides)
             check_memory(name, *sides)
     evidence = Evidence(
         sides={
-            of: Gathered(
-                [kind for metric in made.values() for kind in getattr(metric, of)],
+            role: Gathered(
+                [kind for metric in built.values() for kind in getattr(metric, role)],
                 lambda parts, side=side: side.gather(parts, look),  # type: ignore[misc]
             )
-            for of, side in zip(("fake", "real"), sides, strict=True)
+            for role, side in zip(("fake", "real"), sides, strict=True)
         }
     )
     about = {"real": sides[1].protocol(), "fake": sides[0].protocol()}
     return [
-        Score(full, value, better, None, None, whole)
-        for name in made
-        for full, value, better, whole in carried_out(
-            name, made[name], metrics[name], features, extractor, evidence, about, how.seed
+        Score(full, value, better, None, None, record)
+        for name in built
+        for full, value, better, record in metric_scores(
+            name, built[name], metrics[name], features, extractor, evidence, about, how.seed
         )
     ]
 
@@ -90,22 +90,22 @@ class Side:
 
     def __init__(self, name: str, where: Path, how: Plan) -> None:
         self.name, self.where, self.how = name, where, how
-        found: Scan = scan(where, what=name)
-        self.remarks = found.remarks(how.white_level, "white_level")
-        self.pictures = found.pictures
+        contents: Scan = scan(where, what=name)
+        self.remarks = contents.remarks(how.white_level, "white_level")
+        self.pictures = contents.pictures
         if len(self.pictures) > how.count:
             chosen = permutation(len(self.pictures), "reference")[: how.count].sort().values
-            self.pictures = [found.pictures[place] for place in chosen.tolist()]
-        self.files = [Path(found.root) / picture.path for picture in self.pictures]
+            self.pictures = [contents.pictures[place] for place in chosen.tolist()]
+        self.files = [Path(contents.root) / picture.path for picture in self.pictures]
         self.decoder = Decoder(None, 3, white_level=how.white_level)
 
     @property
     def sizes(self) -> set[tuple[int, int]]:
-        """Widths and heights."""
+        """Return the widths and heights of the pictures."""
         return {(picture.width, picture.height) for picture in self.pictures}
 
     def batches(self) -> Iterator[Tensor]:
-        """(N, 3, H, W) uint8 of one size each, in the order of the names."""
+        """Yield pictures (N, 3, H, W) uint8 in the order of their names; the pictures of a batch have one size."""
         waiting: list[Tensor] = []
         for file in counted(self.files, f"looking at {self.where}", len(self.files), "pictures"):
             picture = self.decoder(file)
@@ -126,46 +126,47 @@ class Side:
             state.update(content_of(file))
         white = {} if self.how.white_level is None else {"white_level": self.how.white_level}
         about = {"folder": self.where.name, "count": len(self.files), "digest": state.hexdigest()[:16]}
-        return {**about, "pixels": sizes_told(self.sizes), "files": kinds_told(self.pictures), **white}
+        return {**about, "pixels": format_sizes(self.sizes), "files": format_kinds(self.pictures), **white}
 
 
-def sizes_told(sizes: set[tuple[int, int]]) -> str:
-    """`64x48`, or `32x32 to 640x480` by area."""
+def format_sizes(sizes: set[tuple[int, int]]) -> str:
+    """Format sizes as `64x48`, or as `32x32 to 640x480` by area."""
     ordered = [f"{width}x{height}" for width, height in sorted(sizes, key=lambda size: (size[0] * size[1], size))]
     return ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"
 
 
-def kinds_told(pictures: Sequence[Picture]) -> str:
-    """`PNG`, or `JPEG of quality 70 to 95, PNG`: the formats, and what is known of their losses."""
+def format_kinds(pictures: Sequence[Picture]) -> str:
+    """Format file formats, with the qualities of JPEG: `PNG`, or `JPEG of quality 70 to 95, PNG`."""
     qualities = sorted(picture.quality for picture in pictures if picture.quality is not None)
     loss = " to ".join(map(str, dict.fromkeys((qualities[0], qualities[-1])))) if qualities else "unknown"
     forms = sorted({picture.format for picture in pictures})
     return ", ".join(f"JPEG of quality {loss}" if form == "JPEG" else form for form in forms)
 
 
-def unlike(a: Side, b: Side) -> list[str]:
-    """What tells the pictures of two folders apart before anything in them does, a sentence each."""
-    told, names = [], (f"{str(a.where)!r}", f"{str(b.where)!r}")
+def warnings_of_unlike(a: Side, b: Side) -> list[str]:
+    """List warnings about differences in compression and size between two folders, which scores would measure too."""
+    warnings, names = [], (f"{str(a.where)!r}", f"{str(b.where)!r}")
     forms = [{"lossless" if p.format in LOSSLESS else p.format for p in side.pictures} for side in (a, b)]
     qualities = [[p.quality for p in side.pictures if p.quality is not None] for side in (a, b)]
     apart = all(qualities) and abs(median(qualities[0]) - median(qualities[1])) > NEAR  # type: ignore[type-var, operator]
     if forms[0] != forms[1] or apart:
-        told.append(
-            f"warning: the pictures of {names[0]} are stored as {kinds_told(a.pictures)}, those of {names[1]} as"
-            f" {kinds_told(b.pictures)}: part of what is found between them is the compression's; store both alike"
+        warnings.append(
+            f"warning: the pictures of {names[0]} are stored as {format_kinds(a.pictures)}, those of {names[1]} as"
+            f" {format_kinds(b.pictures)}: part of what is found between them is the compression's; store both alike"
         )
     if a.sizes != b.sizes and 1 in (len(a.sizes), len(b.sizes)):
-        told.append(
-            f"warning: the pictures of {names[0]} are {sizes_told(a.sizes)}, those of {names[1]} {sizes_told(b.sizes)}:"
-            " part of what is found between them is the resize's; bring both to one size"
+        warnings.append(
+            f"warning: the pictures of {names[0]} are {format_sizes(a.sizes)}, those of {names[1]}"
+            f" {format_sizes(b.sizes)}: part of what is found between them is the resize's; bring both to one size"
         )
-    return told
+    return warnings
 
 
 def check_memory(name: str, *sides: Side) -> None:
-    """
+    """Check that the pictures fit into memory at once.
+
     Raises:
-        UserError: too many pictures to be held at once.
+        UserError: there are too many pictures.
     """
     for side in sides:
         if sum(3 * picture.width * picture.height for picture in side.pictures) > MOST_HELD:
@@ -176,9 +177,10 @@ def check_memory(name: str, *sides: Side) -> None:
 
 
 def check_one_size(name: str, a: Side, b: Side) -> None:
-    """
+    """Check that all pictures have one size, since MS-SSIM takes other scales at another size.
+
     Raises:
-        UserError: pictures of several sizes, whose MS-SSIM would be over unlike scales.
+        UserError: pictures differ in size.
     """
     for side in (a, b):
         if len(side.sizes) > 1:
@@ -186,6 +188,6 @@ def check_one_size(name: str, a: Side, b: Side) -> None:
     if a.sizes != b.sizes:
         raise UserError(
             f"metric={name} stands beside that of the real pictures, and values of unlike sizes do not compare: the"
-            f" pictures of {str(a.where)!r} are {sizes_told(a.sizes)}, those of {str(b.where)!r} {sizes_told(b.sizes)};"
-            f" bring both to one size, or leave {name} out"
+            f" pictures of {str(a.where)!r} are {format_sizes(a.sizes)}, those of {str(b.where)!r}"
+            f" {format_sizes(b.sizes)}; bring both to one size, or leave {name} out"
         )

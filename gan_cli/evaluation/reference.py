@@ -1,4 +1,4 @@
-"""The real side of scores: pictures of a run's data set, and what they are in features, kept on disk."""
+"""The real side of scores: pictures of a run's data set, and their statistics in features, kept on disk."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Reference:
 
     @property
     def has_splits(self) -> bool:
-        """Whether part of the data set is held out from training."""
-        made = locate(self.config.node["_target_"], self.trust)
-        return "split" in inspect.signature(made).parameters
+        """Return whether part of the data set is held out from training."""
+        target = locate(self.config.node["_target_"], self.trust)
+        return "split" in inspect.signature(target).parameters
 
     def data(self, split: str) -> Data:
-        """The data set's split, without jitter; the whole of one that has no splits.
+        """Return a split of the data set without jitter, or the whole set if it has no splits.
 
         Raises:
             UserError: the data set is not there any more.
@@ -60,85 +60,85 @@ class Reference:
         return self._data[split]
 
     def rows(self, split: str, count: int) -> Tensor:
-        """Which pictures stand for the data set: `count` by a fixed draw, or all of fewer; in order."""
+        """Return the indices of the pictures that are compared, in order: `count` by a fixed draw, or all of fewer."""
         size = len(self.data(split))
         return torch.arange(size) if count >= size else permutation(size, "reference")[:count].sort().values
 
     def batches(self, split: str, count: int, what: str = "reading real pictures") -> Iterator[dict[str, Tensor]]:
-        """Fields of the chosen pictures; `what` is done to them."""
+        """Yield the fields of the compared pictures in batches; `what` is the title of the progress bar."""
         data, chosen = self.data(split), self.rows(split, count)
         with Progress(what, len(chosen), "pictures") as step:
             for rows in chosen.split(self.batch_size):
                 yield data.fetch(rows, self.device)
                 step(len(rows))
 
-    def whole(self, fields: dict[str, Tensor]) -> Tensor:
-        """What a model of plain samples makes."""
+    def plain_samples(self, fields: dict[str, Tensor]) -> Tensor:
+        """Return the field that a model of plain samples makes."""
         return fields[self.medium.field]
 
     def passing(self, split: str, count: int, look: Callable[[Tensor], Looked], what: str) -> Iterator[Passing]:
-        """The same, for parts to gather of."""
+        """Yield the compared pictures in batches from which parts can be gathered."""
         for fields in self.batches(split, count, what):
-            yield Passing(self.medium.judged(self.whole(fields)), look, fields.get("label"))
+            yield Passing(self.medium.judged(self.plain_samples(fields)), look, fields.get("label"))
 
     def samples(self, split: str, count: int) -> Tensor:
-        """As scores look at them (`Medium.judged`), all at once."""
-        return torch.cat([self.medium.judged(self.whole(fields)) for fields in self.batches(split, count)])
+        """Return all compared pictures, as scores look at them (`Medium.judged`)."""
+        return torch.cat([self.medium.judged(self.plain_samples(fields)) for fields in self.batches(split, count)])
 
     def labels(self, split: str, count: int) -> Tensor:
         return torch.cat([fields["label"].cpu() for fields in self.batches(split, count)])
 
     def labelled(self, split: str) -> Labelled | None:
-        """All pictures of a split with their labels; None for data without labels."""
+        """Return all pictures of a split with their labels; None for data without labels."""
         data = self.data(split)
         if not data.class_names:
             return None
         return Labelled(self.samples(split, len(data)), self.labels(split, len(data)), len(data.class_names))
 
-    def as_read(self, samples: Sequence[Tensor]) -> dict[str, Any]:
-        """For a protocol: sizes of real samples, and what is white in 16-bit files where that was said."""
+    def protocol_entries(self, samples: Sequence[Tensor]) -> dict[str, Any]:
+        """Return entries of a protocol: the sizes of real samples, and the white level of 16-bit files if it is set."""
         white = self.config.node.get("white_level")
         sizes = [size for size in dict.fromkeys(map(self.medium.described, samples)) if size is not None]
-        told = {"pixels": ", ".join(sizes)} if sizes else {}
-        return told if white is None else {**told, "white_level": white}
+        entries = {"pixels": ", ".join(sizes)} if sizes else {}
+        return entries if white is None else {**entries, "white_level": white}
 
     def digest(self, split: str, count: int) -> str:
-        """Of every sample that stands for the data set: a changed data set never meets kept statistics."""
+        """Compute a digest of all compared pictures, so that a changed data set never meets kept statistics."""
         state = hashlib.sha256()
         for fields in self.batches(split, count):
-            state.update(self.medium.judged(self.whole(fields)).contiguous().numpy().tobytes())
+            state.update(self.medium.judged(self.plain_samples(fields)).contiguous().numpy().tobytes())
         return state.hexdigest()[:16]
 
 
 def kept_file(cache: Path | None, part: Part, depends: dict[str, Any]) -> Path | None:
-    """Where a part of real samples is kept; None where nothing is.
+    """Return the file in which a part of real samples is kept; None without a cache.
 
     Args:
         cache: the folder.
         part: one that is `kept`.
-        depends: all that it depends on besides its own key: data, counts, resolution, preprocessing, weights.
+        depends: all that it depends on besides its key: data, counts, resolution, preprocessing, weights.
     """
     if cache is None:
         return None
-    whole = {"format": FORMAT, **part.key(), **depends}
-    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    key = {"format": FORMAT, **part.key(), **depends}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache / f"features-{digest[:24]}.pt"
 
 
 def restored(part: Part, file: Path | None) -> bool:
-    """Whether a part was read from its file; one that is torn goes."""
+    """Load a part from its file; return whether that was possible. A torn file is deleted."""
     if file is None or not file.is_file():
         return False
     try:
         part.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception:  # unpickling a torn file raises whatever it likes: it is made anew
+    except Exception:  # unpickling a torn file may raise anything: the part is made anew
         file.unlink(missing_ok=True)
         return False
     return True
 
 
 def keep(part: Part, file: Path | None) -> None:
-    """Write a part for the next time."""
+    """Write a part to its file, for the next evaluation."""
     if file is not None:
         buffer = io.BytesIO()
         torch.save(part.state_dict(), buffer)
@@ -147,9 +147,10 @@ def keep(part: Part, file: Path | None) -> None:
 
 
 def need_splits(reference: Reference, name: str) -> None:
-    """
+    """Check that the data set has held-out pictures.
+
     Raises:
-        UserError: a metric wants held-out pictures and the data set holds none out.
+        UserError: it has none, and the metric needs them.
     """
     if not reference.has_splits:
         raise UserError(f"metric={name} needs held-out pictures, and dataset={reference.name} has no test split")

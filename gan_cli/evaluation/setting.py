@@ -1,4 +1,4 @@
-"""What an evaluation goes by."""
+"""The settings of an evaluation, and its real side."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gan_cli.metrics.gathered import Gathered, Looked, Part, pass_by
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is compared with what.
+    """The amounts, the split and the seed of an evaluation.
 
     Attributes:
-        count: samples, and at most so many real pictures.
+        count: number of samples, and at most as many real pictures.
         split: of the data set; None: "train", or for models that are given pictures "test".
         seed: of the latents.
         batch_size: pictures at a time.
@@ -48,13 +48,13 @@ class Setting:
 
     Args:
         config: the data set that is the reference.
-        metrics: that are asked for, by name.
+        metrics: the metrics by name.
         features: YAML node of the extractor, or None.
         how: counts, split, seed.
         device: where networks work.
         cache: folder for statistics and classifiers; None keeps none.
         trust: packages whose classes may be used.
-        warn: told what a user should know.
+        warn: called with each message that a user should know.
     """
 
     def __init__(
@@ -74,26 +74,26 @@ class Setting:
         self.reference = Reference(config, how.batch_size, device, trust)
 
     def kinds(self, side: str) -> list[type[Part]]:
-        """What the metrics need of a side."""
+        """List the classes of parts that the metrics need of a side."""
         return [kind for metric in self.metrics.values() for kind in getattr(metric, side)]
 
     @cached_property
     def extractor(self) -> Extractor | None:
-        """The features' network, ready; None where no metric asks for features."""
+        """Build and prepare the extractor of features; return None if no metric needs features."""
         if not any(metric.in_features() for metric in self.metrics.values()):
             return None
-        made = made_extractor(self.features_node, self.trust)
+        extractor = build_extractor(self.features_node, self.trust)
         train = test = None
-        if made.needs_labels:
+        if extractor.needs_labels:
             train = self.reference.labelled("train")
             test = self.reference.labelled("test") if self.reference.has_splits else None
-        made.prepare(self.device, train, test, self.cache)
-        if made.warning:
-            self.warn(f"warning: {made.warning}")
-        return made
+        extractor.prepare(self.device, train, test, self.cache)
+        if extractor.warning:
+            self.warn(f"warning: {extractor.warning}")
+        return extractor
 
     def look(self, samples: Tensor) -> Looked:
-        """What samples, as scores look at them, are in features."""
+        """Compute the features of samples, which are as scores look at them (`Medium.judged`)."""
         assert self.extractor is not None
         return self.extractor(samples.to(self.device))
 
@@ -103,17 +103,17 @@ class Setting:
 
     @cached_property
     def real(self) -> Gathered:
-        return Gathered(self.kinds("real"), lambda parts: self.of_reference(parts, self.split))
+        return Gathered(self.kinds("real"), lambda parts: self.fill(parts, self.split))
 
     @cached_property
     def held_out(self) -> Gathered:
-        return Gathered(self.kinds("held_out"), lambda parts: self.of_reference(parts, "test"))
+        return Gathered(self.kinds("held_out"), lambda parts: self.fill(parts, "test"))
 
     def ready(self) -> None:
-        """Make the features and the reference's sides now: what is missing must show before anything is drawn.
+        """Make the features and the reference's sides now, so that missing files show before anything is drawn.
 
         Raises:
-            UserError: weights or data that are not there.
+            UserError: weights or data are missing.
         """
         for name, metric in self.metrics.items():
             metric.check_split(self.split)
@@ -121,17 +121,17 @@ class Setting:
                 need_splits(self.reference, name)
         self.extractor, self.real.parts, self.held_out.parts  # noqa: B018  (made on first use)
 
-    def of_reference(self, parts: Sequence[Part], split: str) -> None:
-        """Fill parts of a split: from the cache where they are known, the others in one pass for each count."""
+    def fill(self, parts: Sequence[Part], split: str) -> None:
+        """Fill parts of a split: known parts from the cache, the others in one pass for each count."""
         waiting: dict[int, list[Part]] = {}
         files = {part: self.file(part, split) for part in parts if part.kept}
         for part in parts:
             if not restored(part, files.get(part)):
                 waiting.setdefault(min(self.how.count, part.most or self.how.count), []).append(part)
-        for count, some in waiting.items():
-            what = "features of real pictures" if any(part.in_features for part in some) else "reading real pictures"
-            pass_by(some, self.reference.passing(split, count, self.look, what))
-            for part in some:
+        for count, group in waiting.items():
+            what = "features of real pictures" if any(part.in_features for part in group) else "reading real pictures"
+            pass_by(group, self.reference.passing(split, count, self.look, what))
+            for part in group:
                 keep(part, files.get(part))
 
     def file(self, part: Part, split: str) -> Path | None:
@@ -144,12 +144,13 @@ class Setting:
         return kept_file(self.cache, part, depends)
 
 
-def made_extractor(node: dict[str, Any] | None, trust: Sequence[str] = ()) -> Extractor:
-    """
+def build_extractor(node: dict[str, Any] | None, trust: Sequence[str] = ()) -> Extractor:
+    """Build the extractor of features from its YAML node.
+
     Raises:
         UserError: none was chosen, or it can't be built.
     """
     if node is None:
         raise UserError("these metrics compare features: say features=classifier, inception or module")
-    made: Extractor = instantiate(node, trust, "features")
-    return made
+    extractor: Extractor = instantiate(node, trust, "features")
+    return extractor

@@ -1,4 +1,4 @@
-"""The evidence of a model that is given pictures: outputs beside targets, sets of outputs beside real sets."""
+"""The evidence of a model that is given pictures: outputs with their targets, sets of outputs with real sets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gan_cli.use.load import Trained
 
 
 def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence], dict[str, Any]]:
-    """What a translator makes of held-out pictures, beside what they should look like.
+    """Translate held-out pictures, and compare the outputs with their targets.
 
     Returns:
         evidence by the suffix of its scores (one for each direction of the game), and the protocol.
 
     Raises:
-        UserError: a metric that asks for latents; outputs that are NaN or infinite.
+        UserError: a metric needs latents, or outputs are NaN or infinite.
     """
     for name, metric in setting.metrics.items():
         if metric.of_latents:
@@ -37,20 +37,20 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
     rows = chosen_rows(data, how.count)
     directions = {suffix: Direction(setting) for suffix in game.compared}
     pairs: dict[str, list[Tensor]] = {}
-    state = hashlib.sha256()  # of all that the model is given and compared with: files can be read in many ways
+    state = hashlib.sha256()  # of all inputs and targets as they were read: files can be read in many ways
     seed_everything(how.seed, "evaluate")  # dropout as noise: the same in every evaluation
     batches = rows.split(how.batch_size)
-    for some in counted(batches, "making pictures to judge", len(batches), "batches"):
-        fields = data.fetch(some, trained.device)
+    for indices in counted(batches, "making pictures to judge", len(batches), "batches"):
+        fields = data.fetch(indices, trained.device)
         for name in sorted(fields):
             state.update(medium.judged(fields[name]).contiguous().numpy().tobytes())
         shown = joined(game.sample(trained.networks, fields))
         for name, value in pair_scores(setting, game, shown).items():
             pairs.setdefault(name, []).append(value.cpu())
-        for suffix, (made, wanted) in game.compared.items():
-            if not shown[made].isfinite().all():
+        for suffix, (output, target) in game.compared.items():
+            if not shown[output].isfinite().all():
                 raise UserError(f"the pictures of {trained.path} are NaN or infinite: there is nothing to compare")
-            directions[suffix].add(shown[made], shown[wanted])
+            directions[suffix].add(shown[output], shown[target])
     scores = {name: torch.cat(values) for name, values in pairs.items()}
     about = {
         "real": {
@@ -58,7 +58,7 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
             "split": split,
             "count": len(rows),
             "digest": state.hexdigest()[:16],
-            **setting.reference.as_read([shown[wanted][0] for _, wanted in game.compared.values()]),
+            **setting.reference.protocol_entries([shown[target][0] for _, target in game.compared.values()]),
         },
         "fake": {"count": len(rows), "ema": how.ema, "rule": game.score_rule},
     }
@@ -66,7 +66,7 @@ def translated(setting: Setting, trained: Trained) -> tuple[dict[str, Evidence],
 
 
 def pair_scores(setting: Setting, game: Game, shown: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Scores of each picture against its target, (N,) each; none where the game has no targets."""
+    """Compute scores of each picture against its target, (N,) each; none where the game has no targets."""
     scores = dict(game.scores(shown))
     if "target" in shown:
         for metric in setting.metrics.values():
@@ -75,18 +75,18 @@ def pair_scores(setting: Setting, game: Game, shown: dict[str, Tensor]) -> dict[
 
 
 class Direction:
-    """Both sides of one direction, batch by batch."""
+    """Both sides of one direction, gathered batch by batch."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.sides = {side: Gathered(setting.kinds(side), lambda parts: None) for side in ("real", "fake")}
 
-    def add(self, made: Tensor, wanted: Tensor) -> None:
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
         judged = self.setting.reference.medium.judged
-        for side, samples in (("fake", made), ("real", wanted)):
+        for side, samples in (("fake", outputs), ("real", targets)):
             pass_by(self.sides[side].parts, [Passing(judged(samples), self.setting.look)])
 
 
 def chosen_rows(data: Data, count: int) -> Tensor:
-    """Which held-out pictures: (N,), or (N, S) for sides of their own, none of them twice."""
+    """Return the indices of held-out pictures, none twice: (N,), or (N, S) if each of S sides has its own order."""
     return data.order(0).once()[:count]

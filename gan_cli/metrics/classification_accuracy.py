@@ -1,4 +1,4 @@
-"""Are samples of the class that was asked for, and do they teach a classifier (Ravuri & Vinyals 2019)?"""
+"""Accuracies: are samples of the requested class, and can a classifier learn from them (Ravuri & Vinyals 2019)?"""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from gan_cli.metrics.gathered import Features, Labels, Samples
 
 
 class ClassificationAccuracy(Metric):
-    """Train on synthetic, test on real: the share of real held-out pictures that a classifier trained on nothing but
-    samples puts in their class; and the share of samples that the classifier of the real data sees as what they were
-    asked for. Both from 0 to 1, higher is better.
+    """Two accuracies, both from 0 to 1; higher is better.
+
+    `classification_accuracy` (train on synthetic, test on real): a classifier is trained on samples alone. The score is
+    the share of real held-out pictures that it puts in their class. `asked_accuracy`: the share of samples that the
+    classifier of the real data puts in the class that was asked for.
     """
 
     fake, held_out = (Samples, Features), (Samples, Labels)
@@ -26,11 +28,11 @@ class ClassificationAccuracy(Metric):
         asked = evidence.asked
         if asked is None:
             raise UserError("metric=classification_accuracy needs a conditional model and labels")
-        seen = evidence.fake.logits.argmax(1)
-        taught = trained_classifier(evidence.fakes, asked, evidence.num_classes)
+        predicted = evidence.fake.logits.argmax(1)
+        classifier = trained_classifier(evidence.fakes, asked, evidence.num_classes)
         return {
-            "classification_accuracy": accuracy(taught, evidence.test_images, evidence.test_labels),
-            "asked_accuracy": share_of(seen, asked),
+            "classification_accuracy": accuracy(classifier, evidence.test_images, evidence.test_labels),
+            "asked_accuracy": share_of(predicted, asked),
         }
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:

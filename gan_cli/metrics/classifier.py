@@ -1,4 +1,4 @@
-"""A small classifier of a data set's own labels: features where Inception's mean nothing (digits, clothes, scans)."""
+"""A small classifier of a data set's labels: features where Inception's mean nothing (digits, clothes, scans)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_cli.base.progress import counted
 from gan_cli.base.randomness import derive_seed, generator_for
 
 FEATURES = 64
-LARGEST = 64  # pixels: larger pictures are brought down to it
+LARGEST = 64  # pixels: larger pictures are resized to it
 EPOCHS, LEAST_STEPS, BATCH = 3, 1400, 128
 
 
@@ -25,7 +25,7 @@ class Classifier(nn.Module):
 
     Args:
         channels: C of the pictures.
-        side: their height and width as the network takes them, from 8 up.
+        side: height and width of the network's input, from 8 up.
         classes: K.
     """
 
@@ -41,14 +41,14 @@ class Classifier(nn.Module):
         self.last = nn.Linear(FEATURES, classes)
 
     def seen(self, pixels: Tensor) -> Tensor:
-        """(N, C, H, W) in 0..255 -> what the network takes, (N, C, side, side) in [-1, 1]; antialiased, not rounded."""
+        """Convert pictures (N, C, H, W) in 0..255 to inputs (N, C, side, side) in [-1, 1]; antialiased, not rounded."""
         images = pixels.float() / 127.5 - 1
         if tuple(images.shape[2:]) == (self.side, self.side):
             return images
         return interpolate(images, size=(self.side, self.side), mode="bicubic", antialias=True, align_corners=False)
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Class features (N, 64), and texture (N, 144): mean and spread over space of the first two blocks."""
+        """Compute class features (N, 64), and texture (N, 144): mean and spread over space of the first two blocks."""
         texture, x = [], image
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -58,27 +58,29 @@ class Classifier(nn.Module):
         return relu(self.penultimate(x.flatten(1))), torch.cat(texture, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, C, side, side) in [-1, 1] -> logits (N, K)."""
+        """Compute logits (N, K) of pictures (N, C, side, side) in [-1, 1]."""
         return self.last(self.dropout(self.features(image)[0]))
 
 
 def side_for(height: int, width: int) -> int:
-    """The side that a classifier of such pictures has: their own, from 8 to 64."""
+    """Return the side of the classifier's input for pictures of this size: their shorter side, within 8 to 64."""
     return max(8, min(LARGEST, height, width))
 
 
 def trained_classifier(pixels: Tensor, labels: Tensor, num_classes: int, cache: Path | None = None) -> Classifier:
-    """Trained with a fixed seed, in evaluation mode; touches no other random state.
+    """Train a classifier with a fixed seed, or load it from the cache; return it in evaluation mode.
+
+    No other random state changes.
 
     Args:
         pixels: (N, C, H, W) uint8.
         labels: (N,), int64.
         num_classes: K.
-        cache: folder for its weights, kept by a digest of the data; None keeps nothing.
+        cache: folder for the weights, which are kept under a digest of the data; None keeps nothing.
     """
     file = cache / f"classifier-{digest(pixels, labels, num_classes)}.pt" if cache else None
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive_seed("classifier"))  # the CPU's alone, where it is trained
+        torch.default_generator.manual_seed(derive_seed("classifier"))  # only the CPU's, since it trains there
         classifier = Classifier(pixels.shape[1], side_for(*pixels.shape[2:]), num_classes)
         classifier.to(memory_format=torch.channels_last)  # a quarter faster
         state = kept_weights(file)
@@ -96,12 +98,12 @@ def trained_classifier(pixels: Tensor, labels: Tensor, num_classes: int, cache: 
 
 
 def kept_weights(file: Path | None) -> dict[str, Tensor] | None:
-    """From the cache; None where it has none, or a torn file."""
+    """Load weights from the cache; return None if there is no file, or a torn one."""
     if file is None or not file.is_file():
         return None
     try:
         state: dict[str, Tensor] = torch.load(file, weights_only=True)
-    except Exception:  # unpickling a torn file raises whatever it likes: the classifier is trained anew
+    except Exception:  # unpickling a torn file may raise anything: the classifier is trained anew
         return None
     return state
 
@@ -121,15 +123,15 @@ def fit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> None:
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, pixels: Tensor, labels: Tensor) -> float:
-    """Share of (N, C, H, W) uint8 that are put in their class (N,)."""
-    parts = pixels.split(500)
-    known = counted(parts, "trying the classifier on held-out pictures", len(parts), "batches")
-    seen = torch.cat([classifier(classifier.seen(some)).argmax(1) for some in known])
-    return float((seen == labels).double().mean())
+    """Compute the share of pictures (N, C, H, W) uint8 that the classifier puts in their class (N,)."""
+    batches = pixels.split(500)
+    batches_shown = counted(batches, "trying the classifier on held-out pictures", len(batches), "batches")
+    predicted = torch.cat([classifier(classifier.seen(batch)).argmax(1) for batch in batches_shown])
+    return float((predicted == labels).double().mean())
 
 
 def digest(pixels: Tensor, labels: Tensor, num_classes: int) -> str:
-    """Of the size, every pixel, every label, and how the classifier is made."""
+    """Compute a digest of the size, every pixel, every label, and how the classifier is made."""
     words = (tuple(pixels.shape), num_classes, FEATURES, LARGEST, EPOCHS, LEAST_STEPS, BATCH)
     state = hashlib.blake2b(repr(words).encode(), digest_size=8)
     for part in (pixels, labels):

@@ -1,4 +1,4 @@
-"""Density and coverage (Naeem et al. 2020): precision and recall that one outlier can't lift."""
+"""Density and coverage (Naeem et al. 2020): precision and recall that one outlier can't raise."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from gan_cli.metrics.neighbours import nearest, radii, within
 
 
 class DensityCoverage(Metric):
-    """Density: in how many balls of reals a sample lies, on average, over k; about 1 for equal distributions, and
-    above it where samples crowd in the middle. Coverage: share of the reals with a sample in their ball, from 0 to 1.
+    """Density and coverage of samples in the balls of real pictures.
+
+    Density: the mean number of balls that a sample lies in, divided by k. It is about 1 for equal distributions, and
+    higher where samples crowd in the middle. Coverage: the share of real pictures with a sample in their ball, from 0
+    to 1.
 
     Args:
-        k: neighbours of a real that its ball reaches to; 5 as published.
+        k: the ball of a real picture reaches to its k-th nearest neighbour; 5 as published.
     """
 
     real = fake = (Features,)

@@ -1,4 +1,4 @@
-"""What a metric is given, and what it says of itself."""
+"""The evidence that metrics are computed from, and the interface of a metric."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ SIDES: tuple[Literal["real", "fake", "held_out"], ...] = ("real", "fake", "held_
 
 
 class Evidence:
-    """What an evaluation has in hand. Whatever is gathered of samples is made on first use, all parts of a side in one
-    pass; what is given here stands where it would.
+    """The statistics, samples and labels of an evaluation.
+
+    Each is gathered from samples on first use, all parts of a side in one pass. An argument of the constructor replaces
+    the gathered value.
 
     Attributes:
-        real, fake: what the reference samples and the model's samples are in features.
-        test: the held-out samples in features.
-        fakes, reals: samples themselves, as `Medium.judged` gives them.
+        real, fake: statistics of the reference samples and of the model's samples in features.
+        test: statistics of the held-out samples in features.
+        fakes, reals: the samples themselves, as `Medium.judged` gives them.
         asked: (N,) the classes that `fakes` were asked for; None for a model without labels.
         test_images, test_labels: held-out samples and their classes.
         pairs: scores of each translated picture against its target, by name, (N,) each.
-        path: (paths, step, space) -> squared distance in features over the step; see `ppl`.
+        path: (paths, step, space) -> squared distance in features over the step, by the squared step; see `ppl`.
         num_classes: K, of labelled data.
         modes: centres (M, D) and deviation of toy data's modes.
     """
@@ -49,24 +51,24 @@ class Evidence:
     ) -> None:
         self.asked, self.pairs, self.path = asked, pairs or {}, path
         self.num_classes, self.modes, self.sides = num_classes, modes, sides or {}
-        given = {"real": real, "fake": fake, "test": test, "fakes": fakes, "reals": reals}
-        given |= {"test_images": test_images, "test_labels": test_labels}
-        self.__dict__.update({name: value for name, value in given.items() if value is not None})
+        arguments = {"real": real, "fake": fake, "test": test, "fakes": fakes, "reals": reals}
+        arguments |= {"test_images": test_images, "test_labels": test_labels}
+        self.__dict__.update({name: value for name, value in arguments.items() if value is not None})
 
     def of_real(self, kind: type[P]) -> P:
-        """A part of the reference's samples."""
+        """Return a part of the reference samples."""
         return self._side("real")[kind]
 
     def of_fake(self, kind: type[P]) -> P:
-        """A part of the model's samples."""
+        """Return a part of the model's samples."""
         return self._side("fake")[kind]
 
     def of_held_out(self, kind: type[P]) -> P:
-        """A part of the samples that training never saw."""
+        """Return a part of the held-out samples, which training never saw."""
         return self._side("held_out")[kind]
 
     def gather(self, metric: Metric) -> None:
-        """All that a metric needs of samples, now: passes over them have bars of their own."""
+        """Gather all parts that a metric needs, now: the passes over samples show their own progress bars."""
         for side in SIDES:
             for kind in getattr(metric, side):
                 self._side(side)[kind]
@@ -107,13 +109,13 @@ class Evidence:
 
 
 class Metric:
-    """A score, or a few of one idea.
+    """A score, or a few scores of one idea.
 
     Attributes:
-        real, fake, held_out: the parts that it needs of reference samples, of the model's, and of those that training
-            never saw. A class that stands beside the metric is as good as one of `gathered`.
-        of_model: it asks a model or its data for more than samples, so it can't be of two folders.
-        of_latents: it is for models that draw from noise.
+        real, fake, held_out: the parts that the metric needs of reference samples, of the model's samples, and of
+            samples that training never saw. They may be classes of `gathered` or of the metric's file.
+        of_model: whether the metric needs a model or its data, and so can't compare two folders.
+        of_latents: whether the metric is for models that draw from noise.
         least: fewest samples on each side.
     """
 
@@ -125,36 +127,41 @@ class Metric:
     least: int = 2
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        """Scores by name.
+        """Compute the scores, by name.
 
         Raises:
-            UserError: the evidence can't carry the score; one sentence.
+            UserError: the evidence is not enough for the score; one sentence.
         """
         raise NotImplementedError
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
-        """The options that a score depends on, besides features, counts and data."""
+        """Return the options that a score depends on, besides features, counts and data."""
         return {}
 
     def in_features(self) -> bool:
-        """Whether it goes by the chosen features."""
+        """Return whether the metric uses the chosen features."""
         return any(kind.in_features for side in SIDES for kind in getattr(self, side))
 
     def check_split(self, split: str) -> None:
-        """
+        """Check that the score means something beside real samples of a split.
+
         Raises:
             UserError: beside real samples of that split the score would mean nothing.
         """
 
-    def of_pair(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """Scores of each output against its target, (N,) each, besides the game's own; both as the game has them."""
+    def of_pair(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Compute scores of each output against its target, (N,) each, in addition to the game's scores.
+
+        Both pictures come as the game makes them.
+        """
         return {}
 
 
-def enough(name: str, count: int, least: int, of: str) -> None:
-    """
+def check_enough(name: str, count: int, least: int, of: str) -> None:
+    """Check that a metric has enough samples.
+
     Raises:
-        UserError: fewer samples than a metric needs.
+        UserError: there are fewer samples than the metric needs.
     """
     if count < least:
         raise UserError(f"metric={name} needs at least {least:,} {of}, and there are {count:,}")

@@ -1,6 +1,6 @@
-"""Features in which sets of pictures are compared; each says what it is, so that scores can carry it.
+"""Features in which sets of pictures are compared; each extractor describes itself for the protocol of a score.
 
-`name` is in the scores' names (`fid_classifier`); Inception's alone go without. Pictures come as (N, C, H, W) in
+The name of a score has the extractor's `name` (`fid_classifier`), except for Inception's. Pictures are (N, C, H, W) in
 0..255, rounded to uint8 for all scores but the path length.
 """
 
@@ -21,21 +21,21 @@ from gan_cli.base.limits import Pixels
 from gan_cli.losses.perceptual import Colour, Features, Spread, download
 from gan_cli.metrics.classifier import accuracy, trained_classifier
 
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; the hash of its content begins so
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's; its hash starts with 6726825d
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
-ON_CPU = 16  # pictures that Inception is shown at once
-LEAST_ACCURACY = 0.5  # of a classifier on held-out pictures, above chance's share of the way to 1
+ON_CPU = 16  # pictures in one batch of Inception on the CPU
+LEAST_ACCURACY = 0.5  # of a classifier on held-out pictures, as a share of the way from chance to 1
 
 
 class Extractor:
-    """Pictures to features.
+    """A function from pictures to features.
 
     Attributes:
-        name: what scores in these features are called by.
+        name: the word for these features in the names of scores.
         needs_labels: whether `prepare` must be given the labelled training pictures.
-        resize: the rule by which pictures come to the network's size.
+        resize: the rule by which pictures are resized for the network.
         weights_digest: of the network's weights; known after `prepare`.
-        warning: what a user should know of these features; known after `prepare`.
+        warning: a warning about these features for the user; known after `prepare`.
     """
 
     needs_labels: ClassVar[bool] = False
@@ -54,21 +54,21 @@ class Extractor:
         """Read or train the network, once.
 
         Args:
-            device: where it shall work.
+            device: where the network works.
             train, test: labelled pictures, for an extractor that `needs_labels`.
             cache: folder for networks that are trained; None keeps none.
 
         Raises:
-            UserError: its weights are not there, or not what they should be.
+            UserError: the weights are missing, or are not the expected ones.
         """
         raise NotImplementedError
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(N, C, H, W) in 0..255, uint8 or float -> features (N, F), and logits (N, K) where there are any."""
+        """Compute features (N, F), and any logits (N, K), of pictures (N, C, H, W) in 0..255, uint8 or float."""
         raise NotImplementedError
 
     def protocol(self) -> dict[str, Any]:
-        """What a score depends on."""
+        """Return the properties of the features that a score depends on."""
         return {"name": self.name, "weights": self.weights_digest, "resize": self.resize}
 
 
@@ -80,13 +80,14 @@ class Labelled:
 
 
 class Inception(Extractor):
-    """The Inception network of 2015 that published FID, KID and Inception Scores are in: 2,048 features.
+    """The 2,048 features of the 2015 Inception network, in which FID, KID and Inception Scores are published.
 
-    torch-fidelity's port, with its resize (TensorFlow 1's bilinear, not antialiased, to 299x299) and its weights.
+    The network is torch-fidelity's port, with its resize (TensorFlow 1's bilinear, not antialiased, to 299x299) and
+    weights.
 
     Args:
-        weights: the file; None looks where torch keeps its downloads, and downloads it there.
-        sha256: what the file's SHA-256 begins with; a file that differs is not opened.
+        weights: the file; None uses torch's download folder, and downloads the file if it is missing.
+        sha256: first digits of the file's SHA-256; a file that differs is not opened.
     """
 
     name = "inception"
@@ -108,22 +109,22 @@ class Inception(Extractor):
             raise UserError("features=inception needs torch-fidelity: pip install 'gan_cli[metrics]'") from error
         path = self.file()
         self.weights_digest = checked_digest(path, self.sha256)
-        # torch-fidelity unpickles whatever the file holds: it is given a copy that holds tensors alone
+        # torch-fidelity unpickles whatever the file holds, so it gets a copy with tensors alone
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             with tempfile.TemporaryDirectory() as folder:
                 copy = str(Path(folder) / "weights.pth")
                 torch.save(state, copy)
                 network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], copy)
-        except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
+        except Exception as error:  # unpickling may raise anything; the file is always at fault
             raise UserError(f"{str(path)!r} does not hold Inception's tensors ({type(error).__name__})") from error
         self.network = network.to(device)
 
     def file(self) -> Path:
-        """Where the weights are.
+        """Return the path of the weights; download them if they are missing.
 
         Raises:
-            UserError: nowhere, and they can't be had.
+            UserError: the file is missing and can't be downloaded.
         """
         if self.weights is not None:
             path = expanded(self.weights)
@@ -147,7 +148,7 @@ class Inception(Extractor):
         if pixels.dtype != torch.uint8:
             raise UserError("features=inception takes rounded pictures alone; metric=ppl needs other features")
         size = ON_CPU if pixels.device.type == "cpu" else len(pixels)  # small parts: less memory, and no slower there
-        parts = [self.network(coloured(some)) for some in pixels.split(size)]
+        parts = [self.network(coloured(batch)) for batch in pixels.split(size)]
         features, logits = (torch.cat(side) for side in zip(*parts, strict=True))
         return features, logits
 
@@ -155,7 +156,7 @@ class Inception(Extractor):
 class ClassifierFeatures(Extractor):
     """64 features of a small network that is trained once on the run's own labels and kept in the cache.
 
-    It forgives noise and blur that do not change the class: never read one distance in it alone.
+    They forgive noise and blur that do not change the class: never read one distance in them alone.
     """
 
     name = "classifier"
@@ -187,8 +188,8 @@ class ClassifierFeatures(Extractor):
                 )
         self.weights_digest = digest_of_state(self.network)
         side = self.network.side
-        own = tuple(train.pixels.shape[2:]) == (side, side)
-        self.resize = "none" if own else f"antialiased bicubic to {side}x{side}"
+        unresized = tuple(train.pixels.shape[2:]) == (side, side)
+        self.resize = "none" if unresized else f"antialiased bicubic to {side}x{side}"
         self.network.to(device)
 
     @torch.no_grad()
@@ -205,12 +206,12 @@ class NetworkFeatures(Extractor):
     """Features of a network of the user's: the mean over space of one layer's output.
 
     Args:
-        network: any module of pictures.
-        weights: a state_dict of it, read with `weights_only=True`.
+        network: any module that takes pictures.
+        weights: a state_dict of the network, read with `weights_only=True`.
         layer: name of the sub-module whose output is taken, (N, F) or (N, F, h, w).
-        name: what the scores are called by.
-        size: pixels that pictures are brought to (antialiased bicubic); None leaves them.
-        mean, deviation: of each channel in [0, 1], taken off and divided by; ImageNet's by default.
+        name: the word for these features in the names of scores.
+        size: pixels to which pictures are resized (antialiased bicubic); None keeps their size.
+        mean, deviation: of each channel in [0, 1], subtracted and divided by; ImageNet's by default.
     """
 
     def __init__(
@@ -263,12 +264,12 @@ class NetworkFeatures(Extractor):
 
 
 def coloured(pixels: Tensor) -> Tensor:
-    """Grey repeated to three channels."""
+    """Repeat grey pictures to three channels."""
     return pixels.expand(-1, 3, -1, -1) if pixels.shape[1] == 1 else pixels
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Compute the SHA-256 of a file, in hex."""
     state = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -277,21 +278,21 @@ def file_digest(path: Path) -> str:
 
 
 def checked_digest(path: Path, begins: str) -> str:
-    """The first 16 digits of a file's SHA-256.
+    """Return the first 16 digits of a file's SHA-256.
 
     Raises:
-        UserError: it does not begin as it should: not the file it is said to be, and it is not opened.
+        UserError: the digest does not begin with `begins`: this is another file, and it is not opened.
     """
-    found = file_digest(path)
-    if not found.startswith(begins):
+    digest = file_digest(path)
+    if not digest.startswith(begins):
         raise UserError(
-            f"{str(path)!r} is not {INCEPTION_FILE}: its SHA-256 begins with {found[: len(begins)]}, not {begins}"
+            f"{str(path)!r} is not {INCEPTION_FILE}: its SHA-256 begins with {digest[: len(begins)]}, not {begins}"
         )
-    return found[:16]
+    return digest[:16]
 
 
 def digest_of_state(network: nn.Module) -> str:
-    """Of all weights and buffers, 16 hex digits."""
+    """Compute a digest of all weights and buffers, 16 hex digits."""
     state = hashlib.sha256()
     for name, value in network.state_dict().items():
         state.update(name.encode())

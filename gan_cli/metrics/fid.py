@@ -26,7 +26,10 @@ class FrechetDistance(Metric):
 
 
 def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> float:
-    """Of two Gaussians, means (F,) and covariances (F, F); in float64, never below 0, NaN where one of them is."""
+    """Compute the squared Frechet distance of two Gaussians, with means (F,) and covariances (F, F), in float64.
+
+    It is never below 0, and NaN if an input is not finite.
+    """
     mean_a, covariance_a, mean_b, covariance_b = (x.double() for x in (mean_a, covariance_a, mean_b, covariance_b))
     if not all(bool(x.isfinite().all()) for x in (mean_a, covariance_a, mean_b, covariance_b)):
         return math.nan  # eigenvalues of NaN are an error, and max(0, NaN) would be a perfect 0
@@ -36,11 +39,11 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
 
 
 def root_trace(a: Tensor, b: Tensor) -> Tensor:
-    """tr (A B)^0.5 of two symmetric positive semi-definite matrices, by way of a symmetric eigenvalue problem.
+    """Compute tr (A B)^0.5 of two symmetric positive semi-definite matrices, by a symmetric eigenvalue problem.
 
-    With A = L L', the eigenvalues of A B are those of L' B L, which is symmetric: no general square root, whose
-    imaginary rest would have to be dropped, and no diagonal offset where the matrices are singular. L is Cholesky's
-    factor, or for a singular A that has none the root of its eigendecomposition.
+    With A = L L', the eigenvalues of A B are those of L' B L, which is symmetric. So there is no general square root,
+    whose imaginary rest would have to be dropped, and no diagonal offset for singular matrices. L is Cholesky's factor.
+    A singular A that has none takes the root of its eigendecomposition.
     """
     factor, failed = torch.linalg.cholesky_ex(a)
     if failed:

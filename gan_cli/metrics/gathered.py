@@ -1,4 +1,4 @@
-"""What is gathered of samples while they pass by, in one pass for all metrics."""
+"""Parts that are gathered from samples in one pass for all metrics."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gan_cli.base.errors import UserError
 from gan_cli.metrics.statistics import FeatureStatistics
 
 Looked = tuple[Tensor, "Tensor | None"]  # features (N, F), and logits (N, K) where there are any
-MOST_REALS = 2_000  # real samples that are held themselves, for metrics that look at all of both sides
+MOST_REALS = 2_000  # real samples in memory, for metrics that compare samples themselves
 
 
 class Passing:
-    """Some samples of one side, and what they are in features, made on first use.
+    """A batch of samples of one side, and its features, made on first use.
 
     Args:
         samples: (N, ...), as scores look at them (`Medium.judged`), on the CPU.
-        look: asks the features' network.
+        look: computes features of samples.
         label: (N,), of the data or as asked of a conditional model; None where there is none.
     """
 
@@ -34,15 +34,16 @@ class Passing:
 
 
 class Part:
-    """Something that is gathered of one side; a metric names the classes that it needs, its own ones too.
+    """Data that is gathered from the samples of one side.
 
-    Made without arguments, once for each side.
+    A metric names the part classes that it needs, which may be its own. A part is made without arguments, once for each
+    side.
 
     Attributes:
-        in_features: whether it asks the features' network.
-        held: whether samples themselves are held, which must be of one size then and fit into memory.
-        most: at most so many samples of a data set; None: as many as are compared.
-        kept: whether it is kept on disk for a data set; then it has `state_dict`, `load_state_dict` and `key`.
+        in_features: whether the part needs features.
+        held: whether the part holds samples themselves, which must then be of one size and fit into memory.
+        most: most samples of a data set that are gathered; None: as many as are compared.
+        kept: whether the part of a data set is kept on disk; it then has `state_dict`, `load_state_dict` and `key`.
     """
 
     in_features: ClassVar[bool] = False
@@ -51,15 +52,15 @@ class Part:
     kept: ClassVar[bool] = False
 
     def add(self, batch: Passing) -> None:
-        """More samples."""
+        """Add a batch of samples."""
         raise NotImplementedError
 
     def key(self) -> dict[str, Any]:
-        """What its state depends on besides data and features."""
+        """Return the options that the state depends on, besides data and features."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values."""
+        """Return the state as tensors and plain values."""
         raise NotImplementedError
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -90,13 +91,13 @@ class Moments(Part):
 
 
 class Features(Moments):
-    """The features themselves too, and the logits of features that have classes."""
+    """Mean and covariance, the features themselves, and the logits of features that have classes."""
 
     keep = True
 
 
 class Held(Part):
-    """Samples themselves, (N, ...)."""
+    """The samples themselves, (N, ...)."""
 
     held = True
 
@@ -112,17 +113,17 @@ class Held(Part):
 
 
 class Samples(Held):
-    """All of them."""
+    """All samples of a side."""
 
 
 class SomeSamples(Held):
-    """Of a data set no more than stand beside a model's samples."""
+    """Samples of a side; of a data set, at most 2,000."""
 
     most = MOST_REALS
 
 
 class Labels(Part):
-    """Classes, (N,)."""
+    """The classes of samples, (N,)."""
 
     def __init__(self) -> None:
         self._parts: list[Tensor] = []
@@ -144,7 +145,8 @@ class Gathered:
     """The parts of one side, all gathered on the first use of any.
 
     Args:
-        kinds: that metrics need; one that another is a form of (`Moments` of `Features`) is not gathered twice.
+        kinds: the classes of parts that metrics need; a base class of another one (`Moments` of `Features`) is left
+            out.
         gather: fills new parts.
     """
 
@@ -161,9 +163,10 @@ class Gathered:
         return parts
 
     def __getitem__(self, kind: type[P]) -> P:
-        """
+        """Return the part of a class.
+
         Raises:
-            LookupError: no metric has it among its parts.
+            LookupError: no metric names this class.
         """
         for part in self.parts:
             if isinstance(part, kind):
@@ -175,7 +178,7 @@ Sides = Mapping[str, Gathered]  # "real", "fake", "held_out"
 
 
 def pass_by(parts: Iterable[Part], batches: Iterable[Passing]) -> None:
-    """Show each batch to each part."""
+    """Add each batch to each part."""
     parts = list(parts)
     for batch in batches:
         for part in parts:

@@ -19,8 +19,8 @@ class InceptionScore(Metric):
     It never looks at the real pictures: a model that copies one perfect picture of each class has the best score.
 
     Args:
-        splits: parts, over which mean and spread are taken. Samples are shuffled first, as a model may make them
-            class by class.
+        splits: number of parts, over which mean and spread are taken. Samples are shuffled first, as a model may make
+            them class by class.
     """
 
     fake = (Features,)
@@ -44,6 +44,6 @@ class InceptionScore(Metric):
 
 
 def score_of(probabilities: Tensor) -> Tensor:
-    """Of (N, K), scalar; 0 log 0 is 0."""
+    """Compute the score of class probabilities (N, K), a scalar; 0 log 0 is 0."""
     mean = probabilities.mean(0, keepdim=True)
     return torch.exp((torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, mean)).sum(1).mean())

@@ -14,13 +14,13 @@ from gan_cli.metrics.gathered import Features
 
 
 class KernelDistance(Metric):
-    """Mean over random subsets of the unbiased estimate; lower is better, and 0 on average for equal distributions.
+    """Mean of the unbiased estimate over random subsets; lower is better, 0 on average for equal distributions.
 
     Unlike the Frechet distance it does not grow as samples get fewer; it may be slightly negative.
 
     Args:
-        subsets: how many.
-        subset_size: samples of each side in one; all where there are fewer.
+        subsets: number of subsets.
+        subset_size: samples of each side in a subset; all samples if there are fewer.
     """
 
     real = fake = (Features,)
@@ -34,19 +34,19 @@ class KernelDistance(Metric):
 
     def of(self, evidence: Evidence) -> dict[str, float]:
         real, fake = evidence.real.features, evidence.fake.features
-        size, found = self.size(evidence), []
+        size, discrepancies = self.size(evidence), []
         for number in range(self.draws(evidence)):
             generator = generator_for("cpu", "kid", number)
-            some = [side[torch.randperm(len(side), generator=generator)[:size]].double() for side in (real, fake)]
-            found.append(squared_discrepancy(*some))
-        values = torch.stack(found)
+            subsets = [side[torch.randperm(len(side), generator=generator)[:size]].double() for side in (real, fake)]
+            discrepancies.append(squared_discrepancy(*subsets))
+        values = torch.stack(discrepancies)
         return {"kid": float(values.mean()), "kid_spread": float(values.std(correction=0))}
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
         return {"subsets": self.draws(evidence), "subset_size": self.size(evidence)}
 
     def draws(self, evidence: Evidence) -> int:
-        """How many subsets: one where it takes every sample, and another would be the same."""
+        """Return the number of subsets: 1 if a subset has all samples, since any other would be the same."""
         both = {evidence.real.count, evidence.fake.count}
         return 1 if both == {self.size(evidence)} else self.subsets
 
@@ -55,10 +55,10 @@ class KernelDistance(Metric):
 
 
 def squared_discrepancy(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased MMD^2 of (N, F) and (M, F) with the kernel (x.y / F + 1)^3, scalar."""
+    """Compute the unbiased MMD^2 of (N, F) and (M, F) with the kernel (x.y / F + 1)^3, a scalar."""
     n, m = len(a), len(b)
-    own_a, own_b, cross = kernel(a, a), kernel(b, b), kernel(a, b)
-    within = (own_a.sum() - own_a.trace()) / (n * (n - 1)) + (own_b.sum() - own_b.trace()) / (m * (m - 1))
+    within_a, within_b, cross = kernel(a, a), kernel(b, b), kernel(a, b)
+    within = (within_a.sum() - within_a.trace()) / (n * (n - 1)) + (within_b.sum() - within_b.trace()) / (m * (m - 1))
     return within - 2 * cross.mean()
 
 

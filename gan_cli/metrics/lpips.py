@@ -31,17 +31,17 @@ class LPIPS(AgainstTarget):
         self._judge: nn.Module | None = None
 
     @torch.no_grad()
-    def of_pair(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """(N,) of two (N, C, H, W) in [-1, 1]."""
-        judge = self.judge().to(made.device)
-        a, b = (picture.expand(-1, 3, -1, -1).clamp(-1, 1) for picture in (made, wanted))
+    def of_pair(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Compute the LPIPS (N,) of two batches of pictures (N, C, H, W) in [-1, 1]."""
+        judge = self.judge().to(outputs.device)
+        a, b = (picture.expand(-1, 3, -1, -1).clamp(-1, 1) for picture in (outputs, targets))
         return {"lpips": judge(a, b).flatten()}
 
     def judge(self) -> nn.Module:
-        """The network, ready.
+        """Return the network; load it on the first call.
 
         Raises:
-            UserError: the package or the weights are not there.
+            UserError: the package or the weights are missing.
         """
         if self._judge is None:
             try:

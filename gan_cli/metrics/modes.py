@@ -14,8 +14,10 @@ from gan_cli.metrics.neighbours import distances
 
 
 class Modes(Metric):
-    """Modes with at least `least_share` of an equal share of the points within 3 deviations, and the share of all
-    points that are so near to some mode.
+    """The number of modes that the points cover, and the share of points near a mode.
+
+    A mode counts if at least `least_share` of an equal share of the points lies within 3 deviations of it.
+    `high_quality_share` is the share of all points that are so near to any mode.
 
     Args:
         least_share: of count / modes; 0.064 with 2,500 points on 8 modes is 20 points, as published.

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Count
 from gan_cli.base.randomness import generator_for
-from gan_cli.metrics.evidence import Evidence, Metric, enough
+from gan_cli.metrics.evidence import Evidence, Metric, check_enough
 from gan_cli.metrics.gathered import Samples, SomeSamples
 from gan_cli.metrics.similarity import WINDOW, similarity
 
@@ -21,12 +21,12 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest firs
 class MultiScaleSSIM(Metric):
     """Mean MS-SSIM of random pairs of samples, as a measure of diversity (Odena et al. 2017), beside that of reals.
 
-    Lower is more diverse; a model as diverse as its data has the reals' value. As many of the five scales are used
-    as leave room for the window of 11 pixels (two at 22 to 43 px, five from 176 px up), their weights made to sum
-    to 1: values at different resolutions don't compare.
+    Lower is more diverse; a model as diverse as its data has the value of the reals. Pictures use as many of the five
+    scales as leave room for the window of 11 pixels: two at 22 to 43 px, five from 176 px up. The weights of these
+    scales sum to 1, so values at different resolutions don't compare.
 
     Args:
-        pairs: at most so many; no sample is in two of them.
+        pairs: most pairs; no sample is in two of them.
     """
 
     real, fake = (SomeSamples,), (Samples,)
@@ -43,12 +43,12 @@ class MultiScaleSSIM(Metric):
         return {name: float(self.of_pairs(images).mean()) for name, images in sides.items()}
 
     def of_pairs(self, images: Tensor) -> Tensor:
-        """(pairs,) of (N, C, H, W) uint8."""
-        enough("ms_ssim", len(images), 2, "pictures")
+        """Compute the MS-SSIM (pairs,) of random pairs of pictures (N, C, H, W) uint8."""
+        check_enough("ms_ssim", len(images), 2, "pictures")
         order = torch.randperm(len(images), generator=generator_for("cpu", "ms_ssim"))
         count = min(self.pairs, len(images) // 2)
         left, right = images[order[:count]], images[order[count : 2 * count]]
-        return torch.cat([ms_ssim(*some) for some in zip(left.split(100), right.split(100), strict=True)])
+        return torch.cat([ms_ssim(*pair) for pair in zip(left.split(100), right.split(100), strict=True)])
 
     def protocol(self, evidence: Evidence) -> dict[str, Any]:
         count = min(self.pairs, len(evidence.fakes) // 2)
@@ -57,10 +57,10 @@ class MultiScaleSSIM(Metric):
 
 
 def scales_of(side: int) -> int:
-    """How many of the five scales a picture of this side carries.
+    """Return how many of the five scales fit into a picture of this side.
 
     Raises:
-        UserError: not even one.
+        UserError: not one scale fits.
     """
     if side < WINDOW:
         raise UserError(f"metric=ms_ssim needs pictures of at least {WINDOW} pixels a side, and these have {side}")
@@ -71,9 +71,10 @@ def scales_of(side: int) -> int:
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """(N,) of two (N, C, H, W) in 0..255: contrast and structure at every scale, luminance at the coarsest.
+    """Compute the MS-SSIM (N,) of pictures (N, C, H, W) in 0..255.
 
-    Colours are averaged at each scale, before the product.
+    It takes contrast and structure at every scale, and luminance at the coarsest. Colours are averaged at each scale,
+    before the product.
     """
     a, b = a.double(), b.double()
     scales = scales_of(min(a.shape[2:]))
@@ -81,8 +82,8 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     weights = weights / weights.sum()
     value = torch.ones(len(a), dtype=torch.float64)
     for number in range(scales):
-        alike, contrast = similarity(a, b)
-        part = alike if number == scales - 1 else contrast
+        ssim, contrast = similarity(a, b)
+        part = ssim if number == scales - 1 else contrast
         value = value * part.flatten(1).mean(1).clamp(min=0) ** weights[number]  # a negative mean has no real power
         if number < scales - 1:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)

@@ -11,11 +11,11 @@ from gan_cli.metrics.neighbours import nearest
 
 
 class NearestNeighbours(Metric):
-    """Median distance in features from a sample to its nearest training picture, over that from a held-out one.
+    """Median distance in features from a sample to its nearest training picture, divided by that of held-out pictures.
 
-    About 1: samples are as far from the training pictures as new real ones are. Far below 1: copies. Above 1:
-    samples that are like nothing real; neither end is good, so the score has no better direction. `copies` is the
-    share of samples that are nearer to a training picture than 99 of 100 held-out ones; about 0.01 without copying.
+    About 1: samples are as far from the training pictures as new real pictures are. Far below 1: copies. Above 1:
+    samples that are like nothing real. Neither end is good, so the score has no better direction. `copies` is the share
+    of samples that are nearer to a training picture than 99 of 100 held-out pictures; about 0.01 without copying.
     """
 
     real = fake = held_out = (Features,)

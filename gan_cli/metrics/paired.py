@@ -9,7 +9,7 @@ from gan_cli.metrics.evidence import Evidence, Metric
 
 
 class AgainstTarget(Metric):
-    """Mean over the pictures of one of the model's own scores against the targets.
+    """Mean over the pictures of one score of outputs against targets, which the model or the metric computes.
 
     Args:
         score: "psnr" (dB, higher is better), "ssim" (higher) or "lpips" (lower).

@@ -16,11 +16,11 @@ Step = Annotated[float, Interval(gt=0, lt=1)]
 class PathLength(Metric):
     """Mean of d(G(z(t)), G(z(t + e)))^2 / e^2 over random paths z and places t; lower is smoother.
 
-    d is the distance of unit-length features. As published, the lowest and highest hundredth are left out; unlike
-    it, d is not LPIPS but the chosen features', whose name the score carries. z moves on a great circle.
+    d is the distance of unit-length features. As published, the lowest and highest hundredth are left out. Unlike the
+    paper, d is not LPIPS but a distance in the chosen features, which the score's name has. z moves on a great circle.
 
     Args:
-        paths: how many.
+        paths: number of paths.
         step: e, of the path's length.
         space: "z", or "w" behind the mapping of a model that has one (there the path is straight).
     """
@@ -33,7 +33,7 @@ class PathLength(Metric):
         self.paths, self.step, self.space = paths, step, space
 
     def in_features(self) -> bool:
-        return True  # asked along the way, of pictures that are nobody's samples
+        return True  # features of pictures on paths, which are samples of no side
 
     def of(self, evidence: Evidence) -> dict[str, float]:
         if evidence.path is None:

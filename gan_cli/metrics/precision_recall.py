@@ -1,4 +1,4 @@
-"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and is all that is real covered?"""
+"""Improved precision and recall (Kynkaanniemi et al. 2019): are samples realistic, and do they cover all reals?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from gan_cli.metrics.neighbours import radii, within
 
 
 class PrecisionRecall(Metric):
-    """Shares of one side that lie in the other's balls, each ball about a point out to its k-th nearest neighbour.
+    """Share of samples in the balls of real pictures, and of real pictures in the balls of samples.
 
-    Precision: samples in the balls of reals. Recall: reals in the balls of samples. Both from 0 to 1, higher is
-    better. One outlier with a large ball can lift either; see `density_coverage`.
+    The ball of a point reaches to its k-th nearest neighbour on its side. Precision: samples in the balls of reals.
+    Recall: reals in the balls of samples. Both are from 0 to 1, higher is better. One outlier with a large ball can
+    raise either; see `density_coverage`.
 
     Args:
         k: neighbours; 3 as published.

@@ -1,4 +1,4 @@
-"""How near a picture is to the one it should be. Pictures are in [-1, 1] and are judged in 0..255, in float64."""
+"""Similarity of a picture to its target. Pictures are in [-1, 1] and are judged in 0..255, in float64."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 PEAK = 255.0
-MOST_DB = 100.0  # a mean over pictures would be infinite by one that is equal
+MOST_DB = 100.0  # of equal pictures: one infinite value would make the mean infinite
 WINDOW = 11  # pixels, of SSIM
 
 
-def psnr(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = False) -> Tensor:
-    """Peak signal-to-noise ratio in dB, (N,), of rounded pixels; 100 for equal pictures, for want of infinity.
+def psnr(outputs: Tensor, targets: Tensor, border: int = 0, on_luma: bool = False) -> Tensor:
+    """Compute the peak signal-to-noise ratio in dB, (N,), of rounded pixels; equal pictures have 100, not infinity.
 
     Args:
-        made, wanted: (N, C, H, W).
+        outputs, targets: (N, C, H, W).
         border: pixels left out at each edge.
-        on_luma: of the luma alone, as super-resolution is published; on RGB it is about 2 dB lower.
+        on_luma: whether to compare the luma alone, as super-resolution is published; RGB gives about 2 dB less.
     """
-    a, b = (prepared(picture, border, on_luma) for picture in (made, wanted))
+    a, b = (prepared(picture, border, on_luma) for picture in (outputs, targets))
     return (10 * torch.log10(PEAK**2 / (a - b).square().flatten(1).mean(1))).clamp(max=MOST_DB)
 
 
-def ssim(made: Tensor, wanted: Tensor, border: int = 0, on_luma: bool = True) -> Tensor:
-    """Structural similarity, (N,): Gaussian window of 11x11 and deviation 1.5, K = 0.01 and 0.03, no padding.
+def ssim(outputs: Tensor, targets: Tensor, border: int = 0, on_luma: bool = True) -> Tensor:
+    """Compute the structural similarity (N,): Gaussian window of 11x11, deviation 1.5, K = 0.01 and 0.03, no padding.
 
-    Wang et al. 2004, as in the authors' code but without its downsampling; mean over channels where there
-    are several.
+    It follows Wang et al. 2004, as in the authors' code but without its downsampling. Several channels are averaged.
     """
-    a, b = (prepared(picture, border, on_luma) for picture in (made, wanted))
+    a, b = (prepared(picture, border, on_luma) for picture in (outputs, targets))
     return similarity(a, b)[0].flatten(1).mean(1)
 
 
 def similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps of SSIM and of its contrast-structure factor, both (N, C, H - 10, W - 10), of (N, C, H, W) in 0..255."""
+    """Compute maps of SSIM and of its contrast-structure factor, (N, C, H - 10, W - 10), of (N, C, H, W) in 0..255."""
     at = torch.arange(WINDOW, dtype=torch.float64, device=a.device) - WINDOW // 2
     line = torch.exp(-at.square() / (2 * 1.5**2))
     line = line / line.sum()
@@ -52,21 +51,21 @@ def similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1) * contrast, contrast
 
 
-def ssim_if_any(made: Tensor, wanted: Tensor, border: int = 0) -> dict[str, Tensor]:
-    """`ssim` of the luma; nothing for pictures smaller than its window."""
-    if min(wanted.shape[2:]) - 2 * border < WINDOW:
+def ssim_if_any(outputs: Tensor, targets: Tensor, border: int = 0) -> dict[str, Tensor]:
+    """Compute `ssim` of the luma, by name; return nothing for pictures smaller than its window."""
+    if min(targets.shape[2:]) - 2 * border < WINDOW:
         return {}
-    return {"ssim": ssim(made, wanted, border)}
+    return {"ssim": ssim(outputs, targets, border)}
 
 
 def luma(rgb: Tensor) -> Tensor:
-    """(N, 3, H, W) in 0..255 -> (N, 1, H, W) in 16..235: ITU-R 601, the Y of MATLAB's rgb2ycbcr."""
+    """Convert RGB (N, 3, H, W) in 0..255 to luma (N, 1, H, W) in 16..235: ITU-R 601, the Y of MATLAB's rgb2ycbcr."""
     weights = torch.tensor([65.481, 128.553, 24.966], dtype=rgb.dtype, device=rgb.device).view(1, 3, 1, 1) / 255
     return 16 + (rgb * weights).sum(1, keepdim=True)
 
 
 def prepared(picture: Tensor, border: int, on_luma: bool) -> Tensor:
-    """Rounded to pixels, the border cut off, its luma where that is asked for and there are colours."""
+    """Round to pixels, cut off the border, and take the luma of coloured pictures if `on_luma`."""
     pixels = picture.detach().cpu().double().add(1).mul(127.5).round().clamp(0, PEAK)
     if border:
         pixels = pixels[..., border:-border, border:-border]

@@ -1,4 +1,4 @@
-"""What metrics know of a set of samples: count, mean and covariance of features, and the features where needed."""
+"""Statistics of a set of samples: count, mean and covariance of features, and the features where they are needed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK = 1024  # rows whose sums are taken at once, however they came: the result does not depend on the batches
+BLOCK = 1024  # rows that are summed at once at any batch size: so the result does not depend on the batches
 
 
 class FeatureStatistics:
-    """Features of samples, streamed: moments in float64, merged by Chan's formula; rows kept only where asked for.
+    """Statistics of features that are added batch by batch.
+
+    The moments are in float64 and are merged by Chan's formula. Rows are kept only if `keep`.
 
     Args:
-        keep: hold the features themselves too, in float32: distances between samples need them. Half of 50,000
-            samples in 2,048 features are 200 MB; the moments are 34 MB for any number.
+        keep: whether to hold the features themselves too, in float32, for distances between samples. 25,000 samples in
+            2,048 features take 200 MB; the moments take 34 MB for any number.
     """
 
     def __init__(self, keep: bool = False) -> None:
         self.keep = keep
-        self._absorbed = 0  # rows that mean and scatter are of
+        self._absorbed = 0  # rows in the mean and the scatter
         self._mean: Tensor | None = None  # (F,)
         self._scatter: Tensor | None = None  # (F, F), sum of outer products about the mean
         self._waiting: list[Tensor] = []  # rows that do not fill a block yet
@@ -28,11 +30,11 @@ class FeatureStatistics:
         self._logits: list[Tensor] = []
 
     def add(self, features: Tensor, logits: Tensor | None = None) -> None:
-        """More samples.
+        """Add samples.
 
         Args:
             features: (N, F).
-            logits: (N, K), of a classifier; kept where `keep`.
+            logits: (N, K), of a classifier; kept if `keep`.
         """
         features = features.detach().cpu()
         if features.dtype not in (torch.float32, torch.float64):
@@ -50,7 +52,10 @@ class FeatureStatistics:
             self._waiting = [rows] if len(rows) else []
 
     def merge(self, other: FeatureStatistics) -> None:
-        """All samples of `other` too (another part, or another process's); both keep their rows, or neither does."""
+        """Add all samples of `other`, which is another part or another process's.
+
+        Both keep their rows, or neither does.
+        """
         assert self.keep == other.keep
         self.settle()
         other.settle()
@@ -60,7 +65,7 @@ class FeatureStatistics:
         self._logits += other._logits
 
     def settle(self) -> None:
-        """Take the waiting rows in."""
+        """Add the waiting rows to the moments."""
         if self._waiting:
             rows, self._waiting = torch.cat(self._waiting), []
             self._absorb(*moments_of(rows))
@@ -76,36 +81,36 @@ class FeatureStatistics:
 
     @property
     def count(self) -> int:
-        """Samples so far, those that wait included."""
+        """Return the number of samples so far, with those that wait."""
         return self._absorbed + sum(map(len, self._waiting))
 
     @property
     def mean(self) -> Tensor:
-        """(F,), float64."""
+        """Return the mean, (F,), float64."""
         self.settle()
         assert self._mean is not None
         return self._mean
 
     @property
     def covariance(self) -> Tensor:
-        """(F, F), float64, unbiased."""
+        """Return the unbiased covariance, (F, F), float64."""
         self.settle()
         assert self._scatter is not None
         return self._scatter / (self.count - 1)
 
     @property
     def features(self) -> Tensor:
-        """(N, F), float32."""
+        """Return the features, (N, F), float32."""
         assert self.keep
         return torch.cat(self._kept)
 
     @property
     def logits(self) -> Tensor:
-        """(N, K), float32."""
+        """Return the logits, (N, K), float32."""
         return torch.cat(self._logits)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values, for a file."""
+        """Return tensors and plain values, for a file."""
         self.settle()
         rows = {"features": torch.cat(self._kept)} if self._kept else {}
         logits = {"logits": torch.cat(self._logits)} if self._logits else {}
@@ -113,15 +118,15 @@ class FeatureStatistics:
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> FeatureStatistics:
-        made = cls(keep="features" in state)
-        made._absorbed, made._mean, made._scatter = state["count"], state["mean"], state["scatter"]
-        made._kept = [state["features"]] if "features" in state else []
-        made._logits = [state["logits"]] if "logits" in state else []
-        return made
+        statistics = cls(keep="features" in state)
+        statistics._absorbed, statistics._mean, statistics._scatter = state["count"], state["mean"], state["scatter"]
+        statistics._kept = [state["features"]] if "features" in state else []
+        statistics._logits = [state["logits"]] if "logits" in state else []
+        return statistics
 
 
 def moments_of(rows: Tensor) -> tuple[int, Tensor, Tensor]:
-    """Count, mean (F,) and scatter (F, F) of (N, F), in float64."""
+    """Compute count, mean (F,) and scatter (F, F) of rows (N, F), in float64."""
     exact = rows.double()
     mean = exact.mean(0)
     centred = exact - mean

@@ -1,4 +1,4 @@
-"""A trained generator alone, in a format that other programs read, and the proof that it computes the same."""
+"""Export of a trained generator alone to a format that other programs read, with a check that it computes the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safete
 
 
 class Drawing(nn.Module):
-    """latent (N, Z) [, label (N,) int64] -> samples (N, C, R, R) in [-1, 1], or (N, D): what is exported."""
+    """The module that is exported for a model that draws from latents.
+
+    latent (N, Z) [, label (N,) int64] -> samples (N, C, R, R) in [-1, 1], or (N, D).
+    """
 
     inputs = ("latent", "label")
 
@@ -31,12 +34,15 @@ class Drawing(nn.Module):
         self.generator, self.bounded = generator, bounded
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        made = self.generator(latent, label)
-        return made.clamp(-1, 1) if self.bounded else made
+        samples = self.generator(latent, label)
+        return samples.clamp(-1, 1) if self.bounded else samples
 
 
 class Translating(nn.Module):
-    """source (N, C, H, W) in [-1, 1] -> picture in [-1, 1], for models that are given pictures."""
+    """The module that is exported for a model that is given pictures.
+
+    source (N, C, H, W) in [-1, 1] -> picture in [-1, 1].
+    """
 
     inputs = ("source",)
 
@@ -49,7 +55,8 @@ class Translating(nn.Module):
 
 
 def check_installed(form: str) -> None:
-    """
+    """Check that the packages of a format are installed.
+
     Raises:
         UserError: a package that the format needs is missing.
     """
@@ -59,31 +66,31 @@ def check_installed(form: str) -> None:
 
 
 def export(trained: Trained, form: str, path: Path, direction: str | None = None) -> float:
-    """Write a generator; the largest difference of its samples to those of the model here.
+    """Write a generator; return the largest difference between samples of the written file and those of the model here.
 
     Raises:
-        UserError: a generator that can't be exported so, with torch's reason.
+        UserError: the generator can't be exported in this format; the error has torch's reason.
     """
-    module, given = drawing(trained, direction)
-    check_steady(module, given)
+    module, example = module_and_example(trained, direction)
+    check_steady(module, example)
     writers: Mapping[str, Callable[..., Callable[[list[Tensor]], Tensor]]] = {
         "onnx": to_onnx,
         "export": to_program,
         "safetensors": to_safetensors,
     }
     with beside(path) as temporary:
-        again = writers[form](module, given, temporary, trained)
+        exported = writers[form](module, example, temporary, trained)
         worst = 0.0
-        for count in (len(given[0]), 5, 1):  # the batch is free
-            some = [tensor[:1].repeat(count, *[1] * (tensor.dim() - 1)) if count != len(given[0]) else tensor
-                    for tensor in given]  # fmt: skip
+        for count in (len(example[0]), 5, 1):  # the batch size is free
+            inputs = [tensor[:1].repeat(count, *[1] * (tensor.dim() - 1)) if count != len(example[0]) else tensor
+                    for tensor in example]  # fmt: skip
             with torch.no_grad():
-                worst = max(worst, (module(*some) - again(some)).abs().max().item())
+                worst = max(worst, (module(*inputs) - exported(inputs)).abs().max().item())
     return worst
 
 
-def drawing(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Tensor]]:
-    """The module to export and an example of what it is given."""
+def module_and_example(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Tensor]]:
+    """Return the module to export and an example of its inputs."""
     ways = trained.game.translations
     if ways:
         name = direction or next(iter(ways))
@@ -102,87 +109,91 @@ def drawing(trained: Trained, direction: str | None) -> tuple[nn.Module, list[Te
     return Drawing(trained.networks["generator"], trained.medium.bounded).eval(), list(given.values())
 
 
-def check_steady(module: nn.Module, given: list[Tensor]) -> None:
+def check_steady(module: nn.Module, example: list[Tensor]) -> None:
     with torch.no_grad():
-        if not torch.equal(module(*given), module(*given)):
+        if not torch.equal(module(*example), module(*example)):
             raise UserError("this generator draws noise of its own also when it is used: its samples can't be compared")
 
 
-def names_of(given: list[Tensor], module: nn.Module) -> list[str]:
-    return list(module.inputs)[: len(given)]  # type: ignore[arg-type]
+def names_of(example: list[Tensor], module: nn.Module) -> list[str]:
+    return list(module.inputs)[: len(example)]  # type: ignore[arg-type]
 
 
 def to_program(
-    module: nn.Module, given: list[Tensor], path: Path, trained: Trained
+    module: nn.Module, example: list[Tensor], path: Path, trained: Trained
 ) -> Callable[[list[Tensor]], Tensor]:
-    """A `torch.export` program, loaded with `torch.export.load(path).module()`."""
-    program = traced(module, given)
-    buffer = io.BytesIO()  # by name these writers take no path that is not UTF-8
+    """Write a `torch.export` program; return a function of the loaded one (`torch.export.load(path).module()`)."""
+    program = traced(module, example)
+    buffer = io.BytesIO()  # with a path, these writers refuse one that is not UTF-8
     torch.export.save(program, buffer)
     path.write_bytes(buffer.getvalue())
     loaded = torch.export.load(io.BytesIO(path.read_bytes())).module()
-    return lambda some: loaded(*some)
+    return lambda inputs: loaded(*inputs)
 
 
-def traced(module: nn.Module, given: list[Tensor]) -> Any:
+def traced(module: nn.Module, example: list[Tensor]) -> Any:
     batch = torch.export.Dim("batch", min=1)
-    shapes = tuple({0: batch} for _ in given)
+    shapes = tuple({0: batch} for _ in example)
     try:
-        return torch.export.export(module, tuple(given), dynamic_shapes=shapes)
+        return torch.export.export(module, tuple(example), dynamic_shapes=shapes)
     except Exception as error:
         about = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"torch can't export this generator ({about})") from error
 
 
-def to_onnx(module: nn.Module, given: list[Tensor], path: Path, trained: Trained) -> Callable[[list[Tensor]], Tensor]:
-    """One ONNX file; checked with onnxruntime on the CPU."""
+def to_onnx(module: nn.Module, example: list[Tensor], path: Path, trained: Trained) -> Callable[[list[Tensor]], Tensor]:
+    """Write one ONNX file; return a function that runs the file with onnxruntime on the CPU."""
     import logging
     import warnings
 
     import onnxruntime
 
-    names = names_of(given, module)
+    names = names_of(example, module)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own exporter warns of its own future
-        made = torch.onnx.export(traced(module, given), verbose=False, input_names=names, output_names=["samples"])
-    assert made is not None
+        program = torch.onnx.export(traced(module, example), verbose=False, input_names=names, output_names=["samples"])
+    assert program is not None
     buffer = io.BytesIO()
     import onnx
 
-    onnx.save(made.model_proto, buffer)
+    onnx.save(program.model_proto, buffer)
     path.write_bytes(buffer.getvalue())
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    inputs = [entry.name for entry in session.get_inputs()]
+    input_names = [entry.name for entry in session.get_inputs()]
 
-    def again(some: list[Tensor]) -> Tensor:
-        fed = {name: tensor.numpy() for name, tensor in zip(inputs, some, strict=True)}
-        return torch.from_numpy(session.run(None, fed)[0])
+    def run(inputs: list[Tensor]) -> Tensor:
+        feed = {name: tensor.numpy() for name, tensor in zip(input_names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, feed)[0])
 
-    return again
+    return run
 
 
 def to_safetensors(
-    module: nn.Module, given: list[Tensor], path: Path, trained: Trained
+    module: nn.Module, example: list[Tensor], path: Path, trained: Trained
 ) -> Callable[[list[Tensor]], Tensor]:
-    """The generator's weights by name, with the model's config as metadata."""
+    """Write the generator's weights by name, with the model's config as metadata.
+
+    Returns:
+        a function that computes samples with the weights of the written file.
+    """
     from safetensors.torch import load, save
 
     generator: nn.Module = module.generator  # type: ignore[assignment]
-    which = next(name for name, network in trained.networks.items() if network is generator)
+    network_name = next(name for name, network in trained.networks.items() if network is generator)
     weights = {name: value.contiguous().clone() for name, value in generator.state_dict().items()}
-    about = {"model": json.dumps(trained.config.game.model), "images": str(trained.images), "network": which}
-    path.write_bytes(save(weights, about))
-    fresh = build_game(trained.config.game, trained.config.trust)
-    fresh.set_progress(trained.images)
-    network = fresh.networks[which].eval()
+    metadata = {"model": json.dumps(trained.config.game.model), "images": str(trained.images), "network": network_name}
+    path.write_bytes(save(weights, metadata))
+    rebuilt = build_game(trained.config.game, trained.config.trust)
+    rebuilt.set_progress(trained.images)
+    network = rebuilt.networks[network_name].eval()
     network.load_state_dict(load(path.read_bytes()))
-    same = type(module)(network, module.bounded).eval()  # type: ignore[call-arg]
-    return lambda some: same(*some)
+    reloaded = type(module)(network, module.bounded).eval()  # type: ignore[call-arg]
+    return lambda inputs: reloaded(*inputs)
 
 
 def write_about(path: Path, trained: Trained, form: str, difference: float) -> None:
-    """A JSON file beside the export: where it comes from, what it takes and gives, how exact it is."""
+    """Write a JSON file beside the export: the checkpoint, its config and classes, and the largest difference."""
     about = {
         "checkpoint": str(trained.path),
         "images": trained.images,

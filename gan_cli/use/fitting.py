@@ -1,6 +1,6 @@
-"""The game of a checkpoint, built by its config within what its weights take.
+"""The game of a checkpoint, built from its config within a budget that follows from its weights.
 
-Both may be a stranger's, and a width in a config of 1 KB asks for any amount of memory.
+Both may come from a stranger, and a width in a config of 1 KB can ask for any amount of memory.
 """
 
 from __future__ import annotations
@@ -20,36 +20,37 @@ from gan_cli.base.run_config import GameConfig
 from gan_cli.game.build import build_game
 from gan_cli.game.game import Game
 
-OF_A_SIZE = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
-FACTORIES: frozenset[Any] = frozenset(  # what makes a tensor of a size that it is told
+FROM_SIZES = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
+FACTORIES: frozenset[Any] = frozenset(  # functions that make a tensor of a size that is passed to them
     (
-        *OF_A_SIZE,
+        *FROM_SIZES,
         *(torch.full, torch.randint, torch.randperm, torch.eye, torch.arange, torch.linspace, torch.logspace),
         *(torch.empty_strided, Tensor.new_empty, Tensor.new_zeros, Tensor.new_ones, Tensor.new_full),
     )
 )
-BESIDE = 2**24  # elements of what is in no checkpoint: kernels, and what an initialisation needs on the way
-MODULES = 64  # for each tensor of a checkpoint, and some thousands besides
+EXTRA_ELEMENTS = 2**24  # for tensors that no checkpoint holds: fixed kernels, and temporary ones of an initialisation
+MODULES_PER_TENSOR = 64  # of a checkpoint; a few thousand modules are allowed besides
 
 
 def fitting_game(config: GameConfig, weights: Mapping[str, Tensor], trust: Sequence[str], what: str) -> Game:
-    """The game of a config, with given weights.
+    """Build the game of a config and load weights into it.
 
-    The trained network that it may be compared in is left out: training alone needs it, and it is in no checkpoint.
+    The pretrained network that outputs may be compared in is left out: training alone needs it, and no checkpoint holds
+    it.
 
     Args:
-        config: what the game is built of.
-        weights: the state of its game.
-        trust: packages whose classes it may use.
-        what: the file that both are of, for errors.
+        config: what the game is built from.
+        weights: the state of the game.
+        trust: packages whose classes the config may use.
+        what: the file that both come from, for errors.
 
     Raises:
-        UserError: a class that is not allowed, or can't be built.
-        RunError: the config builds other networks than the weights are of, or larger ones.
+        UserError: the config names a class that is not allowed, or can't be built.
+        RunError: the config builds other networks than those of the weights, or larger ones.
     """
     config = config.without("perceptual")
-    elements = 2 * sum(value.numel() for value in weights.values()) + BESIDE
-    with bounded(elements, 4096 + MODULES * len(weights), what):
+    elements = 2 * sum(value.numel() for value in weights.values()) + EXTRA_ELEMENTS
+    with bounded(elements, 4096 + MODULES_PER_TENSOR * len(weights), what):
         game = build_game(config, trust)
     try:
         if any(value.is_complex() for value in weights.values()):
@@ -62,7 +63,7 @@ def fitting_game(config: GameConfig, weights: Mapping[str, Tensor], trust: Seque
 
 
 class Budget(TorchFunctionMode):
-    """Counts the elements of all tensors that are made, before they are made."""
+    """A counter of the elements of all new tensors; it counts them before they are allocated."""
 
     def __init__(self, take: Callable[[int], None]) -> None:
         super().__init__()
@@ -71,18 +72,18 @@ class Budget(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in FACTORIES and str(kwargs.get("device")) != "meta":
-            wanted = {key: value for key, value in kwargs.items() if key not in ("generator", "out", "pin_memory")}
-            made = torch.empty if func in OF_A_SIZE else func  # on that device others take a second to be found
-            self.take(made(*args, **{**wanted, "device": "meta"}).numel())
+            options = {key: value for key, value in kwargs.items() if key not in ("generator", "out", "pin_memory")}
+            factory = torch.empty if func in FROM_SIZES else func  # the meta device takes a second to find the others
+            self.take(factory(*args, **{**options, "device": "meta"}).numel())
         return func(*args, **kwargs)
 
 
 @contextmanager
 def bounded(elements: int, count: int, what: str) -> Iterator[None]:
-    """While it is open, no more than so many elements are made, and no more modules put together.
+    """Limit the elements of new tensors, and the modules that are put together, while the context is open.
 
     Raises:
-        RunError: more.
+        RunError: a limit is exceeded.
     """
     left = {"elements": elements, "modules": count}
 
@@ -91,10 +92,10 @@ def bounded(elements: int, count: int, what: str) -> Iterator[None]:
         if left[kind] < 0:
             raise RunError(f"the config in {what} builds networks that are larger than what the file holds")
 
-    def part(module: nn.Module, name: str, value: nn.Module | None) -> None:
+    def count_module(module: nn.Module, name: str, value: nn.Module | None) -> None:
         take("modules", 1)
 
-    handle = modules.register_module_module_registration_hook(part)
+    handle = modules.register_module_module_registration_hook(count_module)
     try:
         with Budget(lambda number: take("elements", number)):
             yield

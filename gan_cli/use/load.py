@@ -1,4 +1,4 @@
-"""A trained run, ready to use. Needs no data set; works from a notebook."""
+"""A trained run, ready to use. It needs no data set and works from a notebook."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Trained:
     """A trained game, ready to draw from.
 
     Attributes:
-        game: as it was trained.
-        networks: those that samples are made by, by name.
-        medium: what the samples are.
-        config: the run's.
-        class_names: of the data.
+        game: the game as it was trained.
+        networks: the networks that make samples, by name.
+        medium: the kind of samples.
+        config: the config of the run.
+        class_names: of the data set.
         path, images: the checkpoint's file, and the images it had seen.
         device: where the networks are.
-        truncation_psi: of what is drawn.
-        fingerprint: of the data that it was trained on.
-        locate: the config with the folder in which its data lies now.
+        truncation_psi: of the samples that are drawn.
+        fingerprint: of the training data.
+        locate: returns the config with the folder in which the data lies now.
     """
 
     game: Game
@@ -59,10 +59,10 @@ class Trained:
     locate: Callable[[RunConfig], RunConfig] = lambda config: config
 
     def held_out(self) -> Data:
-        """The data that its training never saw.
+        """Return the held-out data, which training never saw.
 
         Raises:
-            UserError: it is not there any more.
+            UserError: the data is not there any more.
         """
         try:
             return build_data(self.locate(self.config).data.held_out(), self.config.trust)
@@ -70,7 +70,10 @@ class Trained:
             raise UserError(f"{error}; without the data of the run, say input=FOLDER_OR_IMAGE") from error
 
     def given(self, count: int, seed: int, labels: Sequence[int] | None = None, purpose: str = "sample") -> Given:
-        """What is needed to make `count` samples; sample i is a function of the other arguments and i alone."""
+        """Return what the generators are given for `count` samples.
+
+        Sample i is a function of the other arguments and i alone.
+        """
         return self.game.given(count, seed, purpose, self.held_out, labels)
 
 
@@ -83,21 +86,21 @@ def load_trained(
     standing_statistics: int = 0,
     truncation_psi: float = 1.0,
 ) -> Trained:
-    """The newest valid checkpoint of a run, or a given one, built through the allow-list.
+    """Load the newest valid checkpoint of a run, or a given one; build its networks through the allow-list.
 
     Args:
         where: a run's folder or a checkpoint file.
-        ema: averaged weights with their buffers; False: the raw ones.
+        ema: True for the averaged weights with their buffers; False for the raw ones.
         device: "auto", "cpu", "cuda", "mps".
         trust: packages whose classes the checkpoint's config may use.
-        warn: told what a user should know.
-        standing_statistics: passes over which the batch norms of the generators are measured anew; 0: as trained.
-        truncation_psi: of the samples, and of those that are measured so.
+        warn: called with each message that a user should know.
+        standing_statistics: passes over which the generators' batch norms are measured anew; 0: as trained.
+        truncation_psi: of the samples, and of those that batch norms are measured on.
 
     Raises:
-        UserError: no valid checkpoint, or one whose config names a class that is not allowed; standing statistics of a
-            model without batch norm.
-        RunError: a checkpoint that does not hold what belongs there, or other weights than those of its config.
+        UserError: there is no valid checkpoint, its config names a class that is not allowed, or the model has no
+            batch norm for standing statistics.
+        RunError: the checkpoint lacks something, or its weights are not those of its config.
     """
     path, content = checkpoint.load(where, warn)
     return trained_of(path, content, ema, device, trust, standing_statistics, truncation_psi)
@@ -112,23 +115,23 @@ def trained_of(
     standing_statistics: int = 0,
     truncation_psi: float = 1.0,
 ) -> Trained:
-    """What the checkpoint at `path` holds, built as by `load_trained`."""
+    """Build a trained run from the content of the checkpoint at `path`, with the arguments of `load_trained`."""
     check_content(content, str(path))
-    on = pick_device(device)
+    torch_device = pick_device(device)
     with foreign(str(path)):
         config = RunConfig.of(content["config"], tuple(trust))
         if config.game.base is not None:
-            config = config.on_base(kept_base(checkpoint.run_of(path), content.get("base"), trust, on))
+            config = config.on_base(kept_base(checkpoint.run_of(path), content.get("base"), trust, torch_device))
         game = fitting_game(config.game, content["game"], trust, str(path))
         game.set_progress(content["progress"]["images"])
-        game.to(on).eval()
+        game.to(torch_device).eval()
         networks = game.averaged
         if ema:
             for name, network in networks.items():
                 network.load_state_dict(content["ema"][name])
         medium, names = build_medium(config.data, trust), list(content["data"]["class_names"])
     trained = Trained(
-        *(game, networks, medium, config, names, path, content["progress"]["images"], on, truncation_psi),
+        *(game, networks, medium, config, names, path, content["progress"]["images"], torch_device, truncation_psi),
         fingerprint=content["data"]["fingerprint"],
     )
     try_out(trained)
@@ -138,27 +141,28 @@ def trained_of(
 
 
 def kept_base(run: Path, digest: str | None, trust: Sequence[str], device: torch.device) -> Base:
-    """The base of a run, from the file that it keeps it in.
+    """Load the base of a run from the file that the run keeps it in.
 
     Args:
-        digest: of that file, as the run's checkpoint says; None: not said yet.
+        digest: of that file, as the run's checkpoint records it; None: not recorded yet.
 
     Raises:
-        UserError: it is not there, or another.
+        UserError: the file is gone, or it is another base.
     """
     path = run / BASE
     if not path.is_file():
         raise UserError(f"{str(run)!r} builds on another run, whose networks it kept in {BASE}: that file is gone")
-    own = checkpoint.digest_of_file(path)
-    if digest is not None and own != digest:
+    actual = checkpoint.digest_of_file(path)
+    if digest is not None and actual != digest:
         raise UserError(f"{path} is not the base that the checkpoints of {str(run)!r} were trained on")
-    return base_of(load_trained(path, device=device.type, trust=trust), own)
+    return base_of(load_trained(path, device=device.type, trust=trust), actual)
 
 
 def base_of(trained: Trained, digest: str) -> Base:
-    """
+    """Make a trained run the base of another run.
+
     Raises:
-        UserError: a run that builds on another itself.
+        UserError: the run builds on another run itself.
     """
     if trained.config.game.model.get("base") is not None:
         raise UserError(f"model.base={str(trained.path)!r} builds on another run itself: name one that stands alone")
@@ -166,12 +170,12 @@ def base_of(trained: Trained, digest: str) -> Base:
 
 
 def try_out(trained: Trained) -> None:
-    """One sample, thrown away: whatever of the config doesn't fit its networks shows here, before anything is written.
+    """Draw one sample and throw it away: a config that does not fit its networks fails before anything is written.
 
     Raises:
-        RunError: it can't be drawn.
+        RunError: the sample can't be drawn.
     """
-    if trained.game.translations:  # that would ask for the run's data
+    if trained.game.translations:  # their samples need the run's data
         return
     with foreign(str(trained.path)):
         (rows,) = trained.game.sample(trained.networks, trained.given(1, 0), truncation_psi=trained.truncation_psi)
@@ -180,13 +184,13 @@ def try_out(trained: Trained) -> None:
 
 @torch.no_grad()
 def take_standing_statistics(trained: Trained, passes: int) -> None:
-    """Means and variances of the generators' batch norms over fresh samples of the weights that are used.
+    """Measure the means and variances of the generators' batch norms anew, over fresh samples of the weights in use.
 
-    Running ones were made by the raw weights of the last steps and fit averaged weights only roughly (Brock et al.
-    2019, sec. 2.2 and appendix C).
+    The running statistics come from the raw weights of the last steps and fit averaged weights only roughly (Brock et
+    al. 2019, sec. 2.2 and appendix C).
 
     Raises:
-        UserError: nothing to measure.
+        UserError: the generators have no batch norm, or they are given pictures.
     """
     networks = trained.networks.values()
     norms = [m for n in networks for m in n.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -198,12 +202,12 @@ def take_standing_statistics(trained: Trained, passes: int) -> None:
         norm.momentum = None  # a plain mean over all passes
         norm.train()
     given = trained.given(passes * STANDING_BATCH, 0, purpose="standing")
-    if "label" in given:  # each pass a mixture of classes
+    if "label" in given:  # each pass has a mixture of classes
         order = torch.randperm(len(given["label"]), generator=generator_for("cpu", "standing"))
         given["label"] = given["label"][order]
     with foreign(str(trained.path)):
-        made = trained.game.sample(trained.networks, given, STANDING_BATCH, trained.truncation_psi)
-        for _ in counted(made, "measuring batch norms anew", passes, "passes"):
+        batches = trained.game.sample(trained.networks, given, STANDING_BATCH, trained.truncation_psi)
+        for _ in counted(batches, "measuring batch norms anew", passes, "passes"):
             pass
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

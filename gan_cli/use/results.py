@@ -1,4 +1,4 @@
-"""What a mode makes, and the one place that writes it: pictures, frames, arrays, tables, words."""
+"""The results of a mode, and the one place that writes them: pictures, frames, arrays, tables, words."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass
 class Frames:
-    """Pictures (3, H, W) uint8 one after the other: an .mp4, a .gif, or a folder of PNG files, by the path's ending."""
+    """Pictures (3, H, W) uint8 in sequence: an .mp4, a .gif, or a folder of PNG files, by the path's ending."""
 
     pictures: Iterable[Tensor]
     rate: int  # a second
@@ -66,7 +66,7 @@ class Frames:
 
 @dataclass
 class Arrays:
-    """Tensors by name, None left out, and what they are: an .npz file."""
+    """Tensors by name, without those that are None, and a description of them: an .npz file."""
 
     tensors: Mapping[str, Tensor | None]
     about: Mapping[str, Any]
@@ -82,7 +82,7 @@ class Arrays:
 
 @dataclass
 class Table:
-    """Rows under names of columns: a CSV file."""
+    """Rows under the names of their columns: a CSV file."""
 
     columns: Sequence[str]
     rows: Iterable[Sequence[object]]
@@ -106,11 +106,11 @@ class Words:
 
 
 def write_results(results: Mapping[str, Result] | Iterable[tuple[str, Result]], target: Path) -> None:
-    """Write each result below a folder under its name, as soon as it is made; one without a name is the target
+    """Write each result under its name below `target`, as soon as it is made; one with the name "" becomes `target`
     itself.
 
     Raises:
-        RunError: a name that leads out of the folder; those before it are written.
+        RunError: a name leads out of the folder; the results before it are written.
     """
     for name, result in results.items() if isinstance(results, Mapping) else results:
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -121,9 +121,10 @@ def write_results(results: Mapping[str, Result] | Iterable[tuple[str, Result]], 
 
 
 def check_video(ending: str) -> None:
-    """
+    """Check that a video with this ending can be written.
+
     Raises:
-        UserError: an .mp4 file, and what writes it is not installed.
+        UserError: the ending is .mp4, and PyAV is not installed.
     """
     if ending == ".mp4" and find_spec("av") is None:
         raise UserError("an .mp4 needs PyAV: pip install 'gan_cli[video]'; a .gif or a folder of frames does not")
@@ -141,7 +142,7 @@ def _write_gif(pictures: Iterator[Tensor], path: Path, rate: int) -> None:
 
 
 def _write_mp4(pictures: Iterator[Tensor], path: Path, rate: int) -> None:
-    """H.264, which takes even sides only: an odd last row or column is left out."""
+    """Write H.264, which takes even sides only: leave out an odd last row or column."""
     import av
 
     with path.open("wb") as file, av.open(file, "w", format="mp4") as container:

@@ -19,10 +19,10 @@ from gan_cli.use.load import Trained
 def class_numbers(
     labels: Sequence[int | str] | None, trained: Trained, say: Callable[[str], object] = tell
 ) -> list[int] | None:
-    """Class indices from names or indices (`classes.class_indices`); None where none were asked for.
+    """Convert class names or indices to class indices (`classes.class_indices`); return None if `labels` is None.
 
     Raises:
-        UserError: an unconditional model, or no such class.
+        UserError: the model is unconditional, or it has no such class.
     """
     if labels is None:
         return None
@@ -35,10 +35,10 @@ def class_numbers(
 
 
 def draw(trained: Trained, given: Given, batch_size: int) -> Iterator[Tensor]:
-    """Samples in batches, on the CPU; each depends on its own part of `given` alone.
+    """Yield samples in batches, on the CPU; sample i depends on row i of `given` alone.
 
-    From a `batch_size` of `AT_ONCE` up, the same bits at any batch size and any count; below, fewer go through the
-    network at once, to save memory, and rounding differs.
+    With a `batch_size` of at least `AT_ONCE`, samples have the same bits at any batch size and any count. A smaller
+    `batch_size` sends fewer samples through the network at once, which saves memory but changes the rounding.
     """
 
     def parts() -> Iterator[Tensor]:
@@ -50,8 +50,8 @@ def draw(trained: Trained, given: Given, batch_size: int) -> Iterator[Tensor]:
     return joined(parts(), batch_size)
 
 
-def made(trained: Trained, given: Given, batch_size: int) -> Iterator[Tensor]:
-    """The same, with a bar."""
+def draw_with_progress(trained: Trained, given: Given, batch_size: int) -> Iterator[Tensor]:
+    """Yield the batches of `draw`, with a progress bar."""
     with Progress("making samples", count_of(given), "samples") as step:
         for batch in draw(trained, given, batch_size):
             yield batch
@@ -62,6 +62,6 @@ def count_of(given: Given) -> int:
     return len(next(iter(given.values())))
 
 
-def named(given: Given) -> dict[str, Tensor | None]:
-    """What samples were made from, as arrays are called: in the plural."""
+def arrays_of(given: Given) -> dict[str, Tensor | None]:
+    """Return the tensors of `given` under plural names, as in an .npz file: `latent` becomes `latents`."""
     return {f"{name}s": value for name, value in given.items()}

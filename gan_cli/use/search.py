@@ -1,4 +1,4 @@
-"""What minimises an objective over a space of a trained run: one search for projections, anomalies and guidance."""
+"""A search for codes of a trained run that minimise an objective: one for projections, anomalies and guidance."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gan_cli.base.progress import Progress
 from gan_cli.base.randomness import generator_for, seed_everything
 from gan_cli.use.modes.trained_space import TrainedSpace
 
-Objective = Callable[[Tensor, Tensor], Tensor]  # samples (M, ...), which query each is for (M,) -> (M,), its own alone
-STARTS = 256  # codes among which the first ones are looked for
+Objective = Callable[[Tensor, Tensor], Tensor]  # (samples (M, ...), their queries (M,)) -> values (M,), one a sample
+STARTS = 256  # random codes among which a search finds its start
 
 
 @dataclass
@@ -25,8 +25,8 @@ class Found:
     Attributes:
         codes: (Q, S), or (Q, L, S) in a space of several layers.
         samples: (Q, ...), of those codes.
-        values: (Q,), of the objective there.
-        curves: (Q, steps), of the objective in the search that came nearest.
+        values: (Q,), the objective of those samples.
+        curves: (Q, steps), the objective by step, of the best restart.
     """
 
     codes: Tensor
@@ -49,47 +49,48 @@ def search(
 ) -> Found:
     """Search for the code of each query whose sample has the least objective, many queries at once.
 
-    After Karras et al. 2020 (appendix D): from the mean of the codes where that stands for a sample, else from the best
-    of 256 draws; Adam with a rate that warms up over a twentieth and falls as a cosine over the last quarter, noise on
-    the code that dies out over the first three quarters. In a space of several layers each has a code of its own. What
-    the networks draw themselves is fixed, not sought. What is found for a query does not depend on the others, but for
-    rounding: kernels add up in another order at another batch size.
+    The method follows Karras et al. 2020 (appendix D). A search starts from the mean of the codes where the mean stands
+    for a sample, else from the best of 256 draws. Adam's rate warms up over a twentieth of the steps and falls as a
+    cosine over the last quarter. Noise on the code dies out over the first three quarters. In a space of several
+    layers, each layer has its own code. Random inputs that the networks draw themselves stay fixed. The result of a
+    query does not depend on the other queries, except for rounding: kernels sum in another order at another batch size.
 
     Args:
         space: of a trained run, whose parameters are frozen.
-        objective: least where a query is met; of each sample alone.
-        queries: how many there are, Q.
+        objective: least where a query is met; a function of each sample alone.
+        queries: their number, Q.
         label: (Q,), of a conditional model.
+        steps: of each search.
         restarts: searches for each query, from different codes, at most 256; the best one is kept.
         rate: of Adam.
-        at_once: searches that are held in memory at a time, all restarts of one query at least.
-        title: of the bar.
+        at_once: searches that are held in memory at a time, but at least all restarts of one query.
+        title: of the progress bar.
 
     Raises:
-        UserError: more restarts than there are codes to start from.
+        UserError: `restarts` is more than the codes to start from.
     """
     if restarts > STARTS:
         raise UserError(f"restarts={restarts} is more than the {STARTS} codes that a search may start from")
     for parameter in space.trained.game.parameters():
         parameter.requires_grad_(False)
     draws: dict[int | None, Draws] = {}
-    parts = torch.arange(queries).split(max(1, at_once // restarts))
-    found = []
-    with Progress(title, steps * len(parts), "steps") as step_done:
-        for part in parts:
-            rows = part.repeat_interleave(restarts)
+    groups = torch.arange(queries).split(max(1, at_once // restarts))
+    results = []
+    with Progress(title, steps * len(groups), "steps") as step_done:
+        for group in groups:
+            rows = group.repeat_interleave(restarts)
             labels = None if label is None else label[rows]
-            starts = [start(space, objective, int(row), label, seed, restarts, draws) for row in part]
-            codes, spread = (torch.cat(some) for some in zip(*starts, strict=True))
+            starts = [starting_codes(space, objective, int(row), label, seed, restarts, draws) for row in group]
+            codes, spread = (torch.cat(column) for column in zip(*starts, strict=True))
             descent = Descent(space, objective, rows, labels, spread)
             curves = descent.run(codes, steps, seed, rate, step_done)
-            found.append(nearest(descent, curves, restarts))
-    return Found(*(torch.cat(some) for some in zip(*found, strict=True)))
+            results.append(best_restarts(descent, curves, restarts))
+    return Found(*(torch.cat(column) for column in zip(*results, strict=True)))
 
 
 @dataclass
 class Draws:
-    """Codes (256, S) of one class, how far they lie from each other, and their samples where they were looked at."""
+    """Random codes (256, S) of one class, their spread, and their samples if searches start from the best sample."""
 
     codes: Tensor
     spread: float
@@ -97,7 +98,7 @@ class Draws:
 
 
 @torch.no_grad()
-def start(
+def starting_codes(
     space: TrainedSpace,
     objective: Objective,
     query: int,
@@ -106,15 +107,16 @@ def start(
     restarts: int,
     draws: dict[int | None, Draws],
 ) -> tuple[Tensor, Tensor]:
-    """Where the searches for a query begin, (restarts, ...), and how far codes lie from each other, (restarts,).
+    """Choose codes (restarts, ...) from which a query's searches start; return them and the spread of codes,
+    (restarts,).
 
     Args:
-        draws: those of classes that were met already.
+        draws: random codes by class; the function adds those of a new class.
     """
-    own = None if label is None else int(label[query])
-    if own not in draws:
-        draws[own] = drawn(space, own, seed)
-    known = draws[own]
+    query_class = None if label is None else int(label[query])
+    if query_class not in draws:
+        draws[query_class] = draw_codes(space, query_class, seed)
+    known = draws[query_class]
     spread = torch.full((restarts,), known.spread, device=known.codes.device)
     if known.samples is None:
         middle = torch.cat([known.codes.mean(0, keepdim=True), known.codes[: restarts - 1]])
@@ -124,7 +126,7 @@ def start(
 
 
 @torch.no_grad()
-def drawn(space: TrainedSpace, label: int | None, seed: int) -> Draws:
+def draw_codes(space: TrainedSpace, label: int | None, seed: int) -> Draws:
     latent = space.trained.given(STARTS, seed, purpose="project_start")["latent"]
     labels = None if label is None else torch.full((STARTS,), label)
     codes = space.codes(latent, labels)
@@ -138,13 +140,13 @@ class Descent:
     """Searches side by side.
 
     Args:
-        space, objective: as of `search`.
+        space, objective: as for `search`.
         rows: (M,), the query of each search.
         labels: (M,), of a conditional model.
-        spread: (M,), how far codes lie from each other.
+        spread: (M,), the deviation of random codes from their mean, by dimension.
 
     Attributes:
-        codes: (M, ...), the best of each.
+        codes: (M, ...), the best of each search.
     """
 
     codes: Tensor
@@ -155,7 +157,7 @@ class Descent:
         self.space, self.objective, self.rows, self.labels, self.spread = space, objective, rows, labels, spread
 
     def look(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (M, ...) of codes, and the objective of each (M,)."""
+        """Compute the samples (M, ...) of codes, and the objective of each, (M,)."""
         seed_everything(0, "sample")
         samples = self.space.image(codes, self.labels)
         return samples, self.objective(samples, self.rows)
@@ -163,9 +165,9 @@ class Descent:
     def run(
         self, codes: Tensor, steps: int, seed: int, rate: float, step_done: Callable[[], object] = lambda: None
     ) -> Tensor:
-        """Search from `codes`; returns the objective by step, (M, steps)."""
+        """Search from `codes`; return the objective by step, (M, steps)."""
         codes = codes.clone().requires_grad_()
-        alike = [-1, *[1] * (codes.dim() - 1)]  # one number for each search, beside its code
+        per_search = [-1, *[1] * (codes.dim() - 1)]  # one number for each search, beside its code
         optimizer = torch.optim.Adam([codes], lr=rate, betas=(0.9, 0.999))
         noise = generator_for(codes.device, seed, "project")
         best_codes, best = codes.detach().clone(), torch.full((len(codes),), math.inf, device=codes.device)
@@ -174,32 +176,32 @@ class Descent:
             done = step / steps
             for group in optimizer.param_groups:
                 group["lr"] = rate * min(1.0, done / 0.05 + 1 / steps) * ramp_down(done)
-            shaken = 0.05 * max(0.0, 1 - done / 0.75) ** 2
-            drawn = torch.randn((1, *codes.shape[1:]), generator=noise, device=codes.device)  # one for all searches
-            _, values = self.look(codes + shaken * self.spread.view(alike) * drawn)
+            noise_level = 0.05 * max(0.0, 1 - done / 0.75) ** 2
+            normal = torch.randn((1, *codes.shape[1:]), generator=noise, device=codes.device)  # one for all searches
+            _, values = self.look(codes + noise_level * self.spread.view(per_search) * normal)
             (slope,) = torch.autograd.grad(values.sum(), [codes])
-            codes.grad = slope.nan_to_num(0.0, 0.0, 0.0)  # one step to where there is no value must not end a search
+            codes.grad = slope.nan_to_num(0.0, 0.0, 0.0)  # one gradient that is not finite must not end a search
             values = values.detach()
-            if shaken == 0:
+            if noise_level == 0:
                 nearer = values < best
                 best = torch.where(nearer, values, best)
                 best_codes[nearer] = codes.detach()[nearer]
             optimizer.step()
             curves.append(values)
             step_done()
-        self.codes = torch.where(best.isfinite().view(alike), best_codes, codes.detach())
+        self.codes = torch.where(best.isfinite().view(per_search), best_codes, codes.detach())
         return torch.stack(curves, 1)
 
 
 @torch.no_grad()
-def nearest(descent: Descent, curves: Tensor, restarts: int) -> list[Tensor]:
-    """Of each query's restarts that which came nearest: codes, samples, values, curves; on the CPU."""
+def best_restarts(descent: Descent, curves: Tensor, restarts: int) -> list[Tensor]:
+    """Select the best restart of each query; return its codes, samples, values and curves, on the CPU."""
     samples, values = descent.look(descent.codes)
     best = values.nan_to_num(nan=math.inf).view(-1, restarts).argmin(1)
     chosen = best + torch.arange(len(best), device=best.device) * restarts
-    return [some[chosen.to(some.device)].cpu() for some in (descent.codes, samples.float(), values, curves)]
+    return [tensor[chosen.to(tensor.device)].cpu() for tensor in (descent.codes, samples.float(), values, curves)]
 
 
 def ramp_down(done: float) -> float:
-    """The factor on the rate at a share of the search: 1, falling to 0 over the last quarter."""
+    """Return the factor on the rate at a share `done` of the search: 1, falling to 0 over the last quarter."""
     return 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - done) / 0.25))

@@ -1,1 +1,1 @@
-"""What else a trained generator can show: walks, mixed styles, the latent behind a picture, directions."""
+"""Modes, the ways to use a trained generator: grids, walks, mixed styles, the latent behind a picture, directions."""

@@ -1,4 +1,4 @@
-"""Closed-form directions in a generator's latent space (Shen and Zhou 2021): where the first layers listen most."""
+"""Closed-form directions in a generator's latent space, to which its first layers respond most (Shen and Zhou 2021)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gan_cli.use.results import Picture
 
 
 class Directions(Mode):
-    """One sample moved along the strongest directions, a row for each; `columns` (7) steps.
+    """One sample moved along the strongest directions, a row for each direction, in `columns` (7) steps.
 
     Args:
-        top: how many directions.
-        reach: how far each way, in the latent's own units.
+        top: number of directions.
+        reach: how far to each side, in the latent's units.
     """
 
     def __init__(
@@ -32,36 +32,37 @@ class Directions(Mode):
 
     def __call__(self, asked: Asked) -> Made:
         space, columns = asked.searched, asked.columns or 7
-        found, strength = directions(space, self.top)
+        vectors, strength = directions(space, self.top)
         latent, label = asked.latents(1)
         with Progress("making samples"):
-            pictures = strips(space, space.codes(latent, label), label, found, self.reach, columns)
+            pictures = strips(space, space.codes(latent, label), label, vectors, self.reach, columns)
         for number, value in enumerate(strength.tolist()):
             asked.say(f"row {number + 1}   strength {value:.4g}")
         return Made({"": Picture(asked.trained.medium.preview(pictures, columns))})
 
 
 def directions(space: TrainedSpace, top: int) -> tuple[Tensor, Tensor]:
-    """Unit directions (top, S) and their strengths (top,): the first singular vectors of what reads the codes.
+    """Compute unit directions (top, S) and their strengths (top,).
 
-    In w these are all layers' style weights, in z the first layer's.
+    They are the first singular vectors of the weights that read the codes: in w the style weights of all layers, in z
+    the weights of the first layer.
 
     Raises:
-        UserError: more directions than the space has, or no layer that reads the codes as they are.
+        UserError: `top` is more than the directions of the space, or no layer reads the codes as they are.
     """
-    _, strength, found = torch.linalg.svd(space.space.readers().detach().double().cpu(), full_matrices=False)
-    if top > len(found):
-        raise UserError(f"top={top} is more than this model's {len(found)} directions")
-    found = found[:top]
-    largest = found.abs().argmax(1, keepdim=True)
-    return (found * found.gather(1, largest).sign()).float(), strength[:top].float()  # the sign is a convention
+    _, strength, vectors = torch.linalg.svd(space.space.readers().detach().double().cpu(), full_matrices=False)
+    if top > len(vectors):
+        raise UserError(f"top={top} is more than this model's {len(vectors)} directions")
+    vectors = vectors[:top]
+    largest = vectors.abs().argmax(1, keepdim=True)
+    return (vectors * vectors.gather(1, largest).sign()).float(), strength[:top].float()  # the sign is a convention
 
 
 def strips(
-    space: TrainedSpace, codes: Tensor, label: Tensor | None, found: Tensor, reach: float, columns: int
+    space: TrainedSpace, codes: Tensor, label: Tensor | None, vectors: Tensor, reach: float, columns: int
 ) -> Tensor:
-    """Pictures, a row for each direction: a sample (1, S) moved from -reach to reach along it."""
+    """Draw a row of pictures for each direction: a sample (1, S) moved along it from -reach to reach."""
     steps = torch.linspace(-reach, reach, columns, device=codes.device)
-    moved = codes[None] + steps[None, :, None] * found.to(codes.device)[:, None]
-    same = None if label is None else label[:1].expand(moved.shape[0] * columns)
-    return torch.cat(list(space.draw(moved.flatten(0, 1), same, 64)))
+    moved = codes[None] + steps[None, :, None] * vectors.to(codes.device)[:, None]
+    labels = None if label is None else label[:1].expand(moved.shape[0] * columns)
+    return torch.cat(list(space.draw(moved.flatten(0, 1), labels, 64)))

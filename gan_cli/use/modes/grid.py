@@ -1,4 +1,4 @@
-"""Samples as they are: a grid, single files, one array; of a model that is given pictures, its outputs."""
+"""Plain samples: a grid, single files, or one array; for a model that is given pictures, its outputs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gan_cli.media.image import to_pixels
 from gan_cli.media.medium import arranged, placed
 from gan_cli.use.modes.mode import Asked, Made, Mode
 from gan_cli.use.results import Arrays, Picture, Result, Sample
-from gan_cli.use.sample import count_of, made, named
+from gan_cli.use.sample import arrays_of, count_of, draw_with_progress
 from gan_cli.use.translate import find_inputs, find_masks, held_out_rows, remarks, translated
 
 
 class Grid(Mode):
-    """`count` (64) samples; with `input`, one output for each picture; else rows of a run's held-out pictures.
+    """`count` (64) samples, one output for each picture of `input`, or rows of a run's held-out pictures.
 
     Args:
         format: "grid" is one picture, "png" pictures as single files, "npz" one array, "files" single files of the
             medium's own kind.
-        direction: the way that pictures are translated.
+        direction: of the translation.
         mask: a picture, or a folder with equal names, white where pixels are missing.
     """
 
@@ -52,9 +52,10 @@ class Grid(Mode):
         return self.drawn(asked)
 
     def drawn(self, asked: Asked) -> Made:
-        """
+        """Make samples of a model that draws from noise.
+
         Raises:
-            UserError: pictures are asked for, and the samples are none.
+            UserError: the format is for pictures, and the samples are no pictures.
         """
         trained, ending = asked.trained, asked.trained.medium.ending
         if self.format == "png" and ending != ".png":
@@ -62,19 +63,20 @@ class Grid(Mode):
         given = trained.given(asked.count or 64, asked.seed, asked.classes)
         words = f"{count_of(given):,} samples of"
         if self.format in ("png", "files"):
-            return Made(files(asked, given), words)
-        batches = made(trained, given, asked.batch_size)
+            return Made(sample_files(asked, given), words)
+        batches = draw_with_progress(trained, given, asked.batch_size)
         if self.format == "npz":
             samples = torch.cat([trained.medium.array(batch) for batch in batches])
-            return Made({"": Arrays({"samples": samples, **named(given)}, asked.about)}, words)
+            return Made({"": Arrays({"samples": samples, **arrays_of(given)}, asked.about)}, words)
         samples = torch.cat(list(batches))
         cells = placed(len(samples), given.get("label"), asked.columns)
         return Made({"": Picture(trained.medium.preview(samples, *cells))}, words)
 
     def held_out(self, asked: Asked) -> Made:
-        """
+        """Make rows of held-out pictures, for a model that is given pictures.
+
         Raises:
-            UserError: what was asked for is not for models that are given pictures, or their data is gone.
+            UserError: an option is not for models that are given pictures, or the data is gone.
         """
         trained = asked.trained
         if self.format != "grid" or asked.labels is not None:
@@ -86,16 +88,17 @@ class Grid(Mode):
         return Made({"": picture}, f"rows {', '.join(rows)} of held-out pictures by")
 
     def translated(self, asked: Asked) -> Made:
-        """
+        """Translate the pictures of `input`.
+
         Raises:
-            UserError: no pictures, or a model that is given none.
+            UserError: there are no pictures, or the model is not given pictures.
         """
         assert asked.input is not None
-        inputs, masks, looked_at = find_inputs(asked.input), None, [asked.input]
+        inputs, masks, paths = find_inputs(asked.input), None, [asked.input]
         if self.mask is not None:
-            looked_at.append(expanded(str(self.mask)))
-            masks = find_masks(looked_at[1], list(inputs))
-        for remark in remarks(asked.trained, *looked_at):
+            paths.append(expanded(str(self.mask)))
+            masks = find_masks(paths[1], list(inputs))
+        for remark in remarks(asked.trained, *paths):
             asked.say(remark)
         outputs = translated(asked.trained, inputs, self.direction, masks, asked.seed)
         outputs = counted(outputs, "making pictures", len(inputs), "pictures")
@@ -105,15 +108,15 @@ class Grid(Mode):
 
 
 def as_pictures(outputs: Iterable[tuple[str, Tensor]], one_file: bool = False) -> Iterator[tuple[str, Result]]:
-    """Pictures (C, H, W) in [-1, 1] by the name of their file, or as the only file."""
+    """Convert outputs (C, H, W) in [-1, 1] to pictures; the name is that of the file, or "" for the only file."""
     return (("" if one_file else name, Picture(to_pixels(picture))) for name, picture in outputs)
 
 
-def files(asked: Asked, given: Given) -> Iterator[tuple[str, Result]]:
-    """One file for each sample, and `latents.npz` with what made them."""
+def sample_files(asked: Asked, given: Given) -> Iterator[tuple[str, Result]]:
+    """Yield one file for each sample, and `latents.npz` with the tensors that the samples were made from."""
     medium, number, digits = asked.trained.medium, 0, max(6, len(str(count_of(given) - 1)))
-    for batch in made(asked.trained, given, asked.batch_size):
+    for batch in draw_with_progress(asked.trained, given, asked.batch_size):
         for sample in batch:
             yield f"{number:0{digits}d}{medium.ending}", Sample(medium, sample)
             number += 1
-    yield "latents.npz", Arrays(named(given), asked.about)
+    yield "latents.npz", Arrays(arrays_of(given), asked.about)

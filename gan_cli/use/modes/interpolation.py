@@ -18,7 +18,7 @@ FRAMES_A_SECOND = 30
 
 
 class Interpolation(Mode):
-    """A closed walk past `count` latents (8).
+    """A closed walk through `count` (8) latents.
 
     Args:
         frames: of the whole walk, at 30 a second.
@@ -38,7 +38,7 @@ class Interpolation(Mode):
 
 
 def walk(space: TrainedSpace, latent: Tensor, label: Tensor | None, frames: int, batch_size: int) -> Iterator[Tensor]:
-    """The frames of a closed walk past all latents, (C, R, R) each; a pause of none, equal parts for every stretch.
+    """Yield the frames (C, R, R) of a closed walk through all latents, without a pause, equally many for every stretch.
 
     A conditional model keeps its first label: classes have no in-between.
     """
@@ -48,6 +48,6 @@ def walk(space: TrainedSpace, latent: Tensor, label: Tensor | None, frames: int,
     first = places.long()
     share = (places - first).float()[:, None].to(codes.device)
     path = space.space.between(codes[first % count], codes[(first + 1) % count], share)
-    same = None if label is None else label[:1].expand(frames)
-    for batch in space.draw(path, same, batch_size):
+    labels = None if label is None else label[:1].expand(frames)
+    for batch in space.draw(path, labels, batch_size):
         yield from batch

@@ -1,7 +1,7 @@
-"""The contract of a mode: something to do with a trained run, chosen by `gan-sample mode=NAME`.
+"""The contract of a mode: a way to use a trained run, chosen by `gan-sample mode=NAME`.
 
-A mode is a class here or elsewhere and a YAML file in `conf/mode/`: under `mode:` its `_target_` and what it declares
-of itself for the check, at the root its options, which its constructor takes.
+A mode is a class, here or in another package, and a YAML file in `conf/mode/`. The file has the class (`_target_`) and
+its declarations for the check under `mode:`, and the options of its constructor at the root.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from gan_cli.use.sample import class_numbers
 
 @dataclass
 class Asked:
-    """What a mode is asked for, besides its own options.
+    """A request to a mode, besides the mode's own options.
 
     Attributes:
         trained: the run.
-        seed: of what is drawn.
-        count, columns: how many, and of a grid; None: the mode's own choice.
+        seed: of everything that is drawn.
+        count, columns: number of samples, and of columns in a grid; None: the mode chooses.
         labels: names or indices of classes, or None for all.
         space: the name of a space; None: the best.
         batch_size: samples held at a time.
-        input: a file or folder that was named, or None.
-        root: where the data of the run was said to be, or None.
+        input: the file or folder that was named, or None.
+        root: the folder of the run's data that was named, or None.
         one_file: whether the output is one file, where it may be a folder too.
-        about: how samples are made, to be kept beside them.
-        say: told what a user should know.
+        about: how the samples are made, to be stored with them.
+        say: called with each message that a user should know.
     """
 
     trained: Trained
@@ -56,16 +56,16 @@ class Asked:
 
     @cached_property
     def classes(self) -> list[int] | None:
-        """Class indices of `labels`.
+        """Return the class indices of `labels`.
 
         Raises:
-            UserError: an unconditional model, or no such class.
+            UserError: the model is unconditional, or it has no such class.
         """
         return class_numbers(self.labels, self.trained, self.say)
 
     @cached_property
     def searched(self) -> TrainedSpace:
-        """The space that is asked for.
+        """Return the requested space of the run.
 
         Raises:
             UserError: the model has no such space.
@@ -73,10 +73,10 @@ class Asked:
         return TrainedSpace(self.trained, self.space, self.trained.truncation_psi)
 
     def latents(self, count: int, purpose: str = "sample") -> tuple[Tensor, Tensor | None]:
-        """Latents (count, Z), and labels (count,) of a conditional model.
+        """Draw latents (count, Z), and labels (count,) of a conditional model.
 
         Raises:
-            UserError: a model without latents.
+            UserError: the model has no latents.
         """
         if not self.trained.game.spaces(self.trained.networks):
             raise UserError(GIVEN_PICTURES)
@@ -86,12 +86,12 @@ class Asked:
 
 @dataclass
 class Made:
-    """What a mode made.
+    """The results of a mode.
 
     Attributes:
-        results: by file name, made as they are written if they are pairs of an iterator; one that is called "" is all
-            that there is.
-        words: of the closing line, as "64 samples of"; "": the mode's name.
+        results: by file name. If they are an iterator of pairs, each one is written as soon as it is made. A result
+            with the name "" is the only one.
+        words: the beginning of the closing line, as "64 samples of"; "": the mode's name.
     """
 
     results: Mapping[str, Result] | Iterable[tuple[str, Result]]
@@ -99,26 +99,28 @@ class Made:
 
 
 class Mode:
-    """Something to do with a trained run."""
+    """A way to use a trained run."""
 
     def __call__(self, asked: Asked) -> Made:
-        """
+        """Make the results of a request.
+
         Raises:
-            UserError: the run can't be asked for that.
+            UserError: the run can't answer this request.
         """
         raise NotImplementedError
 
 
 def build_mode(node: Mapping[str, Any], trust: Sequence[str] = ()) -> Mode:
-    """
+    """Build a mode from its YAML node.
+
     Args:
         node: `_target_` and options.
         trust: packages whose classes may be named.
 
     Raises:
-        UserError: a target that is not allowed, or is no mode.
+        UserError: the target is not allowed, or is no mode.
     """
-    made = instantiate(dict(node), trust, "mode")
-    if not isinstance(made, Mode):
+    mode = instantiate(dict(node), trust, "mode")
+    if not isinstance(mode, Mode):
         raise UserError(f"mode._target_={node['_target_']} is no mode: it does not derive from {__name__}.Mode")
-    return made
+    return mode

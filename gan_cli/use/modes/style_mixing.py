@@ -1,4 +1,4 @@
-"""Style mixing (Karras et al. 2019, fig. 3): the coarse styles of some samples with the fine ones of others."""
+"""Style mixing (Karras et al. 2019, fig. 3): coarse styles of one set of samples with fine styles of another."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gan_cli.use.results import Picture
 
 
 class StyleMixing(Mode):
-    """A grid of `columns` (8) samples mixed with `rows` others.
+    """A grid of `columns` (8) samples, each mixed with `rows` others.
 
     Args:
-        rows: samples whose coarse styles are taken.
-        layers: whose styles come from the row's sample; None: the coarser half.
+        rows: number of samples whose coarse styles are taken.
+        layers: those whose styles come from the row's sample; None: the coarser half.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class StyleMixing(Mode):
 
     def __call__(self, asked: Asked) -> Made:
         columns = asked.columns or 8
-        (givers, label), (takers, others) = asked.latents(self.rows), asked.latents(columns, "columns")
-        if label is not None and others is not None:
-            label = torch.cat([label, others])
+        (givers, label), (takers, column_label) = asked.latents(self.rows), asked.latents(columns, "columns")
+        if label is not None and column_label is not None:
+            label = torch.cat([label, column_label])
         with Progress("making samples"):
             pictures = mixed_grid(asked.searched, torch.cat([givers, takers]), label, self.rows, columns, self.layers)
         return Made({"": Picture(asked.trained.medium.preview(pictures, columns + 1))})
@@ -43,16 +43,17 @@ class StyleMixing(Mode):
 def mixed_grid(
     space: TrainedSpace, latent: Tensor, label: Tensor | None, rows: int, columns: int, layers: list[int] | None
 ) -> Tensor:
-    """Pictures of a grid, (1 + rows) x (1 + columns), row by row; the corner is white.
+    """Draw the pictures of a grid, (1 + rows) x (1 + columns), row by row; the corner is white.
 
-    The first column shows the samples that give the styles of `layers` to those of the first row.
+    The first column shows the samples that give the styles of `layers`; the first row shows the samples that receive
+    them.
 
     Args:
         latent: (rows + columns, Z).
-        layers: whose styles come from the row's sample; None: the coarser half.
+        layers: those whose styles come from the row's sample; None: the coarser half.
 
     Raises:
-        UserError: a model without styles, or a layer that it does not have.
+        UserError: the model has no styles, or lacks one of `layers`.
     """
     if space.space.layers < 2:
         raise UserError("mode=style_mixing needs a model with a mapping network")
@@ -64,8 +65,8 @@ def mixed_grid(
     givers, takers = codes[:rows], codes[rows:]
     styles = takers[None, :, None].repeat(rows, 1, count, 1)
     styles[:, :, chosen] = givers[:, None, None].expand(-1, columns, len(chosen), -1)
-    made = torch.cat(list(space.draw(styles.flatten(0, 1), None, 64)))
-    top, side = (torch.cat(list(space.draw(some, None, 64))) for some in (takers, givers))
+    mixed = torch.cat(list(space.draw(styles.flatten(0, 1), None, 64)))
+    top, side = (torch.cat(list(space.draw(unmixed, None, 64))) for unmixed in (takers, givers))
     white = torch.ones_like(top[:1])
-    body = made.view(rows, columns, *made.shape[1:])
+    body = mixed.view(rows, columns, *mixed.shape[1:])
     return torch.cat([white, top, *(torch.cat([side[row : row + 1], body[row]]) for row in range(rows))])

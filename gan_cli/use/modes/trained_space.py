@@ -1,4 +1,4 @@
-"""A space of a trained run, and samples of codes in it."""
+"""A space of a trained run, and the samples of codes in it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ GIVEN_PICTURES = "this model is given pictures and draws nothing from latents; s
 
 
 class TrainedSpace:
-    """One of a run's spaces.
+    """One space of a trained run.
 
     Attributes:
-        name: of the space: the model's best one, unless another is asked for.
-        space: what codes stand for.
+        name: of the space; the model's best one, unless another is requested.
+        space: turns latents into codes, and codes into samples.
 
     Raises:
-        UserError: a model without latents, a space that it does not have, or a truncation that does nothing.
+        UserError: the model has no latents or no such space, or the truncation would do nothing.
     """
 
     def __init__(self, trained: Trained, name: str | None = None, truncation_psi: float = 1.0) -> None:
@@ -40,20 +40,20 @@ class TrainedSpace:
 
     @torch.no_grad()
     def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """(N, Z) -> (N, S) on the model's device; truncated, where that is done to codes."""
-        rows = (latent.to(self.trained.device), self.there(label))
+        """Convert latents (N, Z) to codes (N, S) on the model's device, truncated where the space truncates."""
+        rows = (latent.to(self.trained.device), self.on_device(label))
         return torch.cat(list(in_blocks(self.space.codes, *rows)))
 
     def image(self, codes: Tensor, label: Tensor | None) -> Tensor:
-        """Samples with their graph, (N, ...), of codes (N, S) or, with several layers, (N, L, S)."""
-        return self.space.samples(codes.to(self.trained.device), self.there(label))
+        """Compute samples (N, ...) with their graph, from codes (N, S) or, with several layers, (N, L, S)."""
+        return self.space.samples(codes.to(self.trained.device), self.on_device(label))
 
     @torch.no_grad()
     def draw(self, codes: Tensor, label: Tensor | None, batch_size: int) -> Iterator[Tensor]:
-        """Samples in batches, on the CPU."""
-        for made in joined(in_blocks(self.image, codes, label, size=min(batch_size, AT_ONCE)), batch_size):
-            made = made.float().cpu()
-            yield made.clamp(-1, 1) if self.trained.medium.bounded else made
+        """Yield samples of codes in batches, on the CPU."""
+        for samples in joined(in_blocks(self.image, codes, label, size=min(batch_size, AT_ONCE)), batch_size):
+            samples = samples.float().cpu()
+            yield samples.clamp(-1, 1) if self.trained.medium.bounded else samples
 
-    def there(self, label: Tensor | None) -> Tensor | None:
+    def on_device(self, label: Tensor | None) -> Tensor | None:
         return None if label is None else label.to(self.trained.device)
