@@ -225,8 +225,8 @@ class Game(nn.Module):
 
 def joined(parts: Iterator[Rows]) -> Rows:
     """Concatenate all rows of a `sample`, by name."""
-    everything = list(parts)
-    return {name: torch.cat([part[name] for part in everything]) for name in everything[0]}
+    blocks_of_rows = list(parts)
+    return {name: torch.cat([part[name] for part in blocks_of_rows]) for name in blocks_of_rows[0]}
 
 
 class Turn:

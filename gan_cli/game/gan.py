@@ -61,7 +61,7 @@ class GAN(Game):
         trainer: dict[str, Any],
         dataset: dict[str, Any],
     ) -> str | None:
-        """Return why `num_classes` or the batch size can't be used, or None (see `check.rules`).
+        """Return why `num_classes` or the batch size does not fit, or None (see `check.rules`).
 
         `conditional` alone decides whether labels are used, and a batch is cut into equal parts of whole packs.
         """

@@ -42,7 +42,7 @@ class StyleBased(GAN):
         return generator.synthesis(styles)
 
     def styles(self, turn: Turn, name: str = "") -> Tensor:
-        """Draw the styles of a turn for each layer, (N, L, W); with a `name`, others than those of its fakes."""
+        """Draw the styles of a turn for each layer, (N, L, W); a `name` gives others than the fakes' styles."""
         key = [*turn.noise.key, name] if name else turn.noise.key
         generator: Any = self.generator
         label, mapping, layers = self.condition(turn.batch.label), generator.mapping, generator.synthesis.layers

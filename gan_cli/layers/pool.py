@@ -34,10 +34,10 @@ class ImagePool(nn.Module):
         fresh = fresh.detach()
         if self.size == 0:
             return fresh
-        everything, chances = distributed.gathered(fresh), self._chances(len(fresh), noise, name)
-        passed_on = everything.clone()
+        pictures, chances = distributed.gathered(fresh), self._chances(len(fresh), noise, name)
+        passed_on = pictures.clone()
         for number, (swap, place) in enumerate(chances):
-            picture = everything[number : number + 1]
+            picture = pictures[number : number + 1]
             if len(self.images) < self.size:
                 self.images = torch.cat([self.images.to(picture.dtype).reshape(-1, *picture.shape[1:]), picture])
             elif swap < 0.5:

@@ -28,7 +28,7 @@ class ResNetGenerator(nn.Module):
         residual: learn the change, which is added to the picture and begins at zero. Not published; short runs start
             from the identity instead of from noise.
         halvings: number of halvings of the picture before the residual blocks; 2 is published.
-        norm: "instance" (published) hides each picture's own brightness from what follows.
+        norm: "instance" (published) hides each picture's brightness from later layers.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Adversarial objectives: what each player minimises, given the discriminator's logits.
+"""Adversarial objectives: each player's loss as a function of the discriminator's logits.
 
 All are per sample: they take a `Match` and return shape (N,). Logits are raw (no sigmoid). If a critic answers by
 patch, (N, ...), the loss is computed for each patch and averaged. The losses stand side by side, so that their
