@@ -1,8 +1,8 @@
 """Adaptive discriminator augmentation (Karras et al. 2020, "Training GANs with limited data").
 
-The pixel blitting, geometric and colour changes of the paper, each with probability p; p rises while the critic tells
-reals by sign too often, so that a small data set is not learned by heart. Deviation: geometric changes are sampled by
-bilinear interpolation with reflection, without the paper's wavelet filters around them.
+It has the pixel blitting, geometric and colour changes of the paper, each with probability p. While the sign of the
+critic's logits is right on too many reals, p rises, so that a small data set is not learned by heart. Deviation:
+geometric changes use bilinear interpolation with reflection, without the paper's wavelet filters around them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ class Ada(nn.Module):
 
     Args:
         p: probability at the start.
-        target: of the mean sign of the critic's answers to reals; 0.6 as published.
-        ada_images: images in which p goes from 0 to 1 at most.
-        interval: the critic's updates between two steps of p, taken at the next one's start.
-        fixed: p stays as it is.
-        final_p: what p becomes by `ramp_images`, along a cosine, steered by nothing (R3GAN); None: it is steered.
+        target: target of the mean sign of the critic's logits of reals; 0.6 as published.
+        ada_images: images that p needs, at least, to go from 0 to 1.
+        interval: the critic's updates between two steps of p; p moves at the start of the next one.
+        fixed: whether p stays as it is.
+        final_p: value of p that is reached at `ramp_images` along a cosine, without steering (R3GAN); None: p is
+            steered by the critic.
         color: factor on the probability of the colour changes.
         cutout: factor on the probability that a square of half the side is blanked; 0: none.
     """
@@ -48,7 +49,7 @@ class Ada(nn.Module):
         loss: dict[str, Any],
         choices: dict[str, str],
     ) -> str | None:
-        """Read by the check (`check.rules`): p is set in one way, and a sign that steers it means something."""
+        """Return why p is set in two ways, or by a sign that means nothing, or None (see `check.rules`)."""
         if final_p is not None and fixed:
             return "augment.fixed=true keeps augment.p, and augment.final_p lets it change: give one of them"
         if (final_p is None) != (ramp_images is None):
@@ -89,13 +90,13 @@ class Ada(nn.Module):
         self.span = None if final_p is None else (p, final_p)
         self.ramp = Schedule("constant") if ramp_images is None else Schedule("cosine", 0, ramp_images)
         self.register_buffer("p", torch.tensor(float(p)))
-        self.register_buffer("signs", torch.zeros(2))  # since the last step: sum of signs, images; a process's mean
+        self.register_buffer("signs", torch.zeros(2))  # since the last step: sum of signs, images; means over processes
 
     def observe(self, real_logits: Tensor, images: int, total: int) -> None:
-        """Told of the critic's answers to reals, on `images` of a global batch of `total`.
+        """Record the critic's logits of reals, from `images` of a global batch of `total`, and steer p.
 
-        What earlier updates have left moves p first: their sums are then those of all processes (buffers are averaged
-        behind each update) and of whole batches, however these were cut. All of it stays on the device.
+        The sums of earlier updates move p first: they are then the sums of all processes (buffers are averaged after
+        each update) and of full batches, in however many parts these were cut. All of it stays on the device.
         """
         if not self.steered:
             return
@@ -114,13 +115,14 @@ class Ada(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         lowers = torch.amp.is_autocast_available(x.device.type)  # not on the meta device
-        with torch.autocast(x.device.type, enabled=False) if lowers else nullcontext():  # places need all their digits
+        # coordinates need full precision
+        with torch.autocast(x.device.type, enabled=False) if lowers else nullcontext():
             x = x if x.dtype == torch.double else x.float()
             x = self.recolored(Sampled.apply(x, self.grid(x)))
             return self.cut(x) if self.cutout > 0 else x
 
     def grid(self, x: Tensor) -> Tensor:
-        """Where each pixel of the outcome comes from, (N, H, W, 2)."""
+        """Draw the place that each pixel of the result comes from, (N, H, W, 2)."""
         count, _, height, width = x.shape
         draw = Draw(self.p, count, x.device)
         turn = torch.eye(3, device=x.device).expand(count, 3, 3)
@@ -142,7 +144,7 @@ class Ada(nn.Module):
         return affine_grid(turn[:, :2].to(x.dtype), list(x.shape), align_corners=False)
 
     def recolored(self, x: Tensor) -> Tensor:
-        """Brightness, contrast, luma mirror (of grey pictures: the negative), and for colour hue and saturation."""
+        """Change brightness and contrast, mirror the luma (grey: the negative), and in colour hue and saturation."""
         count, channels = x.shape[:2]
         draw = Draw(self.p * self.color, count, x.device)
 
@@ -165,7 +167,7 @@ class Ada(nn.Module):
         return torch.einsum("nij,njhw->nihw", change.to(x.dtype), x)
 
     def cut(self, x: Tensor) -> Tensor:
-        """A square of half the side, its middle anywhere in the picture, becomes grey."""
+        """Blank a square of half the side to grey; its middle is anywhere in the picture."""
         draw = Draw(self.p * self.cutout, len(x), x.device)
         reach = draw.sometimes()[:, None] / 4
         inside = []
@@ -183,12 +185,12 @@ class Draw:
         self.p, self.count, self.device = p, count, device
 
     def chance(self, values: Tensor, otherwise: float, p: Tensor | None = None) -> Tensor:
-        """`values` with probability p, else `otherwise`; (N,)."""
-        got = torch.rand(self.count, device=self.device) < (self.p if p is None else p)
-        return torch.where(got, values, torch.full_like(values, otherwise))
+        """Return `values` with probability p, else `otherwise`; (N,)."""
+        chosen = torch.rand(self.count, device=self.device) < (self.p if p is None else p)
+        return torch.where(chosen, values, torch.full_like(values, otherwise))
 
     def sometimes(self) -> Tensor:
-        """1 with probability p, else 0; (N,)."""
+        """Draw 1 with probability p, else 0; (N,)."""
         return self.chance(torch.ones(self.count, device=self.device), 0.0)
 
     def normal(self) -> Tensor:
@@ -204,7 +206,7 @@ class Draw:
         return (torch.rand(self.count, device=self.device) * 2 - 1) * math.pi
 
     def sides(self, side: int) -> Tensor:
-        """Whole pixels, up to an eighth of the side either way."""
+        """Draw shifts in whole pixels, up to an eighth of the side either way."""
         return ((torch.rand(self.count, device=self.device) * 2 - 1) * 0.125 * side).round()
 
 
@@ -228,7 +230,8 @@ def moved(x: Tensor, y: Tensor) -> Tensor:
 class Sampled(torch.autograd.Function):
     """Bilinear sampling at fixed places, differentiable twice by the picture.
 
-    torch has no second derivative of it. By the picture it is linear: the derivative of its backward pass is itself.
+    torch has no second derivative of it. It is linear in the picture, so the derivative of its backward pass is again
+    the sampling.
     """
 
     @staticmethod
@@ -250,8 +253,8 @@ class Gathered(torch.autograd.Function):
     def forward(ctx, gradient: Tensor, grid: Tensor, shape, dtype) -> Tensor:  # type: ignore[no-untyped-def,override]
         ctx.save_for_backward(grid)
         empty = torch.zeros(shape, dtype=dtype, device=gradient.device)
-        made, _ = torch.ops.aten.grid_sampler_2d_backward(gradient, empty, grid, 0, 2, False, [True, False])
-        return made
+        by_picture, _ = torch.ops.aten.grid_sampler_2d_backward(gradient, empty, grid, 0, 2, False, [True, False])
+        return by_picture
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def,override]

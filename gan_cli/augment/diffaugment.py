@@ -13,9 +13,9 @@ class DiffAugment(nn.Module):
     """Images (N, C, H, W) -> images, each changed by random amounts of its own; differentiable.
 
     Args:
-        color: strength of brightness (up to 1/2 either way), saturation and contrast (0 or 1/2 to twice or 3/2); 1 as
-            published, 0: none.
-        translation: greatest shift, as a share of the side; 1/8 as published. Zeros come in.
+        color: strength of the changes of brightness (up to 1/2 either way), saturation (0 to 2 times) and contrast (1/2
+            to 3/2 times); 1 as published, 0: none.
+        translation: greatest shift, as a share of the side; 1/8 as published. Zeros fill the gap.
         cutout: side of the square of zeros, as a share of the picture's; 1/2 as published.
     """
 
@@ -52,7 +52,7 @@ class DiffAugment(nn.Module):
         return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
     def cut(self, x: Tensor) -> Tensor:
-        """The square's centre lies anywhere in the picture; what sticks out is lost."""
+        """Blank a square; its centre lies anywhere in the picture, and only the part inside the picture counts."""
         count, _, height, width = x.shape
         inside = []
         for axis, side in ((2, height), (3, width)):
@@ -65,15 +65,15 @@ class DiffAugment(nn.Module):
 
 
 def pixels(side: int, share: float) -> int:
-    """A share of a side in whole pixels; a half counts as one, where Python's `round` takes the even number."""
+    """Round a share of a side to whole pixels; a half goes up, where Python's `round` takes the even number."""
     return int(side * share + 0.5)
 
 
 def uniform(x: Tensor) -> Tensor:
-    """(N, 1, 1, 1) in [0, 1)"""
+    """Draw uniform numbers (N, 1, 1, 1) in [0, 1)."""
     return torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
 
 
 def shifts(count: int, reach: int, device: torch.device) -> Tensor:
-    """(count,) whole numbers from -reach to reach."""
+    """Draw whole numbers (count,) from -reach to reach."""
     return torch.randint(-reach, reach + 1, (count,), device=device)

@@ -1,4 +1,4 @@
-"""A trained run that another builds on."""
+"""A trained run that another run builds on."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gan_cli.media.medium import Medium
 
 @dataclass(frozen=True)
 class Base:
-    """Networks of another run, frozen and in evaluation mode: what a model is given for its `base`.
+    """The networks of another run, frozen and in evaluation mode, that a model gets as its `base`.
 
-    It is no module, so that nothing of it is moved, averaged, or kept again with each checkpoint.
+    It is no module, so a run does not train or average these networks, or save them in each checkpoint.
 
     Attributes:
-        game: that run's.
-        networks: the averaged ones, by name.
-        medium: what their samples are.
-        digest: of the file that the run keeps them in.
+        game: the other run's game.
+        networks: its averaged networks, by name.
+        medium: the medium of its samples.
+        digest: digest of the file in the new run's folder that holds the networks.
     """
 
     game: Game
@@ -34,13 +34,14 @@ class Base:
         for module in (self.game, *self.networks.values()):
             module.eval().requires_grad_(False)
 
-    def check_spaces(self, wanted: Sequence[str]) -> None:
-        """
+    def check_spaces(self, required: Sequence[str]) -> None:
+        """Check that the base has the spaces that a model needs.
+
         Raises:
-            UserError: a space that the base does not have.
+            UserError: the base lacks one of them.
         """
-        there = self.game.spaces(self.networks)
-        lacking = [name for name in wanted if name not in there]
-        if lacking:
-            has = f"it has {', '.join(there)}" if there else "it draws nothing from latents"
-            raise UserError(f"model.base is a run without the space {lacking[0]}, which this model needs: {has}")
+        spaces = self.game.spaces(self.networks)
+        missing = [name for name in required if name not in spaces]
+        if missing:
+            has = f"it has {', '.join(spaces)}" if spaces else "it draws nothing from latents"
+            raise UserError(f"model.base is a run without the space {missing[0]}, which this model needs: {has}")

@@ -24,14 +24,14 @@ from gan_cli.penalties.gradient import Penalty
 
 
 class Conditions(Rules, total=False):
-    """What every game of this kind takes besides its networks, its latent and its loss.
+    """The arguments of every such game besides its networks, its latent and its loss.
 
     Attributes:
         num_classes: K for a conditional game; None passes no labels on.
         pack: samples that the critic judges together, side by side in their channels (PacGAN, Lin et al. 2018).
-        conditional: what the critic does with labels, where networks know more than one way: "projection" tells
-            them to it; "auxiliary" has it name the class (`CriticOutput`), which both players then want to be right.
-        auxiliary_weight: of those terms (AC-GAN, Odena et al. 2017, eq. 3: 1).
+        conditional: how the critic uses labels, if its network knows more than one way. "projection" takes them as
+            input; "auxiliary" has the critic name the class (`CriticOutput`), and both players want the right one.
+        auxiliary_weight: factor on the terms of these classes (AC-GAN, Odena et al. 2017, eq. 3: 1).
     """
 
     num_classes: Count | None
@@ -41,12 +41,12 @@ class Conditions(Rules, total=False):
 
 
 class GAN(Game):
-    """Two players, one match.
+    """The game of a generator and a critic: two players, one match.
 
     Args:
         generator: (latent (N, Z), label (N,) or None) -> samples.
         discriminator: (samples, label (N,) or None) -> logits (N,), or by patch (N, ...).
-        latent: what the generator's input is drawn from.
+        latent: the distribution of the generator's input.
         loss: the adversarial objective.
         penalties, augment: see `game.Rules`.
         num_classes, pack, conditional, auxiliary_weight: see `Conditions`.
@@ -61,7 +61,10 @@ class GAN(Game):
         trainer: dict[str, Any],
         dataset: dict[str, Any],
     ) -> str | None:
-        """Read by `check.rules`: one switch says what is done with labels, and packs are whole in a batch."""
+        """Return why `num_classes` or the batch size does not fit, or None (see `check.rules`).
+
+        `conditional` alone decides whether labels are used, and a batch is cut into equal parts of whole packs.
+        """
         known = None if conditional == "none" else dataset["provides"].get("classes")
         if conditional is not None and num_classes != known:
             return (
@@ -100,14 +103,14 @@ class GAN(Game):
             Player("generator", ("generator",), averaged=True),
         )
 
-    # ---- what they play ----
+    # ---- training ----
 
     def draw(self, turn: Turn) -> dict[str, Tensor]:
         latent = self.latents(turn.batch, turn.noise.key)
         return {"fake": self.generate(latent, self.condition(turn.batch.label))}
 
     def generate(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Samples with their graph, as they are trained; (N, ...)."""
+        """Generate samples (N, ...) with their graph, as in training."""
         return self.generator(latent, label)
 
     def matches(self, turn: Turn) -> list[Match]:
@@ -117,7 +120,7 @@ class GAN(Game):
         return [turn.match(self.judge, real, fake, label=classes)]
 
     def real(self, turn: Turn) -> Tensor:
-        """What the critic is shown as real."""
+        """Return the samples that the critic sees as real."""
         return turn.batch.real
 
     def judge(self, samples: Tensor, label: Tensor | None) -> Tensor | CriticOutput:
@@ -127,49 +130,49 @@ class GAN(Game):
         return self.discriminator(seen, label)
 
     def condition(self, label: Tensor | None) -> Tensor | None:
-        """The label where the game is conditional, else None: labelled data serve any game."""
+        """Return the label if the game is conditional, else None: labelled data serve any game."""
         return label if self.num_classes is not None else None
 
     def latents(self, batch: Batch, key: Sequence[object]) -> Tensor:
-        """(N, Z), the same for every turn on the same batch."""
+        """Draw the latents (N, Z) of a batch; all turns on the same batch get the same."""
         device = next(iter(batch.fields.values())).device
         drawn = self.latent.draw(batch.total, generator_for(device, *key, batch.first, "latent"))
         return drawn[batch.rows].to(device)
 
-    # ---- what comes out ----
+    # ---- samples ----
 
     def given(
         self, count: int, seed: int, purpose: str, held_out: Callable[[], Data], labels: Sequence[int] | None = None
     ) -> Given:
-        """`latent` (N, Z) and, where there are classes, `label` (N,); on the CPU."""
-        made = {"latent": latents(self.latent, count, seed, purpose)}
+        """Draw `latent` (N, Z) and, if there are classes, set `label` (N,); both are on the CPU."""
+        inputs = {"latent": latents(self.latent, count, seed, purpose)}
         if self.num_classes is not None:
             classes = torch.tensor(labels or range(self.num_classes))
-            made["label"] = classes[torch.arange(count) % len(classes)]
-        return made
+            inputs["label"] = classes[torch.arange(count) % len(classes)]
+        return inputs
 
     def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
-        """One row, `samples` (N, ...), each of its own latent and label alone.
+        """Make one row, `samples` (N, ...); each sample depends on its latent and label alone.
 
         Raises:
-            UserError: a truncation asked of a generator that only looks at its latent's direction.
+            UserError: truncation is on, and the generator uses only the direction of its latent.
         """
-        made = self.made_by(networks["generator"], truncation_psi, given["latent"], given.get("label"))
-        return {"samples": made}
+        samples = self.samples_from(networks["generator"], truncation_psi, given["latent"], given.get("label"))
+        return {"samples": samples}
 
-    def made_by(self, generator: nn.Module, psi: float, latent: Tensor, label: Tensor | None) -> Tensor:
-        """What a generator makes of latents, (N, ...)."""
+    def samples_from(self, generator: nn.Module, psi: float, latent: Tensor, label: Tensor | None) -> Tensor:
+        """Generate samples (N, ...) from latents that are truncated by `psi`, and postprocess them."""
         return self.postprocess(generator(latent if psi == 1 else self.truncated(latent, psi), label))
 
     def postprocess(self, samples: Tensor) -> Tensor:
-        """What a generator has made, (N, ...), as a sample is shown and scored."""
+        """Convert a generator's output (N, ...) to samples as they are shown and scored."""
         return samples
 
     def truncated(self, latent: Tensor, psi: float) -> Tensor:
-        """Latents (N, Z) nearer to the middle of their distribution.
+        """Move latents (N, Z) nearer to the middle of their distribution.
 
         Raises:
-            UserError: a generator that scales its latents to one length, so that nearer is nowhere.
+            UserError: the generator scales its latents to one length, so that this would change nothing.
         """
         if any(isinstance(part, PixelNorm) for part in self.generator.children()):
             raise UserError(
@@ -181,5 +184,5 @@ class GAN(Game):
     def spaces(self, networks: Mapping[str, nn.Module], truncation_psi: float = 1.0) -> dict[str, Space]:
         generator = networks["generator"]
         near = partial(self.truncated, psi=truncation_psi)
-        make = partial(self.made_by, generator, 1.0)
+        make = partial(self.samples_from, generator, 1.0)
         return {"z": LatentSpace(self.latent, generator, make, *([near] if truncation_psi != 1 else []))}

@@ -1,4 +1,4 @@
-"""The game of growing networks: phases for each level's fade and for what follows it, with optimizers of their own."""
+"""The game of growing networks: each level's fade, and the time after it, have phases with new optimizers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from gan_cli.parts.schedule import Course
 
 
 class GrowingGame(GAN):
-    """Both networks grow and have `parts(level)`. Reals are shrunk to the level's resolution and fade as fakes do.
+    """The game of two networks that grow and have `parts(level)`.
+
+    Reals are shrunk to the level's resolution and fade as fakes do.
 
     A sample is enlarged to the last resolution, so that grids and scores of all levels have one size.
 
     Args:
-        growth: when which level comes.
-        batch_sizes: by the level's side; the run's where it says nothing.
+        growth: the schedule of the levels.
+        batch_sizes: by the level's side; other levels have the run's batch size.
         rates: factors on the learning rate, by the level's side.
     """
 
@@ -35,7 +37,7 @@ class GrowingGame(GAN):
     def refusal(
         *, pack: int = 1, trainer: dict[str, Any], batch_sizes: dict[int, int] | None = None, **_: Any
     ) -> str | None:
-        """Read by the check (`check.rules`): each level's batch is cut as the run's is."""
+        """Return why a level's batch can't be cut into equal parts as the run's is, or None (see `check.rules`)."""
         parts = trainer["accumulate"] * trainer["processes"] * pack
         for side, size in (batch_sizes or {}).items():
             if size % parts:
@@ -63,10 +65,10 @@ class GrowingGame(GAN):
         self.set_progress(0)
 
     def phases(self, optimizers: Optimizers) -> list[Phase]:
-        """Those of the default game, once for each level's fade and once for the time after it.
+        """Make the phases of the default game, once for each level's fade and once for the time after it.
 
-        Each starts with fresh optimizers: the authors' code (of ProGAN and of StyleGAN) forgets their state where a
-        level begins to fade in and where it has.
+        Each starts with new optimizers: the authors' code (of ProGAN and of StyleGAN) resets their state when a level
+        begins to fade in and when its fade ends.
         """
         return [phase for stage in self.growth.stages for phase in self.phases_at(stage, optimizers)]
 
@@ -96,9 +98,9 @@ class GrowingGame(GAN):
 
 
 def parts_of(networks: list[nn.Module], level: int) -> list[nn.Module]:
-    """What a level uses of growing networks; all of those that don't grow."""
-    found: list[nn.Module] = []
+    """List the modules that a level uses: parts of networks that grow, and networks that don't grow."""
+    modules: list[nn.Module] = []
     for network in networks:
         parts: Any = getattr(network, "parts", None)
-        found += [network] if parts is None else parts(level)
-    return found
+        modules += [network] if parts is None else parts(level)
+    return modules

@@ -11,10 +11,10 @@ from gan_cli.base.records import MeterSums
 
 
 class Meter:
-    """Means of scalars between two log points, kept on the device: adding never waits for it.
+    """The means of scalars between two log points, kept on the device: adding never waits for it.
 
-    Also remembers, for each scalar, the first step at which it was not finite. Its state is in the
-    checkpoint: a run that is cut between two log points goes on with the same sums.
+    It also has, for each scalar, the first step at which it was not finite. Its state is in the checkpoint, so a run
+    that is cut between two log points goes on with the same sums.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -24,7 +24,7 @@ class Meter:
         self._broke: dict[tuple[str, ...], Tensor] = {}  # first step of a non-finite value, or -1
 
     def add(self, step: int, values: dict[str, Tensor]) -> None:
-        """Scalars of one update, on one device."""
+        """Add the scalars of one update, which are all on one device."""
         names = tuple(values)
         now = torch.stack([value.detach().to(torch.float32) for value in values.values()])
         if names not in self._sums:
@@ -37,14 +37,14 @@ class Meter:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was added since the last reading."""
+        """Return whether nothing was added since the last reading."""
         return not self._sums
 
     def check(self) -> None:
-        """Wait for the device; every process must call it.
+        """Check that all scalars were finite. This waits for the device, and every process must call it.
 
         Raises:
-            DivergedError: something was not finite; names the first step and term.
+            DivergedError: a scalar was not finite; the message names the first step and term.
         """
         first: tuple[int, str] | None = None
         for names, broke in self._broke.items():
@@ -56,7 +56,7 @@ class Meter:
             raise DivergedError(f"the run diverged: {name} became NaN or infinite at step {step}")
 
     def read(self) -> dict[str, float]:
-        """Means over all processes since the last reading; starts anew. Waits for the device."""
+        """Compute the means over all processes since the last reading, and start anew. This waits for the device."""
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         for names, total in self._sums.items():

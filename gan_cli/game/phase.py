@@ -1,4 +1,4 @@
-"""Who plays, and one optimizer step of one player, kept as data: what the loop and `update` carry out."""
+"""Players, and phases: the optimizer steps of players, as data that the loop and `update` carry out."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Player:
 
     Attributes:
         name: any; the key of `optimizer.rates`, and the curves' group in the log.
-        networks: attributes of the game; one may belong to several players.
-        judges: whether it is a critic: frozen in the others' turns, shown augmented samples.
-        averaged: whether its networks have moving averages, which samples are made by.
+        networks: names of attributes of the game; a network may belong to several players.
+        judges: whether it is a critic, which is frozen in the others' turns and sees augmented samples.
+        averaged: whether its networks have moving averages, with which samples are made.
         repeat: updates in a row, each on a fresh batch (n_critic).
     """
 
@@ -38,9 +38,9 @@ class Phase:
     """One optimizer step of one player, as data.
 
     Attributes:
-        name: unique; the optimizer's state and the count of updates are kept under it.
-        player: who moves.
-        networks: what this phase moves of it.
+        name: unique; the key of the optimizer's state and of the count of updates.
+        player: the player that moves.
+        networks: the player's networks, or parts of them, that move.
         optimizer: over the parameters of `networks`.
         course: the optimizer's options by images seen.
         penalties: by name, due or not.
@@ -48,10 +48,10 @@ class Phase:
         every: the phase is due on every k-th step.
         starts_at, stops_at: its span, in images seen.
         constraint: called after each update with the moved parameters.
-        batch_size: where it differs from the run's.
-        adversarial: whether a critic is asked; else its player minimises terms of its own alone (a pre-training).
-        regularizes: it minimises its penalties alone, all of them (a lazy regularizer's step of its own).
-        standing: networks that are in evaluation mode meanwhile.
+        batch_size: None: the run's.
+        adversarial: whether a critic judges; if not, the player minimises its other terms alone (pre-training).
+        regularizes: whether it minimises only its penalties, all of them (the step of a lazy regularizer).
+        standing: networks that are in evaluation mode during this phase.
         curve: the name of its loss and gradient norm in the log; phases that follow each other may share one.
     """
 
@@ -83,9 +83,9 @@ class Phase:
         return self.on(state.images) and state.step % self.every == 0
 
     def on(self, images: int) -> bool:
-        """Whether `images` seen lie in its span."""
+        """Return whether the phase is on at `images` seen."""
         return images >= self.starts_at and not self.over(images)
 
     def over(self, images: int) -> bool:
-        """Whether its span lies behind."""
+        """Return whether the phase's span has ended at `images` seen."""
         return self.stops_at is not None and images >= self.stops_at

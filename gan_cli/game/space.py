@@ -1,4 +1,4 @@
-"""What a trained game can be asked for: spaces to move and search samples in, ways from pictures to pictures."""
+"""The spaces in which a trained game's samples can be moved and searched, and its ways from pictures to pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_cli.base.errors import UserError
 from gan_cli.layers.equalized import EqualizedLinear
 from gan_cli.parts.latent import Latent
 
-LABELS = ("embed", "shared")  # layers that read a class, as generators call them
+LABELS = ("embed", "shared")  # names of the generators' layers that read a class
 
 
 class Translation(NamedTuple):
@@ -20,11 +20,11 @@ class Translation(NamedTuple):
 
     Attributes:
         network: the generator's name.
-        source: the field of `given` that it is given.
-        output: the row of `sample` that comes of it.
-        channels: the option of the data set that says how many channels the source has.
+        source: the field of `given` that the generator translates.
+        output: the row of `sample` that holds the result.
+        channels: the data set's option for the number of the source's channels.
         scale: how many times larger the output is.
-        mask: the field that says where holes are, of games that fill them.
+        mask: the field that marks holes, for games that fill them.
     """
 
     network: str
@@ -39,7 +39,7 @@ class Space:
     """Codes (N, S) and the samples that they stand for.
 
     Attributes:
-        layers: how many codes of its own a sample may have, coarse to fine; 1: one for all.
+        layers: how many codes a sample may have, one for each layer, coarse to fine; 1: one code for all layers.
         has_middle: whether the mean of many codes stands for a sample, so that a search can start there.
     """
 
@@ -47,34 +47,34 @@ class Space:
     has_middle = False
 
     def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """(N, Z) -> (N, S), with labels (N,) where the game has classes."""
+        """Convert latents (N, Z), with labels (N,) if the game has classes, to codes (N, S)."""
         raise NotImplementedError
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
-        """Codes (N, S) at places (N, 1) in [0, 1] on the way from `a` to `b`."""
+        """Compute the codes (N, S) at places (N, 1) in [0, 1] on the way from `a` to `b`."""
         raise NotImplementedError
 
     def samples(self, codes: Tensor, label: Tensor | None) -> Tensor:
-        """Samples with their graph, of codes (N, S) or, with several layers, of one for each layer (N, L, S)."""
+        """Make samples, with their graph, from codes (N, S) or, with several layers, one for each layer (N, L, S)."""
         raise NotImplementedError
 
     def readers(self) -> Tensor:
-        """Weights (units, S) of the layers that read the codes.
+        """Return the weights (units, S) of the layers that read the codes.
 
         Raises:
-            UserError: no layer reads them as they are.
+            UserError: no layer reads the codes directly.
         """
         raise NotImplementedError
 
 
 class LatentSpace(Space):
-    """z, in which latents are their own codes.
+    """The space z, in which the codes are the latents.
 
     Args:
-        latent: their distribution.
-        generator: the network, whose first layer is looked at.
+        latent: the distribution of the latents.
+        generator: the network whose first layer reads the latent.
         make: (codes, labels) -> samples.
-        near: what truncation does to latents.
+        near: truncates latents.
     """
 
     def __init__(
@@ -105,20 +105,20 @@ class LatentSpace(Space):
                 units = module.weight
             else:
                 continue
-            if units.shape[1] >= self.latent.size:  # a conditional model's class stands behind the latent
+            if units.shape[1] >= self.latent.size:  # a conditional model appends the class to the latent
                 return units[:, : self.latent.size]
             break
         raise UserError("no layer of this model reads the latent as it is: no directions are found in it")
 
 
 class StyleSpace(Space):
-    """w, behind a mapping network: a sample may have a style of its own for each layer.
+    """The space w behind a mapping network, in which a sample may have one style for each layer.
 
     Args:
         mapping: (latent, label) -> w, with its running `mean`.
         synthesis: styles -> pictures; has `layers`.
-        finish: what is done to pictures that come out.
-        psi: of the truncation.
+        finish: postprocesses the pictures.
+        psi: factor of the truncation.
     """
 
     has_middle = True
@@ -130,7 +130,7 @@ class StyleSpace(Space):
 
     @property
     def layers(self) -> int:  # type: ignore[override]
-        """L, of a growing network at the level that it has."""
+        """Return L; for a growing network, that of the level it has reached."""
         return int(self.synthesis.layers)  # type: ignore[arg-type]
 
     def codes(self, latent: Tensor, label: Tensor | None) -> Tensor:

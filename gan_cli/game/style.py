@@ -1,4 +1,4 @@
-"""The game of style-based generators: styles of two latents mixed, the mean style tracked, lazy regularization."""
+"""The game of style-based generators: mixed styles of two latents, a tracked mean style, lazy regularization."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_cli.parts.latent import Gaussian
 
 
 class StyleBased(GAN):
-    """What games of style-based generators share, whether they grow or not.
+    """The common base of games with a style-based generator, growing or not.
 
     A generator has two parts, `mapping` (z to w) and `synthesis` (w to pictures).
 
@@ -37,12 +37,12 @@ class StyleBased(GAN):
         return {"fake": self.synthesize(self.styles(turn))}
 
     def synthesize(self, styles: Tensor) -> Tensor:
-        """Pictures of styles for each layer, (N, L, W)."""
+        """Make pictures from styles for each layer, (N, L, W)."""
         generator: Any = self.generator
         return generator.synthesis(styles)
 
     def styles(self, turn: Turn, name: str = "") -> Tensor:
-        """Styles of a turn for each layer, (N, L, W); a `name` gives others than those of its fakes."""
+        """Draw the styles of a turn for each layer, (N, L, W); a `name` gives others than the fakes' styles."""
         key = [*turn.noise.key, name] if name else turn.noise.key
         generator: Any = self.generator
         label, mapping, layers = self.condition(turn.batch.label), generator.mapping, generator.synthesis.layers
@@ -52,18 +52,18 @@ class StyleBased(GAN):
         other = mapping(self.latents(turn.batch, [*key, "mixing"]), label)
         return mixed(w, other, layers, self.mixing, turn.noise, name)
 
-    def made_by(self, generator: nn.Module, psi: float, latent: Tensor, label: Tensor | None) -> Tensor:
+    def samples_from(self, generator: nn.Module, psi: float, latent: Tensor, label: Tensor | None) -> Tensor:
         return self.postprocess(generator(latent, label, psi))
 
     def spaces(self, networks: Mapping[str, nn.Module], truncation_psi: float = 1.0) -> dict[str, Space]:
         generator: Any = networks["generator"]
         w = StyleSpace(generator.mapping, generator.synthesis, self.postprocess, truncation_psi)
-        make = lambda latent, label: self.made_by(generator, truncation_psi, latent, label)  # noqa: E731
+        make = lambda latent, label: self.samples_from(generator, truncation_psi, latent, label)  # noqa: E731
         return {"w": w, "z": LatentSpace(self.latent, generator, make)}
 
 
 class StyleGame(StyleBased):
-    """The game of networks of one size.
+    """The game of a style-based generator that does not grow, and a critic.
 
     Args:
         mixing: share of the samples whose finer layers get the style of a second latent.

@@ -1,4 +1,4 @@
-"""Games whose generators are given pictures: translation, enlarging, filling."""
+"""Games whose generators take pictures as input: translation, super-resolution, inpainting."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from gan_cli.metrics.similarity import psnr, ssim_if_any
 
 
 class TranslationGame(Game):
-    """Generators that are given pictures, and critics of what they make: two players, whatever networks they have.
+    """The game of generators that take pictures, and their critics: two players, with any number of networks.
 
     The equation is `adversarial_weight` times the adversarial loss plus the terms of `reconstruction`. Two-stage papers
-    train the generators on the latter alone first: a phase of its own, that ends at `pretrain_images`.
+    first train the generators on `reconstruction` alone, in a phase that ends at `pretrain_images`.
 
     Attributes:
-        critic_features: whether `reconstruction` compares in the critic's features, which then is trained in any case.
+        critic_features: whether `reconstruction` compares the critic's features; the critic then trains in any case.
 
     Args:
         loss: the adversarial objective.
         adversarial_weight: factor on the generators' adversarial terms; 0: no critic is trained.
-        pretrain_images: how long the reconstruction terms alone are trained, in images seen; 0: not at all.
+        pretrain_images: length of the phase of reconstruction alone, in images seen; 0: there is none.
         rules: see `game.Rules`.
     """
 
@@ -58,7 +58,7 @@ class TranslationGame(Game):
 
     def phases(self, optimizers: Optimizers) -> list[Phase]:
         phases = super().phases(optimizers)
-        if self.adversarial_weight == 0 and not self.critic_features:  # nothing asks the critics
+        if self.adversarial_weight == 0 and not self.critic_features:  # no term uses the critics
             phases = [phase for phase in phases if not phase.player.judges]
         if self.pretrain_images == 0:
             return phases
@@ -76,21 +76,21 @@ class TranslationGame(Game):
         return {**terms, **self.reconstruction(turn)}
 
     def adversarial(self, turn: Turn) -> dict[str, Tensor]:
-        """The generators' adversarial terms, weighted; none with weight 0."""
+        """Compute the generators' adversarial terms, weighted; none with weight 0."""
         if self.adversarial_weight == 0:
             return {}
         return {name: self.adversarial_weight * term for name, term in super().losses(turn).items()}
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
-        """What else the generators minimise, each term (N,), weighted."""
+        """Compute the other terms that the generators minimise, each (N,), weighted."""
         raise NotImplementedError
 
-    # ---- what comes out ----
+    # ---- samples and scores ----
 
     def given(
         self, count: int, seed: int, purpose: str, held_out: Callable[[], Data], labels: Sequence[int] | None = None
     ) -> Given:
-        """Fields of held-out data, as many of `count` as there are."""
+        """Read the fields of `count` held-out examples, or of all if there are fewer."""
         data = held_out()
         return data.fetch(data.order(seed).indices(0, min(count, len(data))), torch.device("cpu"))
 
@@ -98,46 +98,46 @@ class TranslationGame(Game):
     def sample(
         self, networks: Mapping[str, nn.Module], given: Given, at_once: int = 1, truncation_psi: float = 1.0
     ) -> Iterator[Rows]:
-        """Yield the rows one by one: a generator with batch statistics must not mix the pictures of a grid."""
+        """Yield the rows of one example at a time: batch statistics must not mix the pictures of a grid."""
         device = next(self.parameters()).device
         for row in range(len(next(iter(given.values())))):
             yield self.make(networks, {name: value[row : row + 1].to(device) for name, value in given.items()})
 
     @torch.no_grad()
     def translate(self, networks: Mapping[str, nn.Module], given: Given, direction: str = "a_to_b") -> Tensor:
-        """Pictures from sources, (N, C', H', W') in [-1, 1].
+        """Translate sources into pictures (N, C', H', W') in [-1, 1].
 
         Args:
             networks: the trained ones, or their averages.
-            given: the direction's source, (N, C, H, W) of sizes that its network takes, and a mask for games that fill.
+            given: the direction's source, (N, C, H, W) in a size that its network takes; a mask for games that fill.
             direction: one of `translations`.
         """
         way = self.translations[direction]
         return self.generate(networks[way.network], given, way.source).float().clamp(-1, 1)
 
     def generate(self, generator: nn.Module, fields: Mapping[str, Tensor], source: str = "source") -> Tensor:
-        """What a generator makes of a batch's fields with its graph; (N, C', H', W')."""
+        """Generate pictures (N, C', H', W') from a batch's fields, with their graph."""
         return generator(fields[source])
 
     def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """PSNR over all channels and SSIM of the luma, where there is a target (and room for SSIM's window)."""
+        """Compute PSNR over all channels and SSIM of the luma, if there is a target (and room for SSIM's window)."""
         if "target" not in rows:
             return {}
-        made, target = rows["output"], rows["target"]
-        return {"psnr": psnr(made, target), **ssim_if_any(made, target)}
+        output, target = rows["output"], rows["target"]
+        return {"psnr": psnr(output, target), **ssim_if_any(output, target)}
 
 
 class Translator(TranslationGame):
-    """A generator from `source` to `target`, and a critic that sees the target, or both.
+    """The game of a generator from `source` to `target` and a critic of the target, or of source and target.
 
     Attributes:
-        sees_source: whether the critic is shown the source beside the picture.
+        sees_source: whether the critic sees the source beside the picture.
 
     Args:
-        generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). Its attribute `multiple`, if it
-            has one, is what H and W must be multiples of, and `smallest` the least that they may be.
-        discriminator: (picture, None) -> logits (N,) or by patch; the picture is shown with its source where the
-            critic `sees_source`.
+        generator: source (N, C, H, W) -> picture (N, C', H * scale, W * scale). If it has these attributes, H and W
+            must be multiples of `multiple`, and at least `smallest`.
+        discriminator: (picture, None) -> logits (N,) or by patch; with `sees_source`, the source's channels come
+            before the picture's.
         loss, adversarial_weight, pretrain_images, rules: see `TranslationGame`.
     """
 
@@ -166,15 +166,15 @@ class Translator(TranslationGame):
         return [turn.match(self.judge, Side(fields["target"], beside), Side(turn.fakes["fake"], beside))]
 
     def judge(self, picture: Tensor, source: Tensor | None = None) -> Tensor | CriticOutput:
-        """Logits of pictures, each beside its source where there is one.
+        """Compute the logits of pictures, each beside its source if there is one.
 
-        Penalties differentiate by the picture alone: the source is not the generator's to change.
+        Penalties differentiate by the picture alone, since the generator can't change the source.
         """
         seen = picture if source is None else torch.cat([source, picture], 1)
         return self.discriminator(self.augment(seen), None)
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
-        """How far a fake is from its target, each term (N,), weighted."""
+        """Compute the distance of each fake from its target, each term (N,), weighted."""
         return {"l1": l1(turn.fakes["fake"], turn.batch.fields["target"])}
 
     @property
@@ -182,7 +182,7 @@ class Translator(TranslationGame):
         return {"a_to_b": Translation("generator", "source", "output")}
 
     def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
-        """Rows: source, output and, where it is given, target; pictures in [-1, 1]."""
+        """Make the rows source, output and, if it is given, target; pictures in [-1, 1]."""
         output = self.translate(networks, given)
         targets = {"target": given["target"]} if "target" in given else {}
         return {"source": given["source"], "output": output, **targets}

@@ -1,7 +1,7 @@
-"""Unrolled GANs (Metz et al. 2017): the generator plays against the critic that would come of K more updates.
+"""Unrolled GANs (Metz et al. 2017): the generator plays against the critic as it would be after K more updates.
 
-The critic's updates are made on a functional copy, by the very optimizer that trains it, and the generator's gradient
-goes through them: second order. The critic itself, its statistics and its optimizer are left as they are.
+These updates are made on a functional copy of the critic, with the optimizer class that trains the critic. The
+generator's gradient goes through them (second order). The critic, its statistics and its optimizer do not change.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gan_cli.game.phase import Phase
 from gan_cli.losses.adversarial import AdversarialLoss
 
 TINY = 1e-12  # a gradient of exactly 0 would make the derivative of Adam's square root infinite
-NOISE = 1e-8  # below Adam's eps: what rounding makes of a gradient that is 0, amplified by 1 / eps at each step
+NOISE = 1e-8  # below Adam's eps: rounding errors of a zero gradient, which each step would amplify by 1 / eps
 
 
 class Unrollable(Protocol):
-    """What a look ahead needs of a game: a module with a loss (`game.Game`)."""
+    """The part of a game that unrolling needs: a module with a loss (`game.Game`)."""
 
     loss: AdversarialLoss
 
@@ -36,7 +36,7 @@ class Unrollable(Protocol):
 
 
 class Question(nn.Module):
-    """A match's critic as a module that has the game's tensors, so that copies can stand in for them."""
+    """A match's critic as a module that holds the game's tensors, so that copies can replace them."""
 
     def __init__(self, game: Unrollable, match: Match) -> None:
         super().__init__()
@@ -47,20 +47,19 @@ class Question(nn.Module):
 
 
 def unrolled(game: Unrollable, phase: Phase, matches: list[Match], steps: int) -> list[Match]:
-    """The same matches against critics `steps` updates later, on the same reals and fakes.
+    """Return the same matches with critics that are `steps` updates ahead, on the same reals and fakes.
 
     Args:
-        phase: that which moves the critics: their optimizer, and the penalties that are due with each step.
+        phase: the phase that moves the critics; each of these updates uses its optimizer and its penalties.
     """
-    if (
-        phase.optimizer.param_groups[0]["lr"] == 0
-    ):  # a schedule's end: no update moves anything (and Adam would divide by 0)
+    # at a schedule's end no update moves anything (and Adam would divide by 0)
+    if phase.optimizer.param_groups[0]["lr"] == 0:
         return matches
-    mine = {id(parameter) for parameter in phase.parameters}
+    moved_ids = {id(parameter) for parameter in phase.parameters}
     weights = {
         name: parameter.detach().clone().requires_grad_()
         for name, parameter in game.named_parameters()
-        if id(parameter) in mine
+        if id(parameter) in moved_ids
     }
     order = {id(parameter): name for name, parameter in game.named_parameters()}
     names = [order[id(parameter)] for parameter in phase.parameters]
@@ -68,32 +67,32 @@ def unrolled(game: Unrollable, phase: Phase, matches: list[Match], steps: int) -
     states = [state["state"].get(number, {}) for number in range(len(names))]
     buffers = {name: buffer.clone() for name, buffer in game.named_buffers()}
     for _ in range(steps):
-        now = against(game, matches, {**buffers, **weights})
-        total = sum_of(game, phase, now)
-        found = torch.autograd.grad(total, [weights[name] for name in names], create_graph=True, allow_unused=True)
+        now = with_tensors(game, matches, {**buffers, **weights})
+        total = critic_objective(game, phase, now)
+        gradients = torch.autograd.grad(total, [weights[name] for name in names], create_graph=True, allow_unused=True)
         moved = {name: weights[name].clone() for name in names}
-        optimizer = stand_in(phase, [moved[name] for name in names], states)
-        for name, gradient in zip(names, found, strict=True):
-            moved[name].grad = guarded(torch.zeros_like(moved[name]) if gradient is None else gradient)
+        optimizer = differentiable_optimizer(phase, [moved[name] for name in names], states)
+        for name, gradient in zip(names, gradients, strict=True):
+            moved[name].grad = guarded_gradient(torch.zeros_like(moved[name]) if gradient is None else gradient)
         optimizer.step()
         states = [dict(optimizer.state[moved[name]]) for name in names]
         weights = moved
-    return against(game, matches, {**buffers, **weights})
+    return with_tensors(game, matches, {**buffers, **weights})
 
 
-def guarded(gradient: Tensor) -> Tensor:
-    """The same values, but nothing is differentiated through those that are noise, and none is 0."""
-    fixed = torch.where(gradient.abs() < TINY, torch.full_like(gradient, TINY), gradient.detach())
-    return torch.where(gradient.abs() < NOISE, fixed, gradient)
+def guarded_gradient(gradient: Tensor) -> Tensor:
+    """Detach the gradient's entries that are rounding noise, and replace those nearest to 0 by `TINY`."""
+    constant = torch.where(gradient.abs() < TINY, torch.full_like(gradient, TINY), gradient.detach())
+    return torch.where(gradient.abs() < NOISE, constant, gradient)
 
 
-def against(game: Unrollable, matches: list[Match], tensors: dict[str, Tensor]) -> list[Match]:
-    """Matches whose critics use `tensors` in place of the game's own."""
-    given = {f"game.{name}": value for name, value in tensors.items()}
+def with_tensors(game: Unrollable, matches: list[Match], tensors: dict[str, Tensor]) -> list[Match]:
+    """Return the matches with critics that use `tensors` in place of the game's."""
+    replacements = {f"game.{name}": value for name, value in tensors.items()}
 
     def critic(match: Match) -> Any:
         question = Question(game, match)
-        return lambda *shown: functional_call(question, given, shown)
+        return lambda *shown: functional_call(question, replacements, shown)
 
     return [
         Match(
@@ -103,27 +102,27 @@ def against(game: Unrollable, matches: list[Match], tensors: dict[str, Tensor]) 
     ]
 
 
-def sum_of(game: Unrollable, phase: Phase, matches: list[Match]) -> Tensor:
-    """What the critics minimise: their loss and their penalties."""
+def critic_objective(game: Unrollable, phase: Phase, matches: list[Match]) -> Tensor:
+    """Compute the sum that the critics minimise: their losses and their penalties."""
     terms = [game.loss.discriminator(match).mean() for match in matches]
     terms += [term.mean() for match in matches for term in game.class_terms(match, judges=True).values()]
     for penalty in phase.penalties.values():
         for match in matches:
-            own = Match(match.critic, match.real, match.fake, match.noise, match.suffix, frozenset(), True)
+            penalty_match = Match(match.critic, match.real, match.fake, match.noise, match.suffix, frozenset(), True)
             if "real" in penalty.differentiates:
-                own.real = own.leaf(match.real)
-            # the fakes stay attached: how they move the penalty is part of the generator's gradient
-            terms.append(penalty.of(own).mean())
+                penalty_match.real = penalty_match.leaf(match.real)
+            # the fakes stay attached: the generator's gradient includes how they change the penalty
+            terms.append(penalty.of(penalty_match).mean())
     return torch.stack(terms).sum()
 
 
-def stand_in(phase: Phase, parameters: list[Tensor], states: list[StateDict]) -> torch.optim.Optimizer:
-    """An optimizer of the phase's kind and state for tensors that have a history."""
+def differentiable_optimizer(phase: Phase, parameters: list[Tensor], states: list[StateDict]) -> torch.optim.Optimizer:
+    """Make a differentiable optimizer, of the phase's class and state, for tensors that have a history."""
     (group,) = phase.optimizer.param_groups
-    made: Any = type(phase.optimizer)
-    known = inspect.signature(made).parameters
-    options = {key: value for key, value in group.items() if key in known and key != "params"}
-    optimizer = made(parameters, **{**options, "differentiable": True, "foreach": False})
+    optimizer_class: Any = type(phase.optimizer)
+    accepted = inspect.signature(optimizer_class).parameters
+    options = {key: value for key, value in group.items() if key in accepted and key != "params"}
+    optimizer = optimizer_class(parameters, **{**options, "differentiable": True, "foreach": False})
     for parameter, state in zip(parameters, states, strict=True):
         optimizer.state[parameter] = {
             key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()

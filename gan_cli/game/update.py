@@ -18,15 +18,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 class Updater:
-    """Carries out phases.
+    """The updates of a run: each call carries out one phase.
 
     Args:
-        game: whose phases they are.
-        device: where it is trained.
-        accumulate: equal parts into which a batch is cut, gradients added up.
-        precision: "float32", "bfloat16", or "float16" (with a loss scaler). Penalties that take
-            input gradients are judged in float32 whatever is chosen.
-        meter: where each update's scalars go.
+        game: the game of the phases.
+        device: the device of the training.
+        accumulate: number of equal parts into which a batch is cut; their gradients add up.
+        precision: "float32", "bfloat16", or "float16" (with a loss scaler). Matches whose penalties take input
+            gradients are judged in float32 in any case.
+        meter: receives each update's scalars.
     """
 
     def __init__(self, game: Game, device: torch.device, accumulate: int, precision: str, meter: Meter) -> None:
@@ -55,12 +55,12 @@ class Updater:
         state.updates[phase.name] = updates + 1
 
     def _step(self, phase: Phase, seen: list[dict[str, Tensor]], state: State, kept: bool) -> None:
-        for parameter in phase.parameters:  # a network may have a part that this game does not use
+        for parameter in phase.parameters:  # a network may have parts that this game does not use
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in phase.parameters if parameter.grad is not None]
-        # buffers of the whole game: a phase may write those of networks it does not move (batch norm in a critic);
-        # but a kept graph forbids to write into those of a generator that moves later, which averages them then
+        # average the whole game's buffers: a phase may write those of networks it does not move (a critic's batch
+        # norm); but with a kept graph the generator's must not be written: its later phase averages them
         owners = phase.networks if kept else [self.game]
         distributed.average([*gradients, *(buffer for owner in owners for buffer in shared_buffers(owner))])
         self.scaler.unscale_(phase.optimizer)
@@ -93,10 +93,10 @@ class Updater:
 
 
 def terms_of(turn: Turn) -> dict[str, Tensor]:
-    """All that the turn's player minimises, by name: the game's losses, then the due penalties, match by match.
+    """Compute all terms that the turn's player minimises, by name: the game's losses, then the due penalties.
 
     Raises:
-        ValueError: two terms of one name; one would silently replace the other.
+        ValueError: two terms have the same name; one would silently replace the other.
     """
     terms = {} if turn.phase.regularizes else dict(turn.game.losses(turn))
     for name, penalty in turn.penalties.items():
@@ -108,7 +108,7 @@ def terms_of(turn: Turn) -> dict[str, Tensor]:
 
 
 def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
-    """What ranks would drift apart in: floating-point buffers, but those of modules that are equal by construction."""
+    """Yield the floating-point buffers that can differ between ranks; modules that are `agreed` have none of these."""
     for module in owner.modules():
         if not getattr(module, "agreed", False):
             yield from (buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point())
@@ -116,10 +116,10 @@ def shared_buffers(owner: torch.nn.Module) -> Iterator[Tensor]:
 
 @contextmanager
 def frozen_but(game: Game, phase: Phase) -> Iterator[None]:
-    """Critics that this phase does not move ask for no weight gradients: memory and time saved. Networks that are to
-    stand still meanwhile are in evaluation mode.
+    """Freeze the critics that this phase does not move, and put its `standing` networks in evaluation mode.
 
-    Generators keep theirs: a critic's turn may draw fakes with their graph.
+    Without their weight gradients an update takes less memory and time. Generators keep theirs: a critic's turn may
+    draw fakes with their graph.
     """
     moved = set(map(id, phase.parameters))
     judged = game.networks_of(*(player for player in game.players if not player.judges))
@@ -140,10 +140,10 @@ def frozen_but(game: Game, phase: Phase) -> Iterator[None]:
 
 
 def keeps_graph(due: Sequence[Phase], now: int) -> bool:
-    """Whether phase `due[now]` should keep its fakes' graph: the next phase of those that make them can use it.
+    """Return whether phase `due[now]` should keep its fakes' graph for the generators' next phase.
 
-    True if such a phase comes later in this step and draws no batch of its own.
+    True if such a phase comes later in this step and draws no new batch.
     """
     later = next((phase for phase in due[now + 1 :] if not phase.player.judges), None)
-    critic = due[now]  # one that sees a generator standing still has no use for its graph
+    critic = due[now]  # while the generator is in evaluation mode, its graph is of no use later
     return critic.player.judges and not critic.standing and later is not None and later.repeat == 1

@@ -1,7 +1,7 @@
 """Layers with an equalized learning rate (Karras et al. 2018, sec. 4.1).
 
-Weights are stored as N(0, 1) and scaled at run time, not at initialisation: every layer then has the same
-dynamic range, and Adam the same effective rate.
+Weights are stored as N(0, 1) and scaled at run time, not at initialisation. Every layer then has the same dynamic
+range, and Adam has the same effective rate in all of them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class EqualizedLinear(nn.Module):
 
     Args:
         gain: sqrt(2) in ProGAN (He et al. 2015), 1 in StyleGAN2, whose activations bring the sqrt(2).
-        bias_init: what the biases add at the start.
-        rate: a learning rate relative to the other layers' (0.01 in a mapping network): weights are stored
-            1 / rate times larger, and what is learned counts `rate` times.
+        bias_init: the value of the biases at the start.
+        rate: the learning rate relative to other layers (0.01 in a mapping network): weights and biases are stored
+            1 / rate times larger and multiplied by `rate` at run time.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from gan_cli.layers.resample import Blur, double, halve
 
 
 class Stage(NamedTuple):
-    """A stretch of a run, in images seen, in which a level is faded in, or trained on."""
+    """A span of a run, in images seen, in which a level fades in, or is trained on after its fade."""
 
     level: int
     fades: bool
@@ -30,10 +30,10 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Growth:
-    """Levels of 4x4, 8x8, ... pixels up to the resolution: each faded in, then trained on; the first is not faded.
+    """Levels of 4x4, 8x8, ... pixels up to the resolution: each fades in, then is trained on; the first does not fade.
 
     Args:
-        resolution: of the last level, a power of two.
+        resolution: resolution of the last level, a power of two.
         start: resolution of the first level that is trained.
         fade_images, stable_images: length of each level's two stages, in images seen.
     """
@@ -45,7 +45,7 @@ class Growth:
 
     @staticmethod
     def refusal(at: str, resolution: int, start: int = 4) -> str | None:
-        """Read by the check (`check.rules`): levels have 4, 8, 16, ... pixels a side."""
+        """Return why `start` is no level of 4, 8, 16, ... pixels up to `resolution`, or None (see `check.rules`)."""
         if 4 <= start <= resolution and not start & (start - 1):
             return None
         return f"{at}.start={start} must be a power of two from 4 up, at most the pictures' {resolution} pixels a side"
@@ -61,11 +61,11 @@ class Growth:
 
     @property
     def levels(self) -> list[int]:
-        """Numbers of the levels that are trained; level l has 4 * 2 ** l pixels a side."""
+        """List the numbers of the levels that are trained; level l has 4 * 2 ** l pixels a side."""
         return list(range(self.start.bit_length() - 3, self.resolution.bit_length() - 2))
 
     def span(self, level: int) -> tuple[int, int | None]:
-        """Images seen at which a level's fade begins, and at which the next one's does."""
+        """Compute the images seen at which a level's fade begins, and at which the next one's does (None: the last)."""
         number = self.levels.index(level)
         period = self.fade_images + self.stable_images
         begin = 0 if number == 0 else self.stable_images + (number - 1) * period
@@ -73,18 +73,18 @@ class Growth:
 
     @property
     def stages(self) -> list[Stage]:
-        """In the order of a run: each level's fade, but for the first's, and the time after it."""
-        found = []
+        """List the stages in the order of a run: each level's fade (the first has none), and the time after it."""
+        stages = []
         for level in self.levels:
             begin, end = self.span(level)
             grown = begin if level == self.levels[0] else begin + self.fade_images
             if grown > begin:
-                found.append(Stage(level, True, begin, grown))
-            found.append(Stage(level, False, grown, end))
-        return found
+                stages.append(Stage(level, True, begin, grown))
+            stages.append(Stage(level, False, grown, end))
+        return stages
 
     def at(self, images: int) -> tuple[int, float]:
-        """The level that is trained, and the share of its own branch: 1 where it is not fading."""
+        """Return the level that is trained, and the share of its branch in the output: 1 if it is not fading."""
         for level in reversed(self.levels):
             begin, _ = self.span(level)
             if images >= begin:
@@ -94,7 +94,7 @@ class Growth:
 
 
 class Grown(nn.Module):
-    """A network that is told how far it has grown: `level` and `faded` are functions of images seen, not weights."""
+    """A network that grows in training: `level` and `faded` are functions of images seen, not weights."""
 
     def __init__(self, growth: Growth) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Grown(nn.Module):
         self.level, self.faded = growth.levels[-1], 1.0
 
     def parts(self, level: int) -> list[nn.Module]:
-        """The modules that a level uses, those that it fades from included."""
+        """List the modules that a level uses, including those that it fades from."""
         raise NotImplementedError
 
     def set_progress(self, images: int) -> None:
@@ -110,7 +110,7 @@ class Grown(nn.Module):
 
 
 def shrunk(image: Tensor, level: int, faded: float) -> Tensor:
-    """Reals as a level sees them: (N, C, R, R) -> (N, C, 4 * 2 ** level, ...), fading from half the resolution."""
+    """Shrink reals to a level, (N, C, R, R) -> (N, C, 4 * 2 ** level, ...), fading from half the resolution."""
     while image.shape[2] > 4 << level:
         image = halve(image)
     return image if faded == 1 else torch.lerp(double(halve(image)), image, faded)
@@ -119,15 +119,15 @@ def shrunk(image: Tensor, level: int, faded: float) -> Tensor:
 class GrowingCritic(Grown):
     """Images (N, C, 4 * 2 ** level, ...), label (N,) or None -> logits (N,).
 
-    From the image by a 1x1 convolution; for each level two 3x3 convolutions and a halving; at 4x4 the minibatch
-    deviation, a 3x3 convolution and two dense layers. With labels, a projection on the class (Miyato and Koyama 2018),
-    or classes told (`CriticOutput`).
+    A 1x1 convolution reads the image. Each level has two 3x3 convolutions and a halving. At 4x4 follow the minibatch
+    deviation, a 3x3 convolution and two dense layers. Labels are projected (Miyato and Koyama 2018), or an auxiliary
+    classifier names the class (`CriticOutput`).
 
     Args:
         widths: channels by level, coarsest first.
-        blur: [1, 2, 1] before each halving convolution, as in StyleGAN.
-        group: of the minibatch deviation.
-        conditional: what is done with labels, where there are classes.
+        blur: whether to blur by [1, 2, 1] before each halving convolution, as in StyleGAN.
+        group: samples in a group of the minibatch deviation.
+        conditional: use of labels, if there are classes.
     """
 
     def __init__(

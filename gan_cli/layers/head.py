@@ -1,4 +1,4 @@
-"""The end of a critic: what it answers from features, with or without labels."""
+"""The end of a critic: from features to its answer, with or without labels."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Conditional = Literal["none", "projection", "auxiliary"]
 
 
 class Head(nn.Module):
-    """Features (N, F), label (N,) or None -> logits (N,), or `CriticOutput` where classes are named.
+    """Features (N, F), label (N,) or None -> logits (N,), or `CriticOutput` with a classifier.
 
-    Plain: a logit. Projection (Miyato and Koyama 2018): the inner product of a class's vector with the features is
-    added to it, or, where the answer is a vector itself, is taken with that. Auxiliary (Odena et al. 2017): the
-    classes' logits stand beside it.
+    Plain: a logit. Projection (Miyato and Koyama 2018): the inner product of a class vector with the features is added
+    to the logit; if the answer is a vector itself, the inner product with that is the logit. Auxiliary (Odena et al.
+    2017): the classes' logits are returned beside the logit.
 
     Args:
         answer: features -> (N, 1), or (N, A) for `embed` to be projected on.
         embed: label (N,), or one-hot (N, K) with `num_classes` -> (N, F), or (N, A); None: no projection.
-        classes: features -> (N, K); None: none are named.
+        classes: features -> (N, K); None: no classifier.
         num_classes: K, for an `embed` that takes one-hot labels.
-        projects_on: which of the two the class's vector is multiplied with.
-        divisor: of the inner product.
+        projects_on: the factor that the class vector is multiplied with.
+        divisor: divisor of the inner product.
     """
 
     def __init__(

@@ -6,7 +6,10 @@ from torch import nn
 
 
 def dcgan_init(module: nn.Module) -> None:
-    """Weights N(0, 0.02), batch norm gains N(1, 0.02), biases 0 (Radford et al. 2015); for `Module.apply`."""
+    """Draw weights as N(0, 0.02), batch norm gains as N(1, 0.02), set biases to 0 (Radford et al. 2015).
+
+    It is meant for `Module.apply`.
+    """
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
@@ -17,7 +20,7 @@ def dcgan_init(module: nn.Module) -> None:
 
 
 def uniform_init(module: nn.Module, bound: float) -> None:
-    """Weights of linear layers U(-bound, bound), biases 0."""
+    """Draw weights of linear layers as U(-bound, bound), set biases to 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.uniform_(layer.weight, -bound, bound)
@@ -25,7 +28,7 @@ def uniform_init(module: nn.Module, bound: float) -> None:
 
 
 def orthogonal_init(module: nn.Module, gain: float) -> None:
-    """Weights of linear layers orthogonal, biases 0."""
+    """Set weights of linear layers to orthogonal matrices times `gain`, biases to 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.orthogonal_(layer.weight, gain)

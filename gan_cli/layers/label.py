@@ -6,5 +6,5 @@ from torch import Tensor
 
 
 def as_maps(label: Tensor, like: Tensor) -> Tensor:
-    """(N, K) -> (N, K, H, W): constant maps of the size of `like`."""
+    """Expand labels to constant maps of the size of `like`: (N, K) -> (N, K, H, W)."""
     return label[:, :, None, None].expand(-1, -1, *like.shape[2:])

@@ -1,6 +1,6 @@
-"""What lets a critic see a batch at once, so that it notices a generator with little variety.
+"""Layers by which a critic sees a batch at once, so that it notices a generator with little variety.
 
-Reals and fakes are judged in batches of their own; statistics over both mixed would tell them apart by their mixture.
+Reals and fakes are judged in separate batches, since the statistics of a mixed batch would depend on its mixture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class MinibatchStddev(nn.Module):
     """(N, C, H, W) -> (N, C + channels, H, W): the mean deviation within groups as constant maps (Karras et al. 2018).
 
     Args:
-        group: samples that are compared with each other; cut down to a divisor of N.
+        group: samples that are compared with each other; reduced to a divisor of N.
         channels: maps; each is the mean over an equal share of the C channels.
     """
 

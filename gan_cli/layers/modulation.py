@@ -1,4 +1,4 @@
-"""What style-based generators share: the mapping network, mixed styles, noise, modulated convolutions."""
+"""The layers of style-based generators: the mapping network, mixed styles, noise, modulated convolutions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from gan_cli.layers.equalized import EqualizedLinear
 from gan_cli.layers.resample import Filter
 
 TAPS = (1, 3, 3, 1)
-TRACKED = 0.995  # of the mean latent is kept at each batch
+TRACKED = 0.995  # share of the running mean of w that each batch keeps
 
 
 def activate(x: Tensor) -> Tensor:
-    """LeakyReLU(0.2) times sqrt(2), so that a signal of unit variance keeps about that."""
+    """Apply LeakyReLU(0.2) times sqrt(2), so that a signal of unit variance about keeps this variance."""
     return leaky_relu(x, 0.2) * math.sqrt(2)
 
 
 class StyleGenerator(nn.Module):
-    """What generators of two parts share, `mapping` (z to w) and `synthesis` (w to pictures)."""
+    """The base of generators with two parts, `mapping` (z to w) and `synthesis` (w to pictures)."""
 
     @staticmethod
     def refusal(
         at: str, latent_size: int, style_size: int = 512, mapping_layers: int = 8, num_classes: int | None = None
     ) -> str | None:
-        """Read by the check (`check.rules`): without layers a mapping network passes on the latent as it is."""
+        """Return why `mapping_layers` 0, where the latent is the style, does not fit, or None (see `check.rules`)."""
         if mapping_layers:
             return None
         if num_classes is not None:
@@ -42,15 +42,15 @@ class StyleGenerator(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """Latent (N, Z), label (N,) or None -> w (N, W): `layers` dense layers that learn a hundredth as fast.
+    """Latent (N, Z), label (N,) or None -> w (N, W): `layers` dense layers with a hundredth of the learning rate.
 
-    The latent is scaled to unit mean square; a class's vector of length W, scaled alike, stands beside it (as in
-    StyleGAN2-ADA; StyleGAN scales both as one). The mean of w is tracked in training, for truncation. With
+    The latent is scaled to unit mean square. A class vector of length W, scaled in the same way, is appended to it (as
+    in StyleGAN2-ADA; StyleGAN scales both as one). The mean of w is tracked in training, for truncation. With
     `latent_size` 0 a label alone is mapped.
 
     Args:
-        gain: sqrt(2) where the weights bring it (StyleGAN), 1 where the activations do (StyleGAN2): the same at the
-            start, but the biases learn sqrt(2) times as fast in the latter.
+        gain: sqrt(2) if the weights bring this factor (StyleGAN), 1 if the activations do (StyleGAN2). Both are the
+            same at the start, but the biases learn sqrt(2) times as fast in the latter.
     """
 
     mean: Tensor
@@ -81,19 +81,19 @@ class MappingNetwork(nn.Module):
         return w
 
     def truncated(self, w: Tensor, psi: float) -> Tensor:
-        """w moved towards its mean: psi 1 leaves it, 0 makes all samples the mean's."""
+        """Move w towards its mean: psi 1 leaves w as it is, 0 makes it the mean."""
         return w if psi == 1 else torch.lerp(self.mean, w, psi)
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows scaled to a mean square of 1."""
+    """Scale each row to a mean square of 1."""
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 def mixed(w: Tensor, other: Tensor, layers: int, probability: float, noise: Noise, name: str = "") -> Tensor:
-    """Styles (N, L, W): `w` up to a random layer and `other` from there on, for a share of the samples.
+    """Mix styles (N, L, W): for a share of the samples, `w` up to a random layer and `other` from there on.
 
-    Karras et al. 2019, sec. 3.1 (style mixing), with a layer of its own for each sample.
+    Karras et al. 2019, sec. 3.1 (style mixing); the layer is drawn for each sample.
     """
     chosen = noise.uniform(f"mixing_share{name}") < probability
     cut = 1 + (noise.uniform(f"mixing_layer{name}") * (layers - 1)).long()  # 1 to layers - 1
@@ -103,15 +103,15 @@ def mixed(w: Tensor, other: Tensor, layers: int, probability: float, noise: Nois
 
 
 def spread(w: Tensor, layers: int) -> Tensor:
-    """(N, W) -> (N, L, W); styles that are one for each layer already are left alone."""
+    """Expand w (N, W) to styles (N, L, W); styles that have one for each layer already stay as they are."""
     return w[:, None].expand(-1, layers, -1) if w.dim() == 2 else w
 
 
 class LayerNoise(nn.Module):
-    """Adds noise, one map for all channels, its strength learned from 0: new in training, fixed in evaluation.
+    """Noise, one map for all channels, with a strength learned from 0: new in training, fixed in evaluation.
 
     Args:
-        resolution: of the fixed map, which is part of the weights.
+        resolution: resolution of the fixed map, which is part of the weights.
         channels: None: one strength for all (StyleGAN2); else one for each (StyleGAN).
     """
 
@@ -131,8 +131,8 @@ class LayerNoise(nn.Module):
 class ModulatedConv2d(nn.Module):
     """A convolution whose input channels a style scales, and whose outputs are scaled back (Karras et al. 2020).
 
-    x (N, I, H, W), w (N, W) -> (N, O, H, W), or twice the size with `up`. The scales are put on the activations before
-    and after one convolution for the whole batch; it is the same as weights for each sample, and cheaper.
+    x (N, I, H, W), w (N, W) -> (N, O, H, W), or twice the size with `up`. The scales multiply the activations before
+    and after one convolution for the whole batch. This equals separate weights for each sample, and is cheaper.
 
     Args:
         demodulate: divide by the weights' expected effect on the deviation; not for the layer that makes the image.

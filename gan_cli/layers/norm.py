@@ -15,13 +15,13 @@ class ChannelLayerNorm(nn.GroupNorm):
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Each channel of each sample to mean 0 and deviation 1 over H, W; a group norm of one channel a group.
+    """Each channel of each sample scaled to mean 0 and deviation 1 over H, W: a group norm of one channel a group.
 
-    Not torch's `InstanceNorm2d`, whose gradients are wrong for a batch of one where the arriving gradient is in
+    It replaces torch's `InstanceNorm2d`, whose gradients are wrong for a batch of one if the arriving gradient is in
     channels_last, as it is in training.
 
     Raises:
-        ValueError: maps of one pixel, of which nothing would be left.
+        ValueError: the maps have one pixel, and nothing of them would be left.
     """
 
     def __init__(self, channels: int, affine: bool = True) -> None:
@@ -34,7 +34,7 @@ class InstanceNorm(nn.GroupNorm):
 
 
 def norm_2d(kind: str, channels: int, affine: bool = True) -> nn.Module:
-    """A norm for (N, C, H, W): one of `NORMS`."""
+    """Make a norm for (N, C, H, W), one of `NORMS`."""
     if kind == "batch":
         return nn.BatchNorm2d(channels, affine=affine)
     if kind == "instance":
@@ -47,7 +47,7 @@ def norm_2d(kind: str, channels: int, affine: bool = True) -> nn.Module:
 
 
 def norm_1d(kind: str, features: int, affine: bool = True) -> nn.Module:
-    """A norm for (N, F); instance norm has no meaning there and becomes layer norm."""
+    """Make a norm for (N, F); instance norm has no meaning there and becomes layer norm."""
     if kind == "batch":
         return nn.BatchNorm1d(features, affine=affine)
     if kind in ("instance", "layer"):

@@ -15,17 +15,20 @@ class PatchGAN(nn.Module):
     """Images (N, C, H, W) -> logits by patch (N, h, w); 4x4 kernels, LeakyReLU(0.2).
 
     With the published 3 layers each logit sees 70x70 pixels. 2,768,705 parameters with 6 channels (picture and
-    condition) and batch norm, 2,764,737 with 3 channels and instance norm; convolutions before a norm with gain
-    and bias have no bias of their own. The authors' first code has them: 2,769,601.
+    condition) and batch norm, 2,764,737 with 3 channels and instance norm. Convolutions before a norm with gain and
+    bias have no bias; in the authors' first code they have one: 2,769,601.
 
     Args:
-        in_channels: of the picture, and of its condition where it is shown with one.
-        layers: with stride 2; 1, 2, 3, 4 see 16, 34, 70, 142 pixels.
+        in_channels: channels of the picture, plus those of its condition if the critic sees one.
+        layers: number of layers with stride 2; with 1, 2, 3, 4 a logit sees 16, 34, 70, 142 pixels.
     """
 
     @staticmethod
     def refusal(at: str, layers: int = 3, *, dataset: dict[str, Any]) -> str | None:
-        """Read by the check (`check.rules`): each layer halves the picture, and two more pixels are cut off."""
+        """Return why the pictures are too small for so many layers, or None (see `check.rules`).
+
+        Each layer halves the picture, and two more pixels are cut off.
+        """
         resolution = dataset.get("resolution")
         if not resolution or resolution >> layers >= 4:
             return None
@@ -56,19 +59,19 @@ class PatchGAN(nn.Module):
         self.apply(dcgan_init)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """What each layer but the last makes of the picture, (N, C, h, w) each, finest first."""
-        made = []
+        """Compute the outputs of all layers but the last, (N, C, h, w) each, finest first."""
+        outputs = []
         for stage in self.stages:
             image = stage(image)
-            made.append(image)
-        return made
+            outputs.append(image)
+        return outputs
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         return self.last(self.features(image)[-1]).squeeze(1)
 
 
 def receptive_field(network: nn.Module) -> int:
-    """Pixels (in one direction) that one output of a chain of convolutions depends on."""
+    """Count the pixels (in one direction) that one output of a chain of convolutions depends on."""
     field, step = 1, 1
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):

@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, interpolate
 
 
 def binomial(taps: Sequence[float]) -> Tensor:
-    """The separable kernel (T, T) of a filter's taps, with sum 1."""
+    """Compute the separable kernel (T, T) of a filter's taps, with sum 1."""
     line = torch.tensor(list(taps), dtype=torch.float32)
     kernel = torch.outer(line, line)
     return kernel / kernel.sum()
@@ -21,11 +21,11 @@ class Filter(nn.Module):
     """A low-pass filter: [1,2,1] where StyleGAN blurs, [1,3,3,1] where StyleGAN2 and R3GAN resample. No parameters.
 
     Raises:
-        ValueError: a number of taps that would shift the picture by half a pixel.
+        ValueError: the number of taps would shift the picture by half a pixel.
     """
 
     kernel: Tensor
-    odd: bool | None = None  # how many taps keep the picture in its place; None: the caller's padding does
+    odd: bool | None = None  # number of taps that keeps the picture in its place; None: any, by padding
 
     def __init__(self, taps: Sequence[float]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Filter(nn.Module):
         self.register_buffer("kernel", binomial(taps), persistent=False)
 
     def blur(self, x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-        """(N, C, H, W) -> every `stride`-th place of the filtered picture."""
+        """Filter pictures (N, C, H, W) and return every `stride`-th place."""
         size = [(side + 2 * padding - len(self.kernel)) // stride + 1 for side in x.shape[2:]]
         return filtered(x, self.kernel * gain, stride, padding, size, transposed=False)
 
@@ -69,7 +69,7 @@ class Downsample(Filter):
 
 
 def filtered(x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[int], transposed: bool) -> Tensor:
-    """A depthwise convolution with one kernel, or its transpose, to a given size."""
+    """Apply a depthwise convolution with one kernel, or its transpose, with outputs of `size`."""
     if torch.is_grad_enabled() and x.requires_grad:
         return Filtered.apply(x, kernel, stride, padding, size, transposed)
     return depthwise(x, kernel, stride, padding, size, transposed)
@@ -85,9 +85,9 @@ def depthwise(x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[i
 
 
 class Filtered(torch.autograd.Function):
-    """`depthwise` with a derivative of its own, which is its transpose, and so on to any order.
+    """`depthwise` with an explicit derivative, its transpose, which is differentiable in the same way to any order.
 
-    torch's second derivative of a depthwise convolution goes channel by channel, several times as slow.
+    torch's second derivative of a depthwise convolution goes channel by channel and is several times as slow.
     """
 
     @staticmethod
@@ -95,20 +95,20 @@ class Filtered(torch.autograd.Function):
         ctx: Any, x: Tensor, kernel: Tensor, stride: int, padding: int, size: list[int], transposed: bool
     ) -> Tensor:
         ctx.save_for_backward(kernel)
-        ctx.given = (stride, padding, list(x.shape[2:]), not transposed)
+        ctx.options = (stride, padding, list(x.shape[2:]), not transposed)
         return depthwise(x, kernel, stride, padding, size, transposed)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         (kernel,) = ctx.saved_tensors
-        return filtered(gradient, kernel, *ctx.given), None, None, None, None, None
+        return filtered(gradient, kernel, *ctx.options), None, None, None, None, None
 
 
 def double(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 2H, 2W): each pixel four times."""
+    """Repeat each pixel four times: (N, C, H, W) -> (N, C, 2H, 2W)."""
     return interpolate(x, scale_factor=2, mode="nearest")
 
 
 def halve(x: Tensor) -> Tensor:
-    """(N, C, 2H, 2W) -> (N, C, H, W): means of 2x2 pixels."""
+    """Average 2x2 pixels: (N, C, 2H, 2W) -> (N, C, H, W)."""
     return torch.nn.functional.avg_pool2d(x, 2)

@@ -1,4 +1,4 @@
-"""Residual blocks of the ResNet GANs: SNGAN, SAGAN, BigGAN. Norms in generators may be told a condition."""
+"""Residual blocks of the ResNet GANs: SNGAN, SAGAN, BigGAN. Norms in generators may have a condition."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_cli.layers.resample import double
 
-Wrap = Callable[[nn.Module], nn.Module]  # what is done to each layer with weights
+Wrap = Callable[[nn.Module], nn.Module]  # changes a layer with weights, as `spectral`, or leaves it, as `plain`
 
 
 def spectral(layer: nn.Module) -> nn.Module:
-    """The layer with its weights divided by their largest singular value, by one power iteration at each use."""
-    if layer.weight.is_meta:  # shapes alone are asked about there, and products take their time
+    """Divide a layer's weights by their largest singular value, with one power iteration at each use."""
+    if layer.weight.is_meta:  # only shapes matter there, and the products would take time
         return layer
     return spectral_norm(layer, n_power_iterations=1)
 
@@ -26,11 +26,11 @@ def plain(layer: nn.Module) -> nn.Module:
 
 
 class ConditionalNorm(nn.Module):
-    """Batch norm whose gain is 1 + A c and whose bias is B c, for a condition c (N, S); without one, its own.
+    """Batch norm whose gain is 1 + A c and whose bias is B c, for a condition c (N, S).
 
     Args:
-        size: S; 0: plain batch norm, with a gain and a bias.
-        wrap: for A and B, which have no biases and start at 0 where they are not `spectral`.
+        size: S; 0: plain batch norm, which learns a gain and a bias.
+        wrap: applied to A and B, which have no biases and start at 0 if it is `plain`.
     """
 
     def __init__(self, channels: int, size: int, wrap: Wrap = plain) -> None:
@@ -55,8 +55,8 @@ class UpBlock(nn.Module):
     """(N, I, H, W) -> (N, O, 2H, 2W): norm, ReLU, doubling, 3x3, norm, ReLU, 3x3; beside it a doubled 1x1.
 
     Args:
-        condition: length of the condition that the norms are told; 0: none.
-        wrap: `spectral`, or `plain`; of the norms' layers too unless `norm_wrap` says otherwise.
+        condition: length of the norms' condition; 0: none.
+        wrap: `spectral` or `plain`, applied to convolutions and, without `norm_wrap`, to the norms' layers.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class DownBlock(nn.Module):
     """(N, I, H, W) -> (N, O, H/2, W/2): ReLU, 3x3, ReLU, 3x3, means of 2x2; beside it a 1x1 and the same means.
 
     Args:
-        down: halve; else the size stays.
-        first: the network's first block: no ReLU before it, and its 1x1 sees the halved picture.
-        hidden: channels in between; None: O.
+        down: whether to halve; if not, the size stays.
+        first: whether it is the network's first block, with no ReLU before it and a 1x1 on the halved picture.
+        hidden: channels between the two 3x3; None: O.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SelfAttention(nn.Module):
 
 
 def xavier_init(network: nn.Module, gain: float = 2**0.5) -> None:
-    """Xavier uniform, with `gain` in 3x3 convolutions and 1 elsewhere; biases 0 (Miyato et al. 2018, appendix)."""
+    """Set weights to Xavier uniform, with `gain` in 3x3 and 1 elsewhere, biases to 0 (Miyato et al. 2018, appendix)."""
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight, gain if getattr(layer, "kernel_size", (1, 1)) != (1, 1) else 1.0)

@@ -22,13 +22,13 @@ class ResNetGenerator(nn.Module):
     7,837,699 with 6.
 
     Args:
-        resolution: of training; chooses the number of blocks where `blocks` is None: 9 from 256 px up, else 6.
-        dilations: of the residual blocks, cyclically: what lies far from a hole is seen from inside it. Those
-            that reach past a picture of the training's resolution are left out.
-        residual: learn the change: it is added to the picture and begins at zero. Not published; short runs start
+        resolution: resolution in training; without `blocks`, it sets their number: 9 from 256 px up, else 6.
+        dilations: dilations of the residual blocks, used cyclically, by which the network sees far beyond a hole.
+            Those that reach past a picture of the training's resolution are left out.
+        residual: learn the change, which is added to the picture and begins at zero. Not published; short runs start
             from the identity instead of from noise.
-        halvings: of the picture, before the residual blocks; 2 is published.
-        norm: "instance" (published) hides each picture's own brightness from what follows.
+        halvings: number of halvings of the picture before the residual blocks; 2 is published.
+        norm: "instance" (published) hides each picture's brightness from later layers.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class ResNetGenerator(nn.Module):
             self.start_at_zero()
 
     def start_at_zero(self) -> None:
-        """The output before the tanh, or before what it is added to."""
+        """Set the last convolution to 0, and with it the output before the tanh or the sum."""
         nn.init.zeros_(self.last[0].weight)
         nn.init.zeros_(self.last[0].bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:
-        made = self.layers(image)
-        return (image + made).clamp(-1, 1) if self.residual else torch.tanh(made)
+        output = self.layers(image)
+        return (image + output).clamp(-1, 1) if self.residual else torch.tanh(output)
 
 
 class ResidualBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""The U-Net of Pix2Pix (Isola et al. 2017): an encoder down to one pixel, a decoder, and skips between equals."""
+"""The U-Net of Pix2Pix (Isola et al. 2017): an encoder down to one pixel, a decoder, and skips by level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_cli.layers.norm import norm_2d
 
 
 class NoisyDropout(nn.Module):
-    """Dropout that stays on when the network is evaluated: it is the generator's only noise."""
+    """Dropout that stays on in evaluation: it is the generator's only noise."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -27,21 +27,21 @@ class NoisyDropout(nn.Module):
 class UNet(nn.Module):
     """Images (N, C, R, R) -> images (N, C', R, R) in [-1, 1], R a power of two; sizes any multiple of R.
 
-    54,413,955 parameters at 256 px, 3 channels to 3: 8 levels, 64-128-256-512 and 512 below, 4x4 kernels of
-    stride 2, LeakyReLU(0.2) down and ReLU up, dropout 0.5 on the first three levels up that are as wide as the
-    widest. Only the outermost convolution up has a bias where the norm has one (batch); the authors' first code
-    has a bias everywhere, 54,419,459. Neither the outermost nor the innermost level down is normalised: one pixel
-    minus its mean is nothing. What a skip carries goes through the ReLU on the way up, so it is the same whether it
-    was taken before the LReLU or, as in both public codes, after it.
+    54,413,955 parameters at 256 px, 3 channels to 3. It has 8 levels, 64-128-256-512 and 512 below, 4x4 kernels of
+    stride 2, LeakyReLU(0.2) down and ReLU up. Dropout 0.5 is on the first three levels up that are as wide as the
+    widest. With batch norm, which has a bias, only the outermost convolution up has one; the authors' first code has a
+    bias everywhere, 54,419,459. The outermost and the innermost level down have no norm: one pixel minus its mean is
+    nothing. A skip goes through the ReLU on the way up. So it may be taken before the LeakyReLU or, as in both public
+    codes, after it, with the same result.
 
-    Batch norm takes the statistics of the batch in evaluation too, as published (with one picture to a batch it
-    is instance norm); there is nothing tracked.
+    Batch norm uses the statistics of the batch in evaluation too, as published, and tracks nothing. With one picture
+    to a batch it is instance norm.
 
     Args:
-        resolution: R; log2 of it levels, `levels` says otherwise.
+        resolution: R; there are log2(R) levels unless `levels` is set.
         width: channels of the finest level; doubled at each below, up to 8 times.
         dropout: share that is dropped; 0 makes the network deterministic.
-        tanh: whether the output is squashed into [-1, 1]; blocks of a chain leave that to the last.
+        tanh: whether the output is squashed into [-1, 1]; in a chain only the last block is.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class UNet(nn.Module):
         bias = norm != "batch"
 
         def normed(channels: int) -> nn.Module:
-            made = norm_2d(norm, channels, affine=norm == "batch")
-            if isinstance(made, nn.BatchNorm2d):
-                made = nn.BatchNorm2d(channels, track_running_stats=False)
-            return made
+            layer = norm_2d(norm, channels, affine=norm == "batch")
+            if isinstance(layer, nn.BatchNorm2d):
+                layer = nn.BatchNorm2d(channels, track_running_stats=False)
+            return layer
 
         self.down, self.down_norm = nn.ModuleList(), nn.ModuleList()
         for level in range(depth):

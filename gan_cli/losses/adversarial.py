@@ -1,8 +1,8 @@
-"""Adversarial objectives: what each player minimises, given the discriminator's logits.
+"""Adversarial objectives: each player's loss as a function of the discriminator's logits.
 
-All are per sample: they take a `Match` and return shape (N,). Logits are raw (no sigmoid); a critic
-that answers by patch, (N, ...), is judged patch by patch and averaged. Written side by side so
-that their differences can be read off.
+All are per sample: they take a `Match` and return shape (N,). Logits are raw (no sigmoid). If a critic answers by
+patch, (N, ...), the loss is computed for each patch and averaged. The losses stand side by side, so that their
+differences can be read off.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.limits import Positive
 from gan_cli.base.types import Match, per_sample
 
-Updates = Annotated[int, Interval(ge=1, le=1_000)]  # in a step; the largest published is 100
-Ahead = Annotated[int, Interval(ge=0, le=100)]  # updates whose graphs are all held at once; published are 1 to 10
+Updates = Annotated[int, Interval(ge=1, le=1_000)]  # discriminator updates in a step; at most 100 are published
+Ahead = Annotated[int, Interval(ge=0, le=100)]  # updates, whose graphs are all held at once; published: 1 to 10
 
 
 class AdversarialLoss(nn.Module):
-    """The contract of a loss, and what it needs to be right.
+    """The interface of a loss, and the settings that belong to it.
 
     Args:
         n_critic: discriminator updates for each generator update, each on a fresh batch.
@@ -33,8 +33,8 @@ class AdversarialLoss(nn.Module):
         unroll_steps: critic updates that the generator looks ahead (`unrolled`); 0: none.
 
     Attributes:
-        zero_sum: whether the generator minimises just what the discriminator maximises.
-        undecided_at_zero: whether a logit of 0 means that the discriminator can't tell, as ADA's steering takes it.
+        zero_sum: whether the generator minimises exactly what the discriminator maximises.
+        undecided_at_zero: whether a logit of 0 means that the discriminator can't tell real from fake, as ADA assumes.
     """
 
     zero_sum: ClassVar[bool] = False
@@ -48,37 +48,38 @@ class AdversarialLoss(nn.Module):
         self.penalties = nn.ModuleDict(dict(penalties or {}))
 
     def discriminator(self, match: Match) -> Tensor:
-        """What the discriminator minimises, (N,)."""
+        """Compute the discriminator's loss, (N,)."""
         raise NotImplementedError
 
     def generator(self, match: Match) -> Tensor:
-        """What the generator minimises, (N,)."""
+        """Compute the generator's loss, (N,)."""
         raise NotImplementedError
 
     def generator_real(self, match: Match) -> Tensor:
-        """What players that move the real side too minimise of it, (N,), besides `generator`: an encoder E of a critic
-        that sees (x, E(x)) wants it taken for a fake (Donahue et al. 2017, eq. 3). The mirror of `generator`; zero
-        where that holds the real logits already.
+        """Compute the term of the real side, (N,), that players add to `generator` if they move that side too.
+
+        An encoder E of a critic that sees (x, E(x)) wants that pair taken for a fake (Donahue et al. 2017, eq. 3). The
+        term mirrors `generator`; it is zero if `generator` has the real logits already.
 
         Raises:
-            UserError: a loss that knows no such term.
+            UserError: the loss has no such term.
         """
         raise UserError(f"{type(self).__name__} has no term for players that move the real side: no generator_real")
 
     def unrolled(self, match: Match) -> Tensor:
-        """What the generator minimises against a discriminator that depends on it, being some updates ahead, (N,).
+        """Compute the generator's loss, (N,), against a discriminator that is updates ahead and so depends on it.
 
-        In a zero-sum game the whole value (Metz et al. 2017, eq. 2): its real term, a constant otherwise, now moves
-        with the generator. Elsewhere the generator's own objective.
+        In a zero-sum game it is the full value (Metz et al. 2017, eq. 2): its real term, a constant otherwise, now
+        moves with the generator. In other games it is the generator's usual loss.
         """
         return -self.discriminator(match) if self.zero_sum else self.generator(match)
 
     def constrain(self, parameters: Iterable[Tensor]) -> None:
-        """Applied to the discriminator's parameters after each of its updates; nothing by default."""
+        """Constrain the discriminator's parameters after each of its updates; by default, do nothing."""
 
 
 class Minimax(AdversarialLoss):
-    """The zero-sum game; its generator's gradient vanishes where the discriminator is sure.
+    """The zero-sum game; its generator's gradient vanishes if the discriminator is sure.
 
     Goodfellow et al. 2014, eq. 1: D maximises log D(x) + log(1 - D(G(z))), G minimises it, that is, the second term.
     """
@@ -145,7 +146,7 @@ class Wasserstein(AdversarialLoss):
     With `clip`, every critic weight is cut to [-clip, clip] after each update (the paper's
     Lipschitz constraint). WGAN-GP (Gulrajani et al. 2017) is this loss without clipping and with
     the gradient penalty among its `penalties`. The reference code's longer critic training at the
-    start (100 updates for each of the first 25) is in neither paper, and not done here.
+    start (100 updates for each of the first 25) is in neither paper, and is not done here.
     """
 
     zero_sum = True
@@ -154,7 +155,7 @@ class Wasserstein(AdversarialLoss):
     def refusal(
         clip: float | None = None, unroll_steps: int = 0, *, model: dict[str, Any], choices: dict[str, str]
     ) -> str | None:
-        """Read by the check (`check.rules`): what clipped weights go with."""
+        """Return why clipped weights do not go with these options, or None (see `check.rules`)."""
         if clip is None:
             return None
         if unroll_steps:

@@ -1,7 +1,7 @@
-"""Features of a trained network, in which pictures are compared.
+"""Features of a trained network, by which pictures are compared.
 
-Such a network is no player: it is frozen, in evaluation mode, no part of a checkpoint, and read from its file
-on first use (`load`), so that sampling needs no file.
+Such a network is no player. It is frozen, in evaluation mode, and in no checkpoint. It is read from its file on first
+use (`load`), so that sampling needs no file.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from gan_cli.base.progress import Progress
 
 VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 
-Layers = Annotated[Sequence[str | int], MinLen(1)]  # names of sub-modules; of a Sequential's, numbers
+Layers = Annotated[Sequence[str | int], MinLen(1)]  # names of sub-modules; numbers in a Sequential
 Colour = Annotated[Sequence[float], MinLen(1)]  # one for each channel
 Spread = Annotated[Sequence[Positive], MinLen(1)]
 
 
 class Features(nn.Module):
-    """Outputs of some layers of a network, for pictures in [-1, 1].
+    """Outputs of chosen layers of a network, for pictures in [-1, 1].
 
     Args:
-        network: any module of pictures; its constructor's random weights are replaced by the file's.
-        weights: a state_dict, read with `weights_only=True`.
-        layers: names of sub-modules whose outputs are wanted (`features.17`).
-        mean, deviation: of each channel in [0, 1], taken off and divided by; ImageNet's by default.
+        network: any module that takes pictures; the file's weights replace its random ones.
+        weights: file of a state_dict, read with `weights_only=True`.
+        layers: names of the sub-modules whose outputs are the features (`features.17`).
+        mean, deviation: for each channel in [0, 1], subtracted and divided by; ImageNet's by default.
         scale: factor on all features.
     """
 
-    group = "perceptual"  # of the command line, for error messages
+    group = "perceptual"  # the command line's option group, for error messages
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Features(nn.Module):
         self.weights, self.layers, self.scale = weights, [str(name) for name in layers], scale
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(list(deviation)).view(1, -1, 1, 1), persistent=False)
-        # beside the registered modules: its weights belong in no checkpoint and to no player
+        # not a registered module: its weights belong in no checkpoint and to no player
         self.mean: Tensor
         self.deviation: Tensor
         self.__dict__["network"] = network.requires_grad_(False).eval()
@@ -63,10 +63,10 @@ class Features(nn.Module):
         return super()._apply(move, recurse)
 
     def file(self) -> Path:
-        """Where the weights are.
+        """Return the path of the weights.
 
         Raises:
-            UserError: they are not there.
+            UserError: the file does not exist.
         """
         path = expanded(self.weights)
         if not path.is_file():
@@ -77,7 +77,7 @@ class Features(nn.Module):
         """Read the weights, once.
 
         Raises:
-            UserError: no such file, or one that does not fit the network; no such layer.
+            UserError: the file does not exist or does not fit the network, or a layer does not exist.
         """
         if self.loaded:
             return
@@ -89,20 +89,20 @@ class Features(nn.Module):
         path = self.file()
         try:
             network.load_state_dict(self.part(torch.load(path, map_location="cpu", weights_only=True)))
-        except Exception as error:  # unpickling raises whatever it likes; each is the file's fault
+        except Exception as error:  # unpickling raises any kind of error; each is the file's fault
             reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
             raise UserError(f"the weights {str(path)!r} do not fit {self.described()} ({reason})") from error
         self.loaded = True
 
     def part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the network takes of its file."""
+        """Select the tensors of the file that belong to the network."""
         return state
 
     def described(self) -> str:
         return type(self.__dict__["network"]).__name__
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, C, H, W) in [-1, 1] -> one tensor of features (N, F, h, w) for each layer; grey becomes colour."""
+        """Compute features: (N, C, H, W) in [-1, 1] -> one tensor (N, F, h, w) for each layer; grey becomes colour."""
         self.load()
         network: nn.Module = self.__dict__["network"]
         channels = self.mean.shape[1]
@@ -111,8 +111,8 @@ class Features(nn.Module):
         kept: dict[str, Tensor] = {}
 
         def keep(name: str) -> Callable[..., None]:
-            def hook(module: nn.Module, given: Any, made: Tensor) -> None:
-                kept[name] = made.clone()  # a later layer may work in place
+            def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+                kept[name] = output.clone()  # a later layer may work in place
 
             return hook
 
@@ -171,10 +171,10 @@ class VGG19(Features):
 
 
 def download(url: str, path: Path, sha256: str, size: str) -> None:
-    """A file of weights, put where torch keeps its own; `sha256` is what its digest begins with.
+    """Download a file of weights to `path`; its digest must begin with `sha256`.
 
     Raises:
-        OSError, RuntimeError: it can't be had, or is another.
+        OSError, RuntimeError: the download fails, or the digest is another.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with Progress(f"downloading {path.name}", about=size):

@@ -1,7 +1,7 @@
-"""BigGAN (Brock et al. 2019): a shared class vector and a piece of the latent told to every norm; projection critic.
+"""BigGAN (Brock et al. 2019): every norm gets a shared class vector and a piece of the latent; projection critic.
 
-70,433,988 and 87,982,370 parameters at 128 px for 1,000 classes (width 96, latent 120); 4,668,163 and 4,207,361 at
-32 px for 10 classes (width 64, latent 128, not hierarchical, no attention).
+70,433,988 and 87,982,370 parameters at 128 px for 1,000 classes (width 96, latent 120).
+4,668,163 and 4,207,361 at 32 px for 10 classes (width 64, latent 128, not hierarchical, no attention).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gan_cli.base.types import CriticOutput
 from gan_cli.layers.head import Head
 from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, UpBlock, spectral
 
-MULTIPLES = {  # of the width, from 4x4 to the finest level
+MULTIPLES = {  # factors on the width by resolution, from 4x4 to the finest level
     32: (4, 4, 4, 4),
     64: (16, 16, 8, 4, 2),
     128: (16, 16, 8, 4, 2, 1),
     256: (16, 16, 8, 8, 4, 2, 1),
     512: (16, 16, 8, 8, 4, 2, 1, 1),
 }
-CRITIC = {  # of each of the critic's blocks
+CRITIC = {  # the same for each of the critic's blocks
     32: (4, 4, 4, 4),
     64: (1, 2, 4, 8, 16),
     128: (1, 2, 4, 8, 16, 16),
@@ -35,14 +35,14 @@ CRITIC = {  # of each of the critic's blocks
 }
 
 
-def of(table: dict[int, tuple[int, ...]], resolution: int, width: int) -> list[int]:
+def widths_of(table: dict[int, tuple[int, ...]], resolution: int, width: int) -> list[int]:
     if resolution not in table:
         raise ValueError(f"biggan makes resolutions of {', '.join(map(str, table))}, not {resolution}")
     return [width * multiple for multiple in table[resolution]]
 
 
 def wrapped(layer: nn.Module) -> nn.Module:
-    """Orthogonal weights, no bias at the start, spectral norm."""
+    """Initialise a layer with orthogonal weights and a bias of 0, and apply spectral norm to it."""
     nn.init.orthogonal_(layer.weight)  # type: ignore[arg-type]
     if getattr(layer, "bias", None) is not None:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -52,13 +52,13 @@ def wrapped(layer: nn.Module) -> nn.Module:
 class Generator(nn.Module):
     """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1].
 
-    The latent is cut into a piece for the first layer and one for each block, which stands beside the class's vector
-    in the condition of its norms.
+    The latent is cut into a piece for the first layer and one for each block. The condition of a block's norms is the
+    class vector and the block's piece.
 
     Args:
-        shared: length of the class's vector.
-        attention_at: side at which there is self-attention; 0: none.
-        hierarchical: False: the first layer gets the whole latent, the norms the class alone.
+        shared: length of the class vector.
+        attention_at: side of the maps that get self-attention; 0: none.
+        hierarchical: False: the first layer gets the whole latent, and the norms get the class alone.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Generator(nn.Module):
         num_classes: Count | None = None,
     ) -> None:
         super().__init__()
-        wide = of(MULTIPLES, resolution, width)
+        wide = widths_of(MULTIPLES, resolution, width)
         pieces = len(wide) if hierarchical else 1
         if latent_size % pieces:
             near = latent_size - latent_size % pieces
@@ -93,10 +93,10 @@ class Generator(nn.Module):
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         first, *pieces = latent.split(self.piece, 1)
-        told = [] if self.shared is None or label is None else [self.shared(label)]
+        class_vector = [] if self.shared is None or label is None else [self.shared(label)]
         x = self.dense(first).view(latent.shape[0], -1, 4, 4)
         for number, block in enumerate(self.blocks):
-            condition = [*told, *pieces[number : number + 1]]
+            condition = [*class_vector, *pieces[number : number + 1]]
             x = block(x, torch.cat(condition, 1) if condition else None)
             if str(number) in self.attention:
                 x = self.attention[str(number)](x)
@@ -104,7 +104,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,), sums over places; labels projected, or `CriticOutput`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,) of features that are summed over places.
+
+    Labels are projected, or an auxiliary classifier names them (`CriticOutput`).
+    """
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class Discriminator(nn.Module):
         conditional: Literal["none", "projection", "auxiliary"] = "projection",
     ) -> None:
         super().__init__()
-        outs = of(CRITIC, resolution, width)
+        outs = widths_of(CRITIC, resolution, width)
         layers: list[nn.Module] = []
         for number, (before, after) in enumerate(pairwise([channels, *outs])):
             down = number < 2 if resolution == 32 else number < len(outs) - 1

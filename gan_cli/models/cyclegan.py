@@ -1,6 +1,6 @@
-"""CycleGAN (Zhu et al. 2017): translation learned from two piles of pictures that are not pairs.
+"""CycleGAN (Zhu et al. 2017): translation learned from two sets of pictures that are not pairs.
 
-11,378,179 parameters in each generator (9 blocks; 7,837,699 with 6) and 2,764,737 in each critic; see
+11,378,179 parameters in each generator with 9 blocks (7,837,699 with 6) and 2,764,737 in each critic; see
 `layers.resnet` and `layers.patchgan`.
 """
 
@@ -25,18 +25,19 @@ from gan_cli.losses.reconstruction import l1
 
 
 class CycleGAN(TranslationGame):
-    """Two generators and two critics: G makes B of A, F makes A of B (eq. 3, cycle = 10).
+    """Two generators and two critics: G turns A into B, F turns B into A (eq. 3, cycle = 10).
 
-    The critics are shown fakes out of a pool of older ones. The identity term (section 5.2) asks G to leave
-    pictures of B as they are: weight `identity` times `cycle`; 0 where the colours are meant to change.
+    The critics see fakes out of a pool of older ones. The identity term (section 5.2) asks G to leave pictures of B as
+    they are. Its weight is `identity` times `cycle`; 0 is right if the colours are meant to change.
 
     Args:
         a_to_b, b_to_a: generators, picture (N, C, H, W) -> picture (N, C', H, W).
-        discriminator_a, discriminator_b: critics of A and B, shown a picture alone.
+        discriminator_a, discriminator_b: critics of A and B, which see the picture alone.
         cycle: factor on the two cycle terms.
-        identity: share of it on the two identity terms.
-        pool_size: pictures in each of the two pools; 0: the critics see the newest.
-        adversarial_weight: the published weights stand beside (D - 1)^2, which is twice our least-squares loss.
+        identity: factor on the two identity terms, as a share of `cycle`.
+        pool_size: pictures in each of the two pools; 0: the critics see the newest fakes.
+        adversarial_weight: factor on the adversarial terms. The published weights go with (D - 1)^2, which is twice
+            our least-squares loss.
     """
 
     compared: ClassVar[dict[str, tuple[str, str]]] = {"_a_to_b": ("fake_b", "b"), "_b_to_a": ("fake_a", "a")}
@@ -98,11 +99,11 @@ class CycleGAN(TranslationGame):
         }
 
     def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
-        """Rows for each direction whose source is given: source, output, and the source again by way of both."""
+        """Make the rows of each direction whose source is given: source, output, and the output translated back."""
         rows: Rows = {}
-        for here, there in [("a", "b"), ("b", "a")]:
-            if here in given:
-                output = self.translate(networks, given, f"{here}_to_{there}")
-                again = self.translate(networks, {there: output}, f"{there}_to_{here}")
-                rows |= {here: given[here], f"fake_{there}": output, f"cycle_{here}": again}
+        for side, other in [("a", "b"), ("b", "a")]:
+            if side in given:
+                output = self.translate(networks, given, f"{side}_to_{other}")
+                again = self.translate(networks, {other: output}, f"{other}_to_{side}")
+                rows |= {side: given[side], f"fake_{other}": output, f"cycle_{side}": again}
         return rows

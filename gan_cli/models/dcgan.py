@@ -20,7 +20,7 @@ from gan_cli.layers.norm import norm_2d
 
 
 def widths(resolution: int, base_channels: int, max_channels: int) -> list[int]:
-    """Channels from the finest level (half the resolution) to the coarsest (4x4), doubling."""
+    """Return the channels from the finest level (half the resolution) to the coarsest (4x4); they double each time."""
     levels = resolution.bit_length() - 3
     if resolution < 16 or resolution != 4 << levels:
         raise ValueError(f"dcgan makes resolutions that are powers of two from 16 up, not {resolution}")
@@ -66,7 +66,8 @@ class Discriminator(nn.Module):
     penalty that can't have it replaces it (see the model's YAML).
 
     Args:
-        minibatch_kernels: of minibatch discrimination before the logit, which is a dense layer then; 0: without.
+        minibatch_kernels: kernels of the minibatch discrimination before the logit, which then is a dense layer;
+            0: none.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
     """Images (N, C, R, R) -> logits (N,): 512 and 256 LeakyReLU(0.2) units.
 
     Args:
-        minibatch_kernels: of minibatch discrimination before the logit; 0: without.
+        minibatch_kernels: kernels of the minibatch discrimination before the logit; 0: none.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Inpainting: a hole is filled so that the whole picture and the place of the hole both look real.
+"""Inpainting: a hole is filled so that the picture as a whole and the place of the hole both look real.
 
-Two critics as in globally and locally consistent completion (Iizuka et al. 2017), here two matches of their own
-rather than one joint logit; reconstruction plus adversarial loss as in Context Encoders (Pathak et al. 2016). The
-generator is CycleGAN's residual one, with dilated blocks as Iizuka's; it is also told where the hole is.
+It has two critics as in globally and locally consistent completion (Iizuka et al. 2017), here with one match each
+instead of one joint logit. Reconstruction plus adversarial loss are as in Context Encoders (Pathak et al. 2016). The
+generator is CycleGAN's residual one, with dilated blocks as Iizuka's; the mask of the hole is a further input.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from gan_cli.losses.reconstruction import masked_l1
 
 
 class Inpainting(Translator):
-    """L1 in the hole times `l1_weight` plus adversarial terms of both critics; first, L1 alone.
+    """The L1 loss in the hole times `l1_weight`, plus the adversarial terms of both critics; at first L1 alone.
 
-    Known pixels are pasted back, so that critics and losses judge only what was made up.
+    Known pixels are pasted back, so that critics and losses judge only the filled ones.
 
     Args:
         generator: (N, C + 1, H, W), masked picture and mask -> (N, C, H, W).
@@ -80,9 +80,9 @@ class Inpainting(Translator):
 
 
 def hole_corner(mask: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 2): where the window of half the side begins that holds most of the hole.
+    """Find the corner of the window of half the side that holds most of the hole: mask (N, 1, H, W) -> (N, 2).
 
-    Of several the one nearest to the hole's middle. A hole larger than the window sticks out of it.
+    If several windows hold as much, it is the one nearest to the hole's middle. A larger hole sticks out of the window.
     """
     side = mask.shape[-1]
     half = side // 2
@@ -94,12 +94,12 @@ def hole_corner(mask: Tensor) -> Tensor:
     steps = torch.arange(held.shape[-1], device=mask.device)
     off_row, off_column = ((at[:, None] - half / 2 - steps).square() for at in (row, column))
     off = off_row[:, :, None] + off_column[:, None, :]
-    best = (held - off / (4 * side**2)).flatten(1).argmax(1)  # less than a pixel for the distance
+    best = (held - off / (4 * side**2)).flatten(1).argmax(1)  # the distance counts less than one pixel
     return torch.stack([best // len(steps), best % len(steps)], 1)
 
 
 def cut(images: Tensor, corner: Tensor, side: int) -> Tensor:
-    """A window of each image, differentiable: (N, C, H, W), (N, 2) -> (N, C, side, side)."""
+    """Cut a window out of each image, differentiably: (N, C, H, W), (N, 2) -> (N, C, side, side)."""
     steps = torch.arange(side, device=images.device)
     rows, columns = corner[:, :1] + steps, corner[:, 1:] + steps
     samples = torch.arange(len(images), device=images.device)[:, None, None]
@@ -107,12 +107,12 @@ def cut(images: Tensor, corner: Tensor, side: int) -> Tensor:
 
 
 class Generator(ResNetGenerator):
-    """The residual generator with one channel more, the mask, and blocks dilated by 1, 2, 4, 8.
+    """The residual generator with the mask as one more channel, and blocks dilated by 1, 2, 4, 8.
 
     Args:
         norm: "batch" as Iizuka's; instance norm would hide how bright the surroundings of a hole are.
-        residual: learn what a smooth filling lacks: it is shown to the network and added to its output. Not
-            published; short runs start from the smooth filling instead of from noise.
+        residual: learn the difference from a smooth filling, which the network sees and which is added to its output.
+            Not published; short runs start from the smooth filling instead of from noise.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Generator(ResNetGenerator):
 
 
 class Critic(PatchGAN):
-    """A PatchGAN with as many layers as the pictures' side lets through, at most 3."""
+    """A PatchGAN with as many layers as the pictures' side allows, at most 3."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""MedGAN for image translation (Armanious et al. 2018): U-Nets in a chain, a critic whose features judge too.
+"""MedGAN for image translation (Armanious et al. 2018): a chain of U-Nets, and a loss in the critic's features.
 
-Written from the paper; there is no official code. 326,446,854 parameters with the published 6 blocks at 256 px and
-1 channel (6 times 54,407,809, counted for the U-Net of Pix2Pix; the paper gives no number).
+It is written from the paper; there is no official code. 326,446,854 parameters with the published 6 blocks at 256 px
+and 1 channel (6 times 54,407,809, counted for the U-Net of Pix2Pix; the paper gives no number).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from gan_cli.losses.reconstruction import feature_l1, feature_mse, l1, style
 
 
 class MedGAN(Translator):
-    """Adversarial loss plus `perceptual_weight` times the critic's view of the error plus a style term.
+    """The adversarial loss plus `perceptual_weight` times a perceptual term, plus weighted style and content terms.
 
     The perceptual term (eq. 4 and 5) is the mean absolute error of the pixels and of each hidden layer of the
-    critic, all weighted alike. Style (eq. 6, Gram matrices) and content (eq. 7) are compared in the features of a
-    trained network where `perceptual` is one, as published; without one, style in the critic's, and no content.
+    critic, all weighted alike. Style (eq. 6, Gram matrices) and content (eq. 7) compare features of `perceptual`, a
+    trained network, as published. Without one, style compares the critic's features, and there is no content term.
 
     Args:
-        generator_updates: of the generator for each of the critic's, each but the first on a fresh batch.
+        generator_updates: updates of the generator for each of the critic's; each but the first has a fresh batch.
     """
 
     sees_source = True
@@ -63,24 +63,24 @@ class MedGAN(Translator):
 
     def reconstruction(self, turn: Turn) -> dict[str, Tensor]:
         source, target, fake = turn.batch.fields["source"], turn.batch.fields["target"], turn.fakes["fake"]
-        made = self.discriminator.features(torch.cat([source, fake], 1))
-        with torch.no_grad():  # the target's features are what is wanted, not something to move
-            wanted = self.discriminator.features(torch.cat([source, target], 1))
-        perceptual = (l1(fake, target) + len(made) * feature_l1(made, wanted)) / (1 + len(made))
+        of_fake = self.discriminator.features(torch.cat([source, fake], 1))
+        with torch.no_grad():  # no gradient flows into the target's features
+            of_target = self.discriminator.features(torch.cat([source, target], 1))
+        perceptual = (l1(fake, target) + len(of_fake) * feature_l1(of_fake, of_target)) / (1 + len(of_fake))
         terms = {"perceptual": self.perceptual_weight * perceptual}
         if self.perceptual is not None:
-            made, wanted = self.perceptual(fake), self.perceptual(target)
-            terms["content"] = self.content_weight * feature_mse(made, wanted)
-        terms["style"] = self.style_weight * style(made, wanted)
+            of_fake, of_target = self.perceptual(fake), self.perceptual(target)
+            terms["content"] = self.content_weight * feature_mse(of_fake, of_target)
+        terms["style"] = self.style_weight * style(of_fake, of_target)
         return terms
 
 
 class CasNet(nn.Module):
-    """U-Nets in a chain: (N, C, R, R) -> (N, C', R, R) in [-1, 1]; only the last is squashed by tanh.
+    """A chain of U-Nets: (N, C, R, R) -> (N, C', R, R) in [-1, 1]; only the last is squashed by tanh.
 
     Args:
-        blocks: how many.
-        width: channels of the finest level of each.
+        blocks: number of U-Nets.
+        width: channels of the finest level of each U-Net.
     """
 
     def __init__(

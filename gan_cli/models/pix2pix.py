@@ -19,7 +19,7 @@ from gan_cli.losses.reconstruction import l1
 class Pix2Pix(Translator):
     """A U-Net and a critic that sees the pair; adversarial loss plus `l1_weight` times L1 (eq. 4, lambda = 100).
 
-    The only noise is the U-Net's dropout, which stays on when translating.
+    The only noise is the U-Net's dropout, which stays on in translation.
     """
 
     sees_source = True

@@ -22,7 +22,7 @@ HE = math.sqrt(2)
 
 
 def widths(resolution: int, base: int, most: int) -> list[int]:
-    """Channels by level, from 4x4 on: `base` / side, at most `most`."""
+    """Return the channels by level, from 4x4 on: `base` / side, at most `most`."""
     return [min(base // (4 << level), most) for level in range(resolution.bit_length() - 2)]
 
 
@@ -55,7 +55,7 @@ class Generator(Grown):
 
     Args:
         channel_base: channels at a level are this divided by its side, at most `channel_max`.
-        num_classes: K: a class's vector of length Z joins the latent. None: without labels.
+        num_classes: K; a class vector of length Z joins the latent. None: without labels.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class Generator(nn.Module):
         blocks: residual blocks of each level.
         group: channels in each group of the 3x3 convolutions, which are twice as wide as the level.
         num_classes: K; None: without labels.
-        embedding: length of a class's vector, which joins the latent.
+        embedding: length of a class vector, which joins the latent.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,), mirrored; labels projected or `CriticOutput`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,), mirrored; labels projected, or `CriticOutput`."""
 
     def __init__(
         self,
@@ -114,8 +114,8 @@ class Discriminator(nn.Module):
 class Block(nn.Module):
     """x + conv1x1(act(conv3x3(act(conv1x1 x)))), the 3x3 grouped and twice as wide; the last starts at 0.
 
-    The others start smaller by `total` ** (-1/4), the count of blocks in the network: activations and updates keep
-    their size however deep it is (Zhang et al. 2019, FixUp, without its scalars).
+    The others start smaller by `total` ** (-1/4), where `total` is the number of blocks in the network. Activations
+    and updates thus keep their size at any depth (Zhang et al. 2019, FixUp, without its scalars).
     """
 
     def __init__(self, width: int, group: int, total: int) -> None:
@@ -144,7 +144,7 @@ class Project(nn.Conv2d):
 
 
 def plain_linear(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
-    """A linear layer without bias whose weights start as N(0, gain^2 / inputs)."""
+    """Make a linear layer without bias whose weights start as N(0, gain^2 / inputs)."""
     layer = nn.Linear(inputs, outputs, bias=False)
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(inputs))
     return layer
@@ -155,7 +155,7 @@ def classes(label: Tensor, num_classes: int | None, like: Tensor) -> Tensor:
 
 
 def widths_of(resolution: int, width: int, full_until: int, group: int) -> list[int]:
-    """Channels by level, from 4x4 on; twice each is a multiple of `group`."""
+    """Return the channels by level, from 4x4 on; twice each is a multiple of `group`."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"r3gan makes resolutions that are powers of two from 8 up, not {resolution}")
     widths = [min(width, width * full_until // (4 << level)) for level in range(resolution.bit_length() - 2)]

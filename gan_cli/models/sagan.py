@@ -1,7 +1,7 @@
 """SAGAN (Zhang et al. 2019): residual blocks with spectral norm in both networks, and self-attention.
 
-At 128 px as in the paper: channels from 1024 at 4x4 to 64, attention at 32x32. At other sizes they double alike from
-the finest level; attention stays at `attention_at`.
+At 128 px as in the paper: channels from 1024 at 4x4 to 64, attention at 32x32. At other sizes they double in the
+same way from the finest level; attention stays at `attention_at`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_cli.layers.residual import ConditionalNorm, DownBlock, SelfAttention, U
 
 
 def widths(resolution: int, width: int) -> dict[int, int]:
-    """Channels by side, from 4 up: `width` at the finest, doubled at each coarser one, at most 16 times it."""
+    """Return the channels by side, from 4 up: `width` at the finest, doubled at each coarser one, at most 16 times."""
     if resolution < 16 or resolution & (resolution - 1):
         raise ValueError(f"sagan makes resolutions that are powers of two from 16 up, not {resolution}")
     sides = [4 << level for level in range(resolution.bit_length() - 2)]
@@ -29,13 +29,13 @@ def widths(resolution: int, width: int) -> dict[int, int]:
 
 
 def wrapped(layer: nn.Module) -> nn.Module:
-    """Xavier uniform weights, as the authors' code; no biases at the start; spectral norm."""
+    """Initialise a layer with Xavier uniform weights, as in the authors' code, and biases of 0; apply spectral norm."""
     xavier_init(layer, 1.0)
     return spectral(layer)
 
 
 class Generator(nn.Module):
-    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; labels are told to the norms."""
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; the norms get the label."""
 
     def __init__(
         self,
@@ -59,17 +59,22 @@ class Generator(nn.Module):
         self.to_image = wrapped(nn.Conv2d(wide[resolution], channels, 3, 1, 1))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
+        condition = (
+            None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
+        )
         x = self.dense(latent).view(latent.shape[0], -1, 4, 4)
         for number, block in enumerate(self.blocks):
-            x = block(x, told)
+            x = block(x, condition)
             if str(number) in self.attention:
                 x = self.attention[str(number)](x)
         return torch.tanh(self.to_image(relu(self.norm(x, None))))
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,), sums over places; labels projected, or `CriticOutput`."""
+    """Images (N, C, R, R), label (N,) or None -> logits (N,) of features that are summed over places.
+
+    Labels are projected, or an auxiliary classifier names them (`CriticOutput`).
+    """
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """SNGAN (Miyato et al. 2018) with the projection critic (Miyato and Koyama 2018): residual blocks, spectral norm.
 
 At 32 px as for CIFAR-10 in the paper: 256 channels in the generator's three blocks, 128 in the critic's four, of
-which two halve. Finer: channels double from the finest to the coarsest level, from a quarter to four times `width`.
+which two halve. At larger sizes channels double from the finest to the coarsest level, from a quarter to four times
+`width`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gan_cli.layers.residual import ConditionalNorm, DownBlock, UpBlock, spectra
 
 
 def widths(resolution: int, width: int) -> list[int]:
-    """The generator's channels from 4x4 to the image's side."""
+    """Return the generator's channels by level, from 4x4 to the image's side."""
     if resolution < 16 or resolution & (resolution - 1):
         raise ValueError(f"sngan makes resolutions that are powers of two from 16 up, not {resolution}")
     sides = [4 << level for level in range(resolution.bit_length() - 2)]
@@ -30,7 +31,7 @@ def widths(resolution: int, width: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; labels are told to the norms."""
+    """Latent (N, Z), label (N,) or None -> images (N, C, R, R) in [-1, 1]; the norms get the label."""
 
     def __init__(
         self,
@@ -50,19 +51,21 @@ class Generator(nn.Module):
         xavier_init(self.to_image, 1.0)
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        told = None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
+        condition = (
+            None if self.num_classes is None or label is None else one_hot(label, self.num_classes).to(latent.dtype)
+        )
         x = self.dense(latent).view(latent.shape[0], -1, 4, 4)
         for block in self.blocks:
-            x = block(x, told)
+            x = block(x, condition)
         return torch.tanh(self.to_image(relu(self.norm(x, None))))
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,): sums over places; every layer's weights spectral.
+    """Images (N, C, R, R), label (N,) or None -> logits (N,) of features that are summed over places.
 
     Args:
-        norm: "spectral" as published, or "none".
-        conditional: where there are classes: labels projected, or named by an auxiliary classifier (`CriticOutput`).
+        norm: "spectral" (of every layer's weights) as published, or "none".
+        conditional: if there are classes: labels projected, or named by an auxiliary classifier (`CriticOutput`).
     """
 
     def __init__(

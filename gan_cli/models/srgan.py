@@ -1,9 +1,9 @@
 """SRGAN and SRResNet (Ledig et al. 2017): super-resolution, first by squared error, then by a critic.
 
 1,549,462 parameters in the generator (x4, 16 blocks) and 23,565,505 in the critic at 96 px, with a bias on every
-convolution; there is no official code, and leaving out those before a norm would be 1,547,350 and 23,563,649.
-Deviations: low-resolution pictures are in [-1, 1] like all others here and are mapped to the paper's [0, 1] inside;
-the rate stays the same to the end (the paper's second 100,000 adversarial updates have a tenth of it).
+convolution. There is no official code; without a bias before norms there would be 1,547,350 and 23,563,649.
+Deviations: low-resolution pictures are in [-1, 1] like all others here and are mapped to the paper's [0, 1] inside.
+The rate stays the same to the end (the paper's second 100,000 adversarial updates have a tenth of it).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from gan_cli.metrics.similarity import psnr, ssim_if_any
 
 
 class SRGAN(Translator):
-    """Content plus `adversarial_weight` (1e-3) times adversarial loss, after `pretrain_images` of MSE alone.
+    """The content loss plus `adversarial_weight` (1e-3) times the adversarial loss, after `pretrain_images` of MSE.
 
-    The content is the MSE of pixels, or of a trained network's features where `perceptual` is one (the paper's
-    VGG54); without it this is the paper's SRGAN-MSE.
+    The content loss is the MSE of pixels (the paper's SRGAN-MSE) or, with `perceptual`, of a trained network's features
+    (the paper's VGG54).
 
     Args:
         scale: 2, 4 (published) or 8: how many times larger the output is.
-        perceptual: features in which the adversarial stage compares; None: pixels.
+        perceptual: features that the adversarial stage compares; None: it compares pixels.
     """
 
     score_rule = "psnr and ssim of the luma, without a border of scale pixels"
@@ -66,28 +66,29 @@ class SRGAN(Translator):
         return {"content": feature_mse(self.perceptual(fake), self.perceptual(target))}
 
     def make(self, networks: Mapping[str, nn.Module], given: Given, truncation_psi: float = 1.0) -> Rows:
-        """Rows: source, the same enlarged by bicubic interpolation, output, target."""
+        """Make the rows source, bicubic (the source enlarged by bicubic interpolation), output and target."""
         rows = super().make(networks, given)
         return {"source": rows.pop("source"), "bicubic": enlarge(given["source"], self.scale), **rows}
 
     def scores(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """PSNR and SSIM of the luma without a border of `scale` pixels, as published; `bicubic` beside them."""
-        wanted, border = rows["target"], self.scale
-        made = {"": rows["output"], "_bicubic": rows["bicubic"]}
-        scores = {f"psnr{of}": psnr(picture, wanted, border, on_luma=True) for of, picture in made.items()}
-        return {**scores, **ssim_if_any(rows["output"], wanted, border)}
+        """Compute PSNR and SSIM of the luma without a border of `scale` pixels, as published, and `bicubic`'s PSNR."""
+        target, border = rows["target"], self.scale
+        pictures = {"": rows["output"], "_bicubic": rows["bicubic"]}
+        scores = {f"psnr{of}": psnr(picture, target, border, on_luma=True) for of, picture in pictures.items()}
+        return {**scores, **ssim_if_any(rows["output"], target, border)}
 
 
 class Generator(nn.Module):
     """SRResNet: (N, C, H, W) -> (N, C, H * scale, W * scale) in [-1, 1].
 
-    9x9 convolution and PReLU; `blocks` residual blocks with batch norm; a convolution with a long skip; for each
-    doubling a convolution, pixel shuffle and PReLU; 9x9 convolution. The output is not squashed.
+    The layers are a 9x9 convolution and PReLU, `blocks` residual blocks with batch norm, and a convolution with a long
+    skip. Each doubling is a convolution, pixel shuffle and PReLU; the last layer is a 9x9 convolution. The output is
+    not squashed.
 
     Args:
-        norm: of the residual blocks; "batch" is published, "none" as in EDSR (Lim et al. 2017).
-        residual: learn what a bicubic enlargement lacks: it is added to the output. Not published; short runs start
-            from the bicubic picture instead of from noise.
+        norm: norm of the residual blocks; "batch" is published, "none" as in EDSR (Lim et al. 2017).
+        residual: learn the difference from a bicubic enlargement, which is added to the output. Not published; short
+            runs start from the bicubic picture instead of from noise.
     """
 
     def __init__(
@@ -121,8 +122,8 @@ class Generator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         first = self.first((image + 1) / 2)
-        made = self.last(self.up(first + self.blocks(first)))
-        return made + enlarge(image, self.scale) if self.residual else made
+        output = self.last(self.up(first + self.blocks(first)))
+        return output + enlarge(image, self.scale) if self.residual else output
 
 
 class ResidualBlock(nn.Module):

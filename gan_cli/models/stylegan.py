@@ -56,7 +56,7 @@ class StyleGAN(StyleBased, GrowingGame):
 
 
 def widths(resolution: int, base: int, most: int) -> list[int]:
-    """Channels by level, from 4x4 on: `base` / side, at most `most`."""
+    """Return the channels by level, from 4x4 on: `base` / side, at most `most`."""
     return [min(base // (4 << level), most) for level in range(resolution.bit_length() - 2)]
 
 
@@ -104,7 +104,7 @@ class Synthesis(Grown):
 
     @property
     def layers(self) -> int:
-        """L, at the level that is trained."""
+        """Return L at the level that is trained."""
         return 2 * self.level + 2
 
     def parts(self, level: int) -> list[nn.Module]:

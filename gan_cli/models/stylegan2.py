@@ -1,7 +1,7 @@
 """StyleGAN2 (Karras et al. 2020): modulated convolutions, a skip generator, a residual critic.
 
 30,370,060 and 29,012,513 parameters for configuration F at 1024 px; 24,767,458 and 24,001,089 at 256 px with half the
-channels; 19,947,539 and 20,720,641 at 32 px (two mapping layers, plain critic); 20,215,315 and 23,089,664 with 10
+channels. 19,947,539 and 20,720,641 at 32 px (two mapping layers, plain critic); 20,215,315 and 23,089,664 with 10
 classes. R1 and path length are phases of their own on every k-th step (`style.StyleGame`).
 """
 
@@ -33,7 +33,7 @@ from gan_cli.layers.resample import Downsample, Filter, Upsample
 
 
 def widths(resolution: int, base: int, most: int) -> dict[int, int]:
-    """Channels by resolution, from 4 up: `base` / resolution, at most `most`."""
+    """Return the channels by resolution, from 4 up: `base` / resolution, at most `most`."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"stylegan2 makes resolutions that are powers of two from 8 up, not {resolution}")
     sides = [4 << level for level in range(resolution.bit_length() - 2)]
@@ -138,7 +138,7 @@ class Down(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Two convolutions, the second halving; `residual`: beside a halved 1x1, and their sum over sqrt(2)."""
+    """Two convolutions, of which the second halves; with `residual`, plus a halved 1x1 one, over sqrt(2)."""
 
     def __init__(self, inputs: int, outputs: int, residual: bool) -> None:
         super().__init__()
@@ -152,12 +152,12 @@ class DownBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, R, R), label (N,) or None -> logits (N,); labels projected when mapped, or `CriticOutput`.
+    """Images (N, C, R, R), label (N,) or None -> logits (N,); mapped labels are projected, or `CriticOutput`.
 
     Args:
         kind: "resnet" as published, "plain" for CIFAR-10.
-        group: of the minibatch deviation; 0: without.
-        conditional: where there are classes: labels projected as published, or told by an auxiliary classifier.
+        group: samples in a group of the minibatch deviation; 0: without.
+        conditional: if there are classes: labels projected as published, or named by an auxiliary classifier.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Discriminator(nn.Module):
 
 
 class MappedLabel(MappingNetwork):
-    """Label (N,) -> (N, W), by eight layers."""
+    """Label (N,) -> (N, W), by eight mapping layers."""
 
     def __init__(self, size: int, num_classes: int) -> None:
         super().__init__(0, size, 8, num_classes)

@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
     """Points (N, D) -> logits (N,).
 
     Args:
-        minibatch_kernels: of minibatch discrimination before the logit; 0: without.
+        minibatch_kernels: kernels of the minibatch discrimination before the logit; 0: none.
     """
 
     def __init__(

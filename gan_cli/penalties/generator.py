@@ -1,4 +1,4 @@
-"""Terms that a generator pays for how its samples depend on the latent."""
+"""Penalties of a generator for how its samples depend on the latent."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class PathLength(Penalty):
     lengths. For games whose generator has a mapping and a synthesis network.
 
     Args:
-        decay: how fast the running mean moves.
-        shrink: it is taken on a share 1 / shrink of the batch: the term is (M,), M < N.
+        decay: weight of the new lengths in the running mean.
+        shrink: the term uses a share 1 / shrink of the batch; its shape is (M,), M < N.
     """
 
     paid_by: ClassVar[Literal["critics", "generators"]] = "generators"
@@ -53,7 +53,7 @@ class ModeSeeking(Penalty):
     """weight / (|G(z2) - G(z1)| / |z2 - z1| + 1e-5), means over the global batch (Mao et al. 2019, eq. 3 and 4).
 
     A ratio of batch means, as in the authors' code, not a mean of ratios. The second pictures, of other latents and the
-    same labels, are judged as the first are: the generator's adversarial loss counts both.
+    same labels, are judged like the first: the generator's adversarial loss counts both.
     """
 
     paid_by: ClassVar[Literal["critics", "generators"]] = "generators"

@@ -1,8 +1,8 @@
 """Penalties on the critic's gradient with respect to its input.
 
-Each returns shape (N,), its own weight included. A penalty must be per sample: batch norm in the
-critic would couple the samples, so every one of these asks for a critic without it (see the YAML's
-`brings`). Gradients are summed over all dimensions but the first.
+Each returns shape (N,), with its weight included. A penalty must be per sample. Batch norm in the critic would couple
+the samples, so each of these penalties asks for a critic without it (see the YAML's `brings`). Squared gradients are
+summed over all dimensions but the first.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ TINY = 1e-12  # under the square root: its derivative at exactly 0 is infinite
 
 
 class Penalty(nn.Module):
-    """The contract of a penalty.
+    """The interface of a penalty.
 
     Attributes:
-        paid_by: the players that pay it: those that judge, or the first of those that don't.
-        differentiates: sides of the match that it takes input gradients of.
+        paid_by: the players that pay it: all that judge, or the first that does not.
+        differentiates: sides of the match of which it takes input gradients.
 
     Args:
-        weight: factor on the term (or gamma, where the paper's term is gamma/2 of something).
-        every: lazy regularization: the term is added on every k-th update of its player only, k
-            times as strong.
-        final_weight: what the weight becomes by `ramp_images`, falling (or rising) as a cosine; None: it stays.
+        weight: factor on the term (or gamma, if the paper's term has the factor gamma/2).
+        every: lazy regularization: the term is added on every k-th update of its player only, k times as strong.
+        final_weight: weight that is reached at `ramp_images` along a cosine; None: the weight stays.
     """
 
     paid_by: ClassVar[Literal["critics", "generators"]] = "critics"
@@ -41,7 +40,7 @@ class Penalty(nn.Module):
 
     @staticmethod
     def refusal(at: str, final_weight: float | None = None, ramp_images: int | None = None) -> str | None:
-        """Read by the check (`check.rules`)."""
+        """Return why `final_weight` is incomplete, or None (see `check.rules`)."""
         needs = final_weight is not None and not ramp_images
         return f"{at}.final_weight needs {at}.ramp_images, where it is reached" if needs else None
 
@@ -58,11 +57,11 @@ class Penalty(nn.Module):
         self.weight = first + (last - first) * self.ramp.done(images)
 
     def terms(self, name: str, turn: Turn) -> dict[str, Tensor]:
-        """What is added to a turn of the player: a term for each match, unless it is no question to a critic."""
+        """Compute the terms for a turn of the player, by name: one for each match, unless a subclass overrides it."""
         return {name + match.suffix: self.of(match) for match in turn.matches}
 
     def of(self, match: Match) -> Tensor:
-        """The weighted term, (N,)."""
+        """Compute the weighted term, (N,)."""
         raise NotImplementedError
 
 
@@ -108,8 +107,10 @@ class GradientPenalty(Penalty):
 
 
 def on_line(real: Tensor, fake: Tensor, position: Tensor) -> Tensor:
-    """Between two tensors (N, ...) at `position` (N,), asking for gradients; the fakes of an unrolled critic keep
-    their history."""
+    """Compute points at `position` (N,) between two tensors (N, ...); the points require gradients.
+
+    Under an unrolled critic the fakes keep their history.
+    """
     fake = fake.detach() if fake.is_leaf else fake
     between = torch.lerp(real.detach(), fake, position.view(-1, *[1] * (real.dim() - 1)))
     return between if between.requires_grad else between.requires_grad_()
@@ -118,8 +119,8 @@ def on_line(real: Tensor, fake: Tensor, position: Tensor) -> Tensor:
 class DRAGAN(Penalty):
     """weight (|grad D(x)| - 1)^2 around the reals (Kodali et al. 2017, algorithm 1).
 
-    As in the authors' code: between each real and a copy moved by `spread` standard deviations of
-    the (global) batch times U[0, 1) noise, at one position for each sample.
+    As in the authors' code, the points lie between each real and a copy of it, at one position for each sample. The
+    copy is moved by `spread` standard deviations of the (global) batch times U[0, 1) noise.
     """
 
     differentiates = frozenset({"between"})
@@ -141,9 +142,9 @@ class DRAGAN(Penalty):
 
 
 def squared_gradient(logits: Tensor, inputs: Sequence[Tensor]) -> Tensor:
-    """|d logits / d inputs|^2, sample by sample, (N,); itself differentiable.
+    """Compute |d logits / d inputs|^2 for each sample, (N,); the result is differentiable.
 
-    A patch critic's logits are averaged to one per sample first.
+    A patch critic's logits are first averaged to one per sample.
     """
     total = logits.flatten(1).mean(1).sum() if logits.dim() > 1 else logits.sum()
     with torch.autocast(logits.device.type, enabled=False):  # a backward pass here is part of the term

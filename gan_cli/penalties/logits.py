@@ -1,4 +1,4 @@
-"""Penalties on the critic's answers themselves."""
+"""Penalties on the critic's logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan_cli.penalties.gradient import Penalty
 
 
 class Drift(Penalty):
-    """weight D(x)^2 at reals: keeps a Wasserstein critic's answers from drifting away (Karras et al. 2018, A.1)."""
+    """weight D(x)^2 at reals, so that a Wasserstein critic's logits do not drift away (Karras et al. 2018, A.1)."""
 
     def __init__(self, weight: Weight = 1e-3, every: Count = 1) -> None:
         super().__init__(weight, every)

@@ -1,4 +1,4 @@
-"""What penalties need of a turn and of its game, which lie on a higher floor."""
+"""Protocols of the turn and the game that penalties use; their classes lie on a higher floor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_cli.base.types import Batch, Match, Noise, Side
 
 
 class Turn(Protocol):
-    """A turn of some player (`game.turn.Turn`)."""
+    """A player's turn (`game.game.Turn`)."""
 
     @property
     def game(self) -> object: ...
@@ -26,7 +26,7 @@ class Turn(Protocol):
     def matches(self) -> list[Match]: ...
 
     def again(self, match: Match, fake: Side) -> Match:
-        """The same question about other fakes."""
+        """Make the same match with other fakes."""
         ...
 
 
@@ -41,7 +41,7 @@ class LatentGame(Protocol):
     def generate(self, latent: Tensor, label: Tensor | None) -> Tensor: ...
 
     def judged(self, match: Match) -> Tensor:
-        """What the generator minimises of a match, (N,)."""
+        """Compute the generator's loss in a match, (N,)."""
         ...
 
 
