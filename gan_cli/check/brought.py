@@ -32,16 +32,16 @@ def check_brought(config: Composed) -> None:
     known = taken()
     for path, node in nodes_of(config):
         group = path.partition(".")[0]
-        whole = path == group or (group == "penalty" and path.count(".") == 1)
+        is_main_node = path == group or (group == "penalty" and path.count(".") == 1)
         for key in flat(node.get("brings") or {}):
             bringers = next((by for name, by in known.items() if f"{key}.".startswith(f"{name}.")), None)
             if bringers is None:
-                own = [name for name, by in known.items() if group in by]
-                beside = [name for name in own if name.partition(".")[0] == key.partition(".")[0]] or own
+                keys = [name for name, by in known.items() if group in by]
+                related = [name for name in keys if name.partition(".")[0] == key.partition(".")[0]] or keys
                 raise UserError(
-                    f"{path}.brings has {key}, which no option takes{meant(key, own)}; taken are {', '.join(beside)}"
+                    f"{path}.brings has {key}, which no option takes{meant(key, keys)}; taken are {', '.join(related)}"
                 )
-            if group not in bringers or not whole:
+            if group not in bringers or not is_main_node:
                 raise UserError(
                     f"{path}.brings has {key}, which is taken from {' or '.join(f'{by}.brings' for by in bringers)}"
                 )
@@ -49,10 +49,10 @@ def check_brought(config: Composed) -> None:
 
 def taken() -> dict[str, tuple[str, ...]]:
     """Each key that something takes, and the groups that may bring it; from all YAMLs, a stranger's too."""
-    found: dict[str, tuple[str, ...]] = {**BY_ITSELF}
+    bringers: dict[str, tuple[str, ...]] = {**BY_ITSELF}
     for folder in config_folders():
         for file in sorted(folder.glob("*/*.yaml")):
             for resolver, argument in TAKEN.findall(file.read_text(encoding="utf-8")):
                 key = {"brought": argument, "recommended": f"optimizer.{argument}"}.get(resolver, resolver)
-                found[key] = BRINGERS[resolver]
-    return found
+                bringers[key] = BRINGERS[resolver]
+    return bringers

@@ -107,11 +107,11 @@ def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
     for word in needed:
         if not has(config["model"], word):
             name = chosen(config, "model")
-            said = (options_in(config_folders(), "model").get(name) or {}).get("provides")
-            key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
-            unless = f" with {key}={shown(flat(config).get(key))}" if key else ""
+            declared = (options_in(config_folders(), "model").get(name) or {}).get("provides")
+            key = str(declared[word]).strip("${}") if isinstance(declared, dict) and word in declared else ""
+            condition = f" with {key}={shown(flat(config).get(key))}" if key else ""
             raise UserError(
-                f"penalty={penalty} needs a model with {word}, and model={name} has none{unless};"
+                f"penalty={penalty} needs a model with {word}, and model={name} has none{condition};"
                 f" {fitting('model', partial(has, word=word))} has"
             )
 

@@ -18,8 +18,8 @@ def check_base(config: Composed) -> None:
         UserError: no run is named where the model needs one, there is none, or it is of other samples.
     """
     model, data = config["model"], config["dataset"]
-    asked, where = (model.get("requires") or {}).get("base"), model.get("base")
-    if asked is None:
+    required, where = (model.get("requires") or {}).get("base"), model.get("base")
+    if required is None:
         return
     if where in (None, ""):
         raise UserError(f"model={chosen(config, 'model')} builds on a trained run: model.base=RUN names it")
@@ -29,13 +29,13 @@ def check_base(config: Composed) -> None:
         raise UserError(f"model.base={shown(where)}: {none_in(path)}")
     for _, node in targets_in(base["model"]):
         check_allowed(node["_target_"], config.get("trust") or [])
-    medium, own = (one["provides"]["medium"]["_target_"] for one in (base["dataset"], data))
-    if medium != own:
+    base_medium, own_medium = (one["provides"]["medium"]["_target_"] for one in (base["dataset"], data))
+    if base_medium != own_medium:
         raise UserError(
-            f"model.base={shown(where)} makes samples as {medium} shows them, and dataset={chosen(config, 'dataset')}"
-            f" has others ({own})"
+            f"model.base={shown(where)} makes samples as {base_medium} shows them, and"
+            f" dataset={chosen(config, 'dataset')} has others ({own_medium})"
         )
-    for key in asked.get("same") or []:
+    for key in required.get("same") or []:
         if base["dataset"].get(key) != data.get(key):
             raise UserError(
                 f"model.base={shown(where)} was trained with dataset.{key}={shown(base['dataset'].get(key))}, and this"

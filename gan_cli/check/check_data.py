@@ -45,33 +45,33 @@ def check_fields(config: Composed) -> None:
         config: composed, its interpolations may be unresolved.
     """
     needs = fields_needed(config["model"])
-    has = (config["dataset"].get("provides") or {}).get("fields", [])
-    missing = [field for field in needs if field not in has]
+    provided = (config["dataset"].get("provides") or {}).get("fields", [])
+    missing = [field for field in needs if field not in provided]
     if not missing:
         return
     model, dataset = chosen(config, "model"), chosen(config, "dataset")
     siblings = options_by_group(config_folders())
     fit = [
-        n
-        for n, y in siblings.get("dataset", {}).items()
-        if set(needs) <= fields_of(y, config["model"])
-        and ("degradation" in y or not brings_degradation(config["model"]))
+        name
+        for name, node in siblings.get("dataset", {}).items()
+        if set(needs) <= fields_of(node, config["model"])
+        and ("degradation" in node or not brings_degradation(config["model"]))
     ]
     words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
-    own = (config["model"].get("requires") or {}).get("fields", [])
-    way = "" if missing[0] in own else f" with conditional={config['model'].get('conditional')}"
+    always_needed = (config["model"].get("requires") or {}).get("fields", [])
+    way = "" if missing[0] in always_needed else f" with conditional={config['model'].get('conditional')}"
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
     if "label" in missing and (config["dataset"].get("provides") or {}).get("labelled_by"):
         hint = f", or dataset.{config['dataset']['provides']['labelled_by']}=..., which makes labels"
-    other = [
-        n
-        for n, y in siblings.get("model", {}).items()
-        if set(fields_needed(y)) <= {*has, *fields_of(config["dataset"], y)}
-        and ("degradation" in config["dataset"] or not brings_degradation(y))
+    other_models = [
+        name
+        for name, node in siblings.get("model", {}).items()
+        if set(fields_needed(node)) <= {*provided, *fields_of(config["dataset"], node)}
+        and ("degradation" in config["dataset"] or not brings_degradation(node))
     ]
-    instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
+    instead = f" (or, for this data set, model={'|'.join(other_models)})" if other_models else ""
     raise UserError(
         f"model={model}{way} needs {words}, and dataset={dataset} has none;"
         f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
@@ -83,15 +83,15 @@ WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target":
 
 def fields_needed(model: Node) -> list[str]:
     """What a model wants of a batch: as its YAML says, and labels where it is conditional."""
-    own = list((model.get("requires") or {}).get("fields", []))
-    return own if model.get("conditional", "none") == "none" else [*own, "label"]
+    fields = list((model.get("requires") or {}).get("fields", []))
+    return fields if model.get("conditional", "none") == "none" else [*fields, "label"]
 
 
 def fields_of(dataset: Node, model: Node) -> set[str]:
     """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
-    own = (dataset.get("provides") or {}).get("fields", [])
-    brought = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
-    return {*own, *(brought.get("provides") or {}).get("fields", [])}
+    fields = (dataset.get("provides") or {}).get("fields", [])
+    degradation = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
+    return {*fields, *(degradation.get("provides") or {}).get("fields", [])}
 
 
 def brings_degradation(model: Node) -> bool:
@@ -101,22 +101,22 @@ def brings_degradation(model: Node) -> bool:
 
 def check_scale(config: Composed) -> None:
     """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
-    wanted, given = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
-    if wanted is None or given is None or wanted == given:
+    required, provided = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
+    if required is None or provided is None or required == provided:
         return
-    size = "of the size of their targets" if wanted == 1 else f"{wanted} times smaller than their targets"
-    fit = fitting("dataset", lambda node: gives_scale(node, config["model"], wanted))
+    size = "of the size of their targets" if required == 1 else f"{required} times smaller than their targets"
+    fit = fitting("dataset", lambda node: gives_scale(node, config["model"], required))
     raise UserError(
         f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
-        f" {given} times smaller; {fit} fits"
+        f" {provided} times smaller; {fit} fits"
     )
 
 
 def gives_scale(dataset: Node, model: Node, scale: int) -> bool:
     if "degradation" in dataset and brings_degradation(model):
         return True
-    own = dataset.get("provides") or {}
-    return set(fields_needed(model)) <= {*own.get("fields", [])} and own.get("scale") == scale
+    provides = dataset.get("provides") or {}
+    return set(fields_needed(model)) <= {*provides.get("fields", [])} and provides.get("scale") == scale
 
 
 def check_sides(config: Composed) -> None:
@@ -129,7 +129,7 @@ def check_sides(config: Composed) -> None:
             f" dataset.channels={target}"
         )
     for key in config["model"].get("requires", {}).get("same_channels", []):
-        value = named_in(config["model"], key)
+        value = option_of(config["model"], key)
         if value and source != target:
             off = "false" if value is True else "0"
             raise UserError(
@@ -164,7 +164,7 @@ def check_resolution(config: Composed) -> None:
     )
 
 
-def named_in(model: Node, key: str) -> Any:
+def option_of(model: Node, key: str) -> Any:
     """The option of a model that its own YAML speaks of under `requires`.
 
     Raises:

@@ -44,22 +44,22 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
         UserError: the first that does not fit.
     """
     dataset, model = config["dataset"], config["model"]
-    there = set((dataset.get("provides") or {}).get("fields", []))
+    provided = set((dataset.get("provides") or {}).get("fields", []))
     chosen = config.get("choices") or {}
     data = f"dataset={chosen.get('dataset', dataset.get('_target_'))}"
     label = f"model={chosen.get('model', model.get('_target_'))}"
     for name, node in metrics.items():
         requires = node.get("requires") or {}
         medium, fields = requires.get("medium"), requires.get("fields", [])
-        missing = [field for field in fields if field not in there]
+        missing = [field for field in fields if field not in provided]
         words = requires.get("words") or medium or " and ".join(fields)
-        if medium is not None and not shows(dataset, medium):
-            fit = fitting("metric", partial(judges, dataset))
+        if medium is not None and not has_medium(dataset, medium):
+            fit = fitting("metric", partial(metric_fits, dataset))
             raise UserError(f"metric={name} needs {words}, and {data} has none; {fit} would do")
         if missing:
-            fit = fitting("model", partial(is_given, fields))
-            known = "" if fit.startswith("no ") else f", as {fit} has"
-            raise UserError(f"metric={name} needs {words}{known}, and {data} has none")
+            fit = fitting("model", partial(needs_fields, fields))
+            example = "" if fit.startswith("no ") else f", as {fit} has"
+            raise UserError(f"metric={name} needs {words}{example}, and {data} has none")
         if requires.get("latent") and not has(model, "latent"):
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:
@@ -72,24 +72,24 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
             raise UserError(
                 f"metric={name} needs pictures of at least {least} pixels a side, not dataset.resolution={side}"
             )
-        learned = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
-        if not set(learned) <= there:
+        trained_on = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
+        if not set(trained_on) <= provided:
             kind = f"features={features_name(features)}"
-            fit = fitting("features", lambda node: there >= {*((node.get("requires") or {}).get("fields", []))})
-            raise UserError(f"{kind} is trained on {learned[0]}s, and {data} has none; {fit} fits")
+            fit = fitting("features", lambda node: provided >= {*((node.get("requires") or {}).get("fields", []))})
+            raise UserError(f"{kind} is trained on {trained_on[0]}s, and {data} has none; {fit} fits")
 
 
-def judges(dataset: Node, metric: Node) -> bool:
+def metric_fits(dataset: Node, metric: Node) -> bool:
     """Whether a metric is of such samples as a data set has."""
     medium, fields = (metric.get("requires") or {}).get("medium"), (metric.get("requires") or {}).get("fields", [])
-    return (medium is None or shows(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
+    return (medium is None or has_medium(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
 
 
-def is_given(fields: Sequence[str], model: Node) -> bool:
+def needs_fields(fields: Sequence[str], model: Node) -> bool:
     return {*fields} <= {*fields_needed(model)}
 
 
-def shows(dataset: Node, medium: str) -> bool:
+def has_medium(dataset: Node, medium: str) -> bool:
     return medium == ((dataset.get("provides") or {}).get("medium") or {}).get("_target_")
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.check.check_data import named_in
+from gan_cli.check.check_data import option_of
 from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.check.kinds import Simple, shown
 from gan_cli.check.players import check_players
@@ -50,14 +50,14 @@ def check_followed(composed: DictConfig, path: str, node: Node, written: Node) -
         if origin is None:
             continue
         composed.wanted = [source]
-        (wanted,) = OmegaConf.to_container(composed.wanted, resolve=True)  # type: ignore[misc,str-unpack]
-        if node.get(key) != wanted:
+        (expected,) = OmegaConf.to_container(composed.wanted, resolve=True)  # type: ignore[misc,str-unpack]
+        if node.get(key) != expected:
             data = origin[1].startswith("dataset.")
             widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
             hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
             # `channels` may be mistaken for the widths of layers
             raise UserError(
-                f"{path}.{key}={shown(node.get(key))} must be {shown(wanted)}, which follows from"
+                f"{path}.{key}={shown(node.get(key))} must be {shown(expected)}, which follows from"
                 f" {f'the data ({origin[1]})' if data else origin[1]}{hint if 'channels' in key else ''}"
             )
 
@@ -66,7 +66,7 @@ def check_at_least(config: Composed) -> None:
     """What the model's YAML says of options whose least value follows from others."""
     for key, least in ((config["model"].get("requires") or {}).get("at_least") or {}).items():
         check_value(f"model.requires.at_least.{key}", least, Simple(int))
-        value = named_in(config["model"], key)
+        value = option_of(config["model"], key)
         if value < least:
             raise UserError(
                 f"model.{key}={value} must be at least {least}, the pictures' side, or a level has no channels"

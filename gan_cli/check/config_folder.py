@@ -52,16 +52,16 @@ def written(root: str) -> dict[str, Any]:
     return content
 
 
-_own: list[Path] = []
+_folders: list[Path] = []
 
 
 def look_in(folders: Iterable[Path]) -> None:
     """Remember where this command has its options from, one's own `--config-dir` too."""
-    _own[:] = folders
+    _folders[:] = folders
 
 
 def config_folders() -> list[Path]:
-    return _own or [config_folder()]
+    return _folders or [config_folder()]
 
 
 def files_of(folders: Iterable[Path], group: str) -> dict[str, Path]:

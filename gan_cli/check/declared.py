@@ -12,7 +12,7 @@ from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 from gan_cli.base.run_config import Node
 from gan_cli.check.annotations import kind_of
 from gan_cli.check.kinds import Kind, shown
-from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
+from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, is_unresolved, signature_of
 
 
 class Medium:
@@ -108,9 +108,9 @@ def check_declared(path: str, node: Node) -> None:
     """
     check_values(path, node, arguments(Declared))
     for name, section in (("requires", Requires), ("provides", Provides), ("brings", Brings)):
-        given = node.get(name)
-        if isinstance(given, dict):
-            typed = {key: value for key, value in given.items() if not follows(value)}
+        declared = node.get(name)
+        if isinstance(declared, dict):
+            typed = {key: value for key, value in declared.items() if not is_unresolved(value)}
             check_values(f"{path}.{name}", typed, arguments(section))
     for key, text in (node.get("limits") or {}).items():
         if type(kind_of(text, LIMITS)) is Kind:
@@ -118,8 +118,8 @@ def check_declared(path: str, node: Node) -> None:
     rule = (node.get("requires") or {}).get("resolution")
     if path == "model" and rule is not None:
         check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)
-    if isinstance(asked := (node.get("requires") or {}).get("base"), dict):
-        check_values(f"{path}.requires.base", asked, arguments(OfBase))
+    if isinstance(base_rule := (node.get("requires") or {}).get("base"), dict):
+        check_values(f"{path}.requires.base", base_rule, arguments(OfBase))
     if isinstance(rule, dict):
         check_values(f"{path}.requires.resolution", rule, arguments(Resolution))
         if "minimum" not in rule:

@@ -67,12 +67,12 @@ class Limited(Kind):
         return self.of.fits(value) and all(TESTS[name](value, limit) for name, limit in self.limits.items())
 
     def words(self, many: bool = False) -> str:
-        said = [self.of.words(many), range_of(self.limits)]
+        phrases = [self.of.words(many), range_of(self.limits)]
         if "multiple_of" in self.limits:
-            said.append(f"that {number(self.limits['multiple_of'])} divides")
+            phrases.append(f"that {number(self.limits['multiple_of'])} divides")
         if self.limits.keys() & {"min_length", "max_length"}:
-            said.append(f"({length_of(self.limits)})")
-        return " ".join(word for word in said if word)
+            phrases.append(f"({length_of(self.limits)})")
+        return " ".join(word for word in phrases if word)
 
 
 def range_of(limits: dict[str, float]) -> str:
@@ -173,7 +173,7 @@ class Table(Kind):
 def table_in(kind: Kind) -> Table | None:
     """The table that a kind is, or may be."""
     kinds = kind.of if isinstance(kind, Either) else (kind,)
-    return next((one for one in kinds if isinstance(one, Table)), None)
+    return next((alternative for alternative in kinds if isinstance(alternative, Table)), None)
 
 
 def number_in(key: Any) -> Any:

@@ -32,29 +32,34 @@ def check_rules(config: Composed) -> None:
     groups = {**config, "choices": {group: chosen(config, group) for group in config if group != "choices"}}
     for path, node in nodes_of(config):
         for refusal in refusals_of(node["_target_"]):
-            known = {**groups, "at": path, **node}
+            values = {**groups, "at": path, **node}
             parameters = inspect.signature(refusal).parameters
-            asked = {name for name, one in parameters.items() if name in known or one.default is one.empty}
+            names = {
+                name for name, parameter in parameters.items() if name in values or parameter.default is parameter.empty
+            }
             try:
-                said = refusal(**{name: known.get(name) for name in asked})
+                message = refusal(**{name: values.get(name) for name in names})
             except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
                 raise UserError(f"{path}: {node['_target_']}.refusal can't judge these options: {error}") from error
-            if said is not None:
-                raise UserError(said)
+            if message is not None:
+                raise UserError(message)
 
 
 @cache
 def refusals_of(target: str) -> tuple[Refusal, ...]:
-    found: list[Refusal] = []
-    for one, source in () if target.startswith("torch.") else lineage(target):
-        for item in one.body:
+    refusals: list[Refusal] = []
+    for class_node, source in () if target.startswith("torch.") else lineage(target):
+        for item in class_node.body:
             if isinstance(item, ast.FunctionDef) and item.name == "refusal":
                 alone = ast.Module([ast.FunctionDef(**{**vars(item), "decorator_list": []})], [])
-                names: dict[str, Any] = {}
+                namespace: dict[str, Any] = {}
                 flags = __future__.annotations.compiler_flag
-                exec(compile(alone, f"{source.module}.{one.name}.refusal", "exec", flags, dont_inherit=True), names)
-                found.append(names["refusal"])
-    return tuple(found)
+                exec(
+                    compile(alone, f"{source.module}.{class_node.name}.refusal", "exec", flags, dont_inherit=True),
+                    namespace,
+                )
+                refusals.append(namespace["refusal"])
+    return tuple(refusals)
 
 
 # ---- what the YAMLs say ----

@@ -21,7 +21,7 @@ from gan_cli.check.kinds import Kind, Part, Simple, number_in, shown, table_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
 LIMITS = "gan_cli.base.limits"  # whose names `limits:` may use
-OWN_OF_OPTIMIZER = "gan_cli.base.settings.OptimizerSettings"
+PROGRAM_OPTIONS = "gan_cli.base.settings.OptimizerSettings"
 IMPLIED = {"schedule": "gan_cli.parts.schedule.Schedule"}  # nodes of it that name no class
 
 
@@ -39,28 +39,28 @@ def check_arguments(path: str, node: Node) -> None:
         UserError: an argument that the constructor does not take (with the nearest names), a missing one, or a value
             of the wrong type or beyond its limits.
     """
-    signature, own = signature_of(node["_target_"]), own_keys(path)
+    signature, extra = signature_of(node["_target_"]), program_arguments(path)
     check_values(path, node, bound(path, node))
     if signature is None:
         return
     known = {key: argument for key, argument in signature.items() if path != "optimizer" or key not in SUPPLIED[path]}
-    check_names(path, node, {**known, **own}, node["_target_"])
-    given = {*node, *SUPPLIED.get(path, ())}
-    for key, argument in {**signature, **own}.items():
-        if argument.needed and key not in given:
+    check_names(path, node, {**known, **extra}, node["_target_"])
+    present = {*node, *SUPPLIED.get(path, ())}
+    for key, argument in {**signature, **extra}.items():
+        if argument.needed and key not in present:
             raise UserError(f"{path} lacks {key}, which {node['_target_']} needs")
 
 
 def bound(path: str, node: dict[str, Any]) -> dict[str, Argument]:
     """What each value of a node may be: by its class, unless `limits:` says it in more detail, and by this program."""
     limits = node.get("limits") if isinstance(node.get("limits"), dict) else {}
-    said = {key: Argument(str(text), False, kind_of(str(text), LIMITS)) for key, text in limits.items()}  # type: ignore[union-attr]
-    return {**(signature_of(node["_target_"]) or {}), **said, **own_keys(path)}
+    declared = {key: Argument(str(text), False, kind_of(str(text), LIMITS)) for key, text in limits.items()}  # type: ignore[union-attr]
+    return {**(signature_of(node["_target_"]) or {}), **declared, **program_arguments(path)}
 
 
-def own_keys(path: str) -> dict[str, Argument]:
+def program_arguments(path: str) -> dict[str, Argument]:
     """What a node has for the program besides the arguments of its class."""
-    return signature_of(OWN_OF_OPTIMIZER) or {} if path == "optimizer" else {}
+    return signature_of(PROGRAM_OPTIONS) or {} if path == "optimizer" else {}
 
 
 def nodes_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
@@ -100,18 +100,18 @@ def check_value(key: str, value: Any, kind: Kind) -> None:
     Raises:
         UserError: a value that `kind` does not take.
     """
-    inner = table_in(kind)
-    if inner is not None and isinstance(value, dict) and all(inner.key.fits(number_in(name)) for name in value):
-        for name, one in value.items():
-            if not isinstance(inner.value, Part):  # of a part that is none, the whole table says more
-                check_value(f"{key}.{name}", one, inner.value)
+    table = table_in(kind)
+    if table is not None and isinstance(value, dict) and all(table.key.fits(number_in(name)) for name in value):
+        for name, item in value.items():
+            if not isinstance(table.value, Part):  # of a part that is none, the whole table says more
+                check_value(f"{key}.{name}", item, table.value)
     if not kind.fits(value):
         raise UserError(f"{key}={shown(value)} does not fit: {kind.words()} is wanted")
 
 
 def tables_of(path: str) -> list[str]:
     """The dotted keys of what a node has for the program that is a table of names: any may be typed there."""
-    tables = {key: table_in(argument.kind) for key, argument in own_keys(path).items() if key not in IMPLIED}
+    tables = {key: table_in(argument.kind) for key, argument in program_arguments(path).items() if key not in IMPLIED}
     return [f"{path}.{key}" for key, table in tables.items() if table is not None and table.key == Simple(str)]
 
 
@@ -128,16 +128,16 @@ def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:
         target = node["_target_"]
         if isinstance(target, str) and (target in IMPLIED.values() or is_allowed(target, trust)):
             completed = path == "dataset"  # where null may be filled in
-            typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}
+            typed = {k: v for k, v in node.items() if not is_unresolved(v) and not (v is None and completed)}
             check_values(path, typed, bound(path, node))
 
 
-def follows(value: Any) -> bool:
+def is_unresolved(value: Any) -> bool:
     """Whether a value is worked out, or missing; so is one that holds such a value."""
     if isinstance(value, dict):
-        return any(map(follows, value.values()))
+        return any(map(is_unresolved, value.values()))
     if isinstance(value, list):
-        return any(map(follows, value))
+        return any(map(is_unresolved, value))
     return isinstance(value, str) and ("${" in value or value == "???")
 
 
@@ -156,9 +156,9 @@ def signature_of(target: str) -> dict[str, Argument] | None:
     last: ast.ClassDef | None = None
     for last, source in lineage(target):  # a base is read only where its class has no constructor
         methods = {item.name: item for item in last.body if isinstance(item, ast.FunctionDef)}
-        for wanted in ("__init__", "__new__"):
-            if wanted in methods:
-                return _of_function(methods[wanted], source)
+        for constructor in ("__init__", "__new__"):
+            if constructor in methods:
+                return _of_function(methods[constructor], source)
         decorators = map(ast.unparse, last.decorator_list)
         if any("dataclass" in decorator for decorator in decorators) or "TypedDict" in map(last_name, last.bases):
             fields = [
@@ -195,17 +195,19 @@ def _unpacked(annotation: ast.expr | None, source: Source) -> dict[str, Argument
 
 def _keys_of(name: str, source: Source) -> dict[str, Argument] | None:
     """Of a TypedDict, those of its bases first."""
-    found = source.of_class(name)
-    if found is None:
-        module, _, own = (source.imported(name) or "").rpartition(".")
+    class_node = source.of_class(name)
+    if class_node is None:
+        module, _, original = (source.imported(name) or "").rpartition(".")
         other = source_of(module) if module else None
-        return None if other is None else _keys_of(own, other)
+        return None if other is None else _keys_of(original, other)
     keys: dict[str, Argument] = {}
-    for base in found.bases:
+    for base in class_node.bases:
         if last_name(base) != "TypedDict":
             keys |= _keys_of(last_name(base), source) or {}
-    needed = not any(keyword.arg == "total" and ast.unparse(keyword.value) == "False" for keyword in found.keywords)
-    fields = [item for item in found.body if isinstance(item, ast.AnnAssign)]
+    needed = not any(
+        keyword.arg == "total" and ast.unparse(keyword.value) == "False" for keyword in class_node.keywords
+    )
+    fields = [item for item in class_node.body if isinstance(item, ast.AnnAssign)]
     return keys | {ast.unparse(item.target): _argument(item.annotation, needed, source) for item in fields}
 
 

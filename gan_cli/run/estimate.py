@@ -90,7 +90,7 @@ class Rehearsal:
         intervals = [phase.every for phase in phases]
         for phase in phases:
             intervals += [] if phase.regularizes else [penalty.every for penalty in phase.penalties.values()]
-        period, found, counts = math.lcm(*intervals), dict[object, Kind](), Counter[object]()
+        period, kinds, counts = math.lcm(*intervals), dict[object, Kind](), Counter[object]()
         for step in range(period):
             updates = {phase.name: -(-step // phase.every) * phase.repeat for phase in phases}
             due: set[object] = set()
@@ -103,9 +103,9 @@ class Rehearsal:
                         if phase.regularizes or -updates[phase.name] % penalty.every < phase.repeat
                     }
             kind = Kind(frozenset(due), step, updates)
-            found.setdefault(kind.due, kind)
+            kinds.setdefault(kind.due, kind)
             counts[kind.due] += 1
-        return [(kind, counts[due] / period) for due, kind in found.items()]
+        return [(kind, counts[due] / period) for due, kind in kinds.items()]
 
     def seconds(self, images: int, kind: Kind) -> float:
         """The median time of steps of a kind."""

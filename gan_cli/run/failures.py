@@ -16,8 +16,8 @@ def explain(error: Exception, folder: Path) -> Exception:
     from torch import OutOfMemoryError
 
     if isinstance(error, RunError) and not isinstance(error, UserError):
-        told = str(error)
-        return error if "checkpoint" in told else type(error)(f"{told}; {last_checkpoint(folder)}")
+        message = str(error)
+        return error if "checkpoint" in message else type(error)(f"{message}; {last_checkpoint(folder)}")
     if isinstance(error, (UserError, Interrupted)):
         return error
     if isinstance(error, (OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
@@ -31,16 +31,16 @@ def explain(error: Exception, folder: Path) -> Exception:
             f" {last_checkpoint(folder)}"
         )
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        return RunError(f"{of_system(error, folder)}; {last_checkpoint(folder)}")
+        return RunError(f"{describe_os_error(error, folder)}; {last_checkpoint(folder)}")
     return error
 
 
-def of_system(error: OSError, folder: Path) -> str:
+def describe_os_error(error: OSError, folder: Path) -> str:
     """What the system refused, and what may be done where it was the run's own folder."""
     if error.filename is None:
         return f"the system refused something to the run ({error})"
-    mine = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))
-    if mine and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    in_folder = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))
+    if in_folder and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{error.filename} can't be written ({error.strerror}): choose another hydra.run.dir"
     return f"{error.filename} can't be used ({error.strerror})"
 

@@ -33,24 +33,24 @@ def with_base(
     where = config.game.base
     if where is None:
         return config, None
-    wanted = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
-    if folder is not None and (checkpoint.listed(folder) or kept_alone(folder, where)):
+    spaces = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
+    if folder is not None and (checkpoint.listed(folder) or holds_only_copy(folder, where)):
         base, data = kept_base(folder, None, config.trust, device), None
     else:
         path, content = checkpoint.load(expanded(where), warn)
         trained = trained_of(path, content, device=device.type, trust=config.trust)
         data = checkpoint.packed({key: value for key, value in content.items() if key in KEPT})
         base = base_of(trained, hashlib.sha256(data).hexdigest())
-    base.check_spaces(wanted)
+    base.check_spaces(spaces)
     return config.on_base(base), data
 
 
-def kept_alone(folder: Path, where: str) -> bool:
+def holds_only_copy(folder: Path, where: str) -> bool:
     """Whether a run that was cut before its first checkpoint has its base, and the run that this came from is gone."""
     return (folder / BASE).is_file() and not checkpoint.candidates(expanded(where))
 
 
-def keep(folder: Path, data: bytes | None) -> None:
+def write_base(folder: Path, data: bytes | None) -> None:
     """Write the file of a base, that the run may stand alone."""
     if data is not None:
         checkpoint.put(folder / BASE, data, {})

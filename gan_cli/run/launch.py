@@ -49,8 +49,8 @@ def launch(
     with locked(folder, "the run folder"):
         checkpoint.check_not_lost(folder)
         clear_cache(cache_folder())
-        spent, record = Spent(folder), written(folder / "run.json")
-        before = {name: bytes_of(folder / name) for name in CONFIGS}
+        spent, record = Spent(folder), file_stamp(folder / "run.json")
+        before = {name: content_of(folder / name) for name in CONFIGS}
         try:
             if first is not None:
                 first()
@@ -60,8 +60,8 @@ def launch(
             result = run_processes(config, folder, trust, threads, cell)
         except (Exception, KeyboardInterrupt) as error:
             failure = error if isinstance(error, KeyboardInterrupt) else explain(error, folder)
-            if record is not None and written(folder / "run.json") == record:  # `start.announce` has not come to it
-                put_back(folder, before)
+            if record is not None and file_stamp(folder / "run.json") == record:  # `start.announce` has not come to it
+                restore_configs(folder, before)
             elif not isinstance(failure, KeyboardInterrupt):
                 record_failure(folder, spent, failure)
             if failure is error:
@@ -74,11 +74,11 @@ def launch(
 CONFIGS = (CONFIG, ".hydra/config.yaml")
 
 
-def bytes_of(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def written(path: Path) -> tuple[int, int] | None:
+def file_stamp(path: Path) -> tuple[int, int] | None:
     """Which file it is and when it was written; None where there is none."""
     if not path.is_file():
         return None
@@ -86,12 +86,12 @@ def written(path: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def put_back(folder: Path, before: dict[str, bytes | None]) -> None:
+def restore_configs(folder: Path, before: dict[str, bytes | None]) -> None:
     """Make a run that ended before it went on what it was."""
     for name, content in before.items():
         if content is None:
             (folder / name).unlink(missing_ok=True)
-        elif bytes_of(folder / name) != content:
+        elif content_of(folder / name) != content:
             write_atomically(folder / name, content)
 
 
@@ -234,7 +234,7 @@ def _elastic(config: Composed, folder: Path, trust: Sequence[str], threads: Thre
     except ChildFailedError as error:
         raise failure_of(error, folder) from error
     except SignalException as error:
-        stopped = _from_workers(folder)
+        stopped = _error_of_workers(folder)
         raise stopped or Interrupted("stopped before a checkpoint could be written", int(error.sigval)) from error
     return results[0]
 
@@ -258,17 +258,17 @@ def worker(config: Composed, folder: str, trust: Sequence[str], threads: Threads
         distributed.leave()
 
 
-def _from_workers(folder: Path) -> Exception | None:
+def _error_of_workers(folder: Path) -> Exception | None:
     """What the workers could still say: a sentence of ours before the complaint of one whose neighbour was gone."""
     from gan_cli.base import errors
 
     notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(".end-*.json"))]
     for path in folder.glob(".end-*.json"):
         path.unlink()
-    ours = [note for note in notes if hasattr(errors, note["kind"])]
+    known = [note for note in notes if hasattr(errors, note["kind"])]
     if not notes:
         return None
-    note = (ours or notes)[0]
+    note = (known or notes)[0]
     if note["kind"] == "Interrupted":
         return Interrupted(note["message"], note["signal"])
     return getattr(errors, note["kind"], RunError)(note["message"])
@@ -276,12 +276,12 @@ def _from_workers(folder: Path) -> Exception | None:
 
 def failure_of(error: Any, folder: Path) -> Exception:
     """A worker that left no note has died; that is the cause, and what the others say its consequence."""
-    noted = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
-    told = _from_workers(folder)
-    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted]
+    noted_ranks = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
+    worker_error = _error_of_workers(folder)
+    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted_ranks]
     dead = [(rank, code) for rank, code in dead if code != -signal.SIGTERM]  # the agent's own doing
-    if not dead and told is not None:
-        return told
+    if not dead and worker_error is not None:
+        return worker_error
     rank, code = dead[0] if dead else (0, 1)
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return RunError(f"process {rank} of the run died ({how}) and the others were stopped; {last_checkpoint(folder)}")

@@ -59,17 +59,17 @@ class Curves:
         again = self.lines.exists() or any(folder.glob(EVENTS))
         for last in folder.glob(EVENTS + LAST):
             last.unlink()
-        self.there = tags_at(folder, images) if images else set()
-        self._keep(lambda line: _images_of(line) <= images)
+        self.written_names = tags_at(folder, images) if images else set()
+        self._keep_lines(lambda line: _images_of(line) <= images)
         if unfinished:
             self.take_back("loss/")  # of every such line, and of no other
         self.events = EventFile(folder, purge_step=(images + 1 if images else 0) if again else None)
-        for values in self._at(images):
-            self._points(images, values)
+        for values in self._values_at(images):
+            self._write_points(images, values)
 
     def names_at(self, images: int) -> set[str]:
         """Of what there are values at some images."""
-        return {name for values in self._at(images) for name in values}
+        return {name for values in self._values_at(images) for name in values}
 
     def scalars(self, images: int, values: dict[str, float], last: bool = False) -> None:
         """Write a line and the points.
@@ -85,49 +85,49 @@ class Curves:
         if last:
             EventFile(self.folder, LAST).add(images, _summaries(values))
         else:
-            self._points(images, values)
+            self._write_points(images, values)
 
     def picture(self, name: str, pixels: Tensor, images: int) -> None:
         from torch.utils.tensorboard.summary import image
 
         if not self.has(name, images):
             self.events.add(images, [image(name, pixels, dataformats="CHW")])
-            self._now_there([name], images)
+            self._mark_written([name], images)
 
     def has(self, name: str, images: int) -> bool:
         """Whether TensorBoard was given this point, of the images where the run was opened again."""
-        return images == self.images and name in self.there
+        return images == self.images and name in self.written_names
 
     def take_back(self, prefix: str) -> None:
         """Forget the values at the images where the run was opened again whose names begin so: they will be made anew.
 
         TensorBoard keeps what it has: equal values, since a resumed run repeats itself.
         """
-        self._keep(lambda line: not (_images_of(line) == self.images and f'"{prefix}' in line))
+        self._keep_lines(lambda line: not (_images_of(line) == self.images and f'"{prefix}' in line))
 
-    def _points(self, images: int, values: dict[str, float]) -> None:
+    def _write_points(self, images: int, values: dict[str, float]) -> None:
         points = {name: value for name, value in values.items() if not self.has(headline(name), images)}
         self.events.add(images, _summaries(points))
-        self._now_there(map(headline, points), images)
+        self._mark_written(map(headline, points), images)
 
-    def _now_there(self, names: Iterable[str], images: int) -> None:
+    def _mark_written(self, names: Iterable[str], images: int) -> None:
         if images == self.images:
-            self.there.update(names)
+            self.written_names.update(names)
 
-    def _at(self, images: int) -> list[dict[str, float]]:
+    def _values_at(self, images: int) -> list[dict[str, float]]:
         """The values of the lines at some images."""
         lines = read_text(self.lines).splitlines() if self.lines.exists() else []
-        found = [loads(line) for line in lines if _images_of(line) == images]
+        entries = [loads(line) for line in lines if _images_of(line) == images]
         return [
             {name: value for name, value in entry.items() if name != "images" and finite(value) is not None}
-            for entry in found
+            for entry in entries
         ]
 
-    def _keep(self, wanted: Callable[[str], bool]) -> None:
+    def _keep_lines(self, is_kept: Callable[[str], bool]) -> None:
         """The lines that are wanted, and no other; the file is left alone where that is all of them."""
         if self.lines.exists():
             text = read_text(self.lines)
-            kept = "".join(line + "\n" for line in text.splitlines() if wanted(line))
+            kept = "".join(line + "\n" for line in text.splitlines() if is_kept(line))
             if kept != text:
                 write_atomically(self.lines, kept.encode())
 
@@ -181,21 +181,21 @@ def hyperparameters(
     Of a cell its axes alone: TensorBoard's table has all hyper-parameters before the scores, whether they vary or not.
     """
     chosen = {**(config.get("choices") or {}), "penalty": "+".join(config.get("penalty") or {})}
-    wanted = None if axes is None else {key.lstrip("+~") for key in axes}
-    out: dict[str, str | float] = {
+    columns = None if axes is None else {key.lstrip("+~") for key in axes}
+    row: dict[str, str | float] = {
         name: option or "none"
         for name, option in chosen.items()
-        if not not_learned(name) and (wanted is None or name in wanted)
+        if not not_learned(name) and (columns is None or name in columns)
     }
     leaves = flat(config)
-    for key in (*COLUMNS, *sorted(set(typed))) if wanted is None else sorted(wanted):
+    for key in (*COLUMNS, *sorted(set(typed))) if columns is None else sorted(columns):
         if key not in leaves or key in chosen or not_learned(key):
             continue
         value = leaves[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and key != "seed"  # a seed is a name
         short = re.sub(r"^(trainer|model|optimizer)\.", "", key)
-        out[key if short in out else short] = value if number else printable(str(value))
-    return out
+        row[key if short in row else short] = value if number else printable(str(value))
+    return row
 
 
 def show_evaluated(folder: Path) -> None:

@@ -54,13 +54,13 @@ class Measure(Job):
         Those at `images`, where it goes on, count if all that belongs to them is there. Else the run was killed over
         them: they are made again.
         """
-        kept = self.kept()
-        mine = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
-        lines = [(line["images"], line) for line in mine if line["images"] is not None]
-        now = [line for at, line in lines if at == images]
+        kept = self.kept_score()
+        of_training = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
+        lines = [(line["images"], line) for line in of_training if line["images"] is not None]
+        lines_here = [line for at, line in lines if at == images]
         self.count([(at, line) for at, line in lines if at < images])
-        if self.whole(now, images, kept):
-            self.count([(images, line) for line in now])
+        if self.is_complete(lines_here, images, kept):
+            self.count([(images, line) for line in lines_here])
         else:
             take_back(self.folder, images - 1)
             if self.curves is not None:
@@ -79,7 +79,7 @@ class Measure(Job):
             if line["name"] == self.decides:
                 self.consider(line["value"], images, line["protocol_digest"])
 
-    def whole(self, lines: list[ScoreLine], images: int, kept: float | None) -> bool:
+    def is_complete(self, lines: list[ScoreLine], images: int, kept: float | None) -> bool:
         """Whether these scores have their curves, and the best of all its checkpoint."""
         drawn = set() if self.curves is None else self.curves.names_at(images)
         if {f"score/{line['name']}" for line in lines} != {name for name in drawn if name.startswith("score/")}:
@@ -88,7 +88,7 @@ class Measure(Job):
         better = [value for value in deciding if self.betters(value)]
         return bool(lines) and all(self.as_good(kept, value) for value in better)
 
-    def kept(self) -> float | None:
+    def kept_score(self) -> float | None:
         """The deciding score of the best checkpoint, where there is a whole one."""
         path = self.folder / "checkpoints" / checkpoint.BEST
         words, fault = checkpoint.fitting(path) if path.is_file() else ({}, "is not there")
@@ -117,7 +117,7 @@ class Measure(Job):
             return
         self.scored_at = images
         begun = time.monotonic()
-        scores = distributed.all_or_none(lambda: self.made(images))
+        scores = distributed.all_or_none(lambda: self.compute_scores(images))
         if distributed.rank() == 0:
             self.record(images, scores, time.monotonic() - begun)
         self.wait()
@@ -136,7 +136,7 @@ class Measure(Job):
     def finish(self) -> None:
         self()
 
-    def made(self, images: int) -> list[Score]:
+    def compute_scores(self, images: int) -> list[Score]:
         """On process 0, which scores for all."""
         return self.evaluator.scores(self.as_loaded(images)) if distributed.rank() == 0 else []
 

@@ -38,13 +38,15 @@ def check_same_run(path: Path, content: Content, config: Composed, data: Data) -
     check_content(content, str(path))
     keys = differing(model_facts(content["config"]), model_facts(config))
     if keys:
-        raise UserError(f"{path} is a checkpoint of another model: {told(keys, content['config'], config)}; {TAKE_OUT}")
+        raise UserError(
+            f"{path} is a checkpoint of another model: {first_difference(keys, content['config'], config)}; {TAKE_OUT}"
+        )
     before = content["data"]
     if before["fingerprint"] != data.fingerprint:
         keys = [key for key in differing(content["config"], config) if key.startswith("dataset.")]
         chosen = [key for key in keys if key not in PLACES]
         counts = f"{before['count']:,} samples then, {len(data):,} now"
-        why = f"; {told([*chosen, *keys], content['config'], config)}" if keys else ""
+        why = f"; {first_difference([*chosen, *keys], content['config'], config)}" if keys else ""
         same = ": other files, or the same under other names" if before["count"] == len(data) and not chosen else ""
         raise UserError(
             f"the data set has changed since the checkpoint ({counts}{same}{why}): the order of the data would not be"
@@ -53,7 +55,9 @@ def check_same_run(path: Path, content: Content, config: Composed, data: Data) -
     free = ("trainer.", "dataset.", "init_from")  # the command has compared these with the run's own config
     keys = [key for key in differing(content["config"], config) if not key.startswith(free) and not not_learned(key)]
     if keys:
-        raise UserError(f"{path} is a checkpoint of another run: {told(keys, content['config'], config)}; {TAKE_OUT}")
+        raise UserError(
+            f"{path} is a checkpoint of another run: {first_difference(keys, content['config'], config)}; {TAKE_OUT}"
+        )
 
 
 TAKE_OUT = "take it out of this run's checkpoints/, or start a new run from its weights with init_from="
@@ -65,7 +69,7 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
 
 
-def told(keys: list[str], before: Composed, now: Composed) -> str:
+def first_difference(keys: list[str], before: Composed, now: Composed) -> str:
     """`seed is 3 there and 4 here`, of the first key."""
     return f"{keys[0]} is {flat(before).get(keys[0])} there and {flat(now).get(keys[0])} here"
 
@@ -76,17 +80,17 @@ def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
     Raises:
         ValueError: options or states of another kind than the optimizer's own.
     """
-    own = [dict(group) for group in optimizer.param_groups]
-    for group, kept in zip(own, stored["param_groups"], strict=True):
+    groups = [dict(group) for group in optimizer.param_groups]
+    for group, kept in zip(groups, stored["param_groups"], strict=True):
         for key, value in group.items():
-            if key != "params" and key in kept and kind_of(value) != kind_of(kept[key]):
+            if key != "params" and key in kept and option_kind(value) != option_kind(kept[key]):
                 raise ValueError(f"the optimizer's {key} is {kept[key]!r}")
-    parameters = [parameter for group in own for parameter in group["params"]]
+    parameters = [parameter for group in groups for parameter in group["params"]]
     for number, state in stored["state"].items():
         for key, value in state.items():
-            wanted = () if key == "step" else parameters[number].shape
+            expected_shape = () if key == "step" else parameters[number].shape
             if isinstance(value, Tensor):
-                fits = value.shape == wanted and not value.is_complex()
+                fits = value.shape == expected_shape and not value.is_complex()
             else:  # None: of a momentum that is 0
                 fits = value is None if key.endswith("buffer") else key == "step" and isinstance(value, (int, float))
             if not fits or (key == "step" and not float(value) >= 0):
@@ -94,15 +98,15 @@ def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
     if len({frozenset(state) for state in stored["state"].values()}) > 1:
         raise ValueError("the optimizer's state is not of one kind for all parameters")
     optimizer.load_state_dict(stored)
-    for loaded, group in zip(optimizer.param_groups, own, strict=True):
+    for loaded, group in zip(optimizer.param_groups, groups, strict=True):
         for key, value in group.items():
             loaded.setdefault(key, value)
 
 
-def kind_of(value: Any) -> Any:
+def option_kind(value: Any) -> Any:
     """What an option is, so that a step can reckon with it: numbers are of one kind, switches as they stand."""
     if isinstance(value, (list, tuple)):
-        return tuple(kind_of(item) for item in value)
+        return tuple(option_kind(item) for item in value)
     if isinstance(value, bool) or value is None:
         return value
     return "number" if isinstance(value, (int, float)) else type(value)
@@ -125,18 +129,20 @@ def start_from(where: str, game: Game, ema: EMA, class_names: list[str], console
     weights, averages = content["game"], content["ema"]
     try:
         for name, network in game.networks.items():
-            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-            network.load_state_dict(averages[name] if name in ema.networks else own)
+            trained = {
+                key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")
+            }
+            network.load_state_dict(averages[name] if name in ema.networks else trained)
     except (RuntimeError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"init_from={where!r} is a checkpoint of another model ({reason})") from error
     for name, network in ema.networks.items():
         network.load_state_dict(game.networks[name].state_dict())
     before = list(content["data"]["class_names"])
-    other = [pair for pair in zip(before, class_names, strict=False) if pair[0] != pair[1]]
-    if game.num_classes is not None and other:
+    renamed = [pair for pair in zip(before, class_names, strict=False) if pair[0] != pair[1]]
+    if game.num_classes is not None and renamed:
         console(
-            f"warning: the classes of {path} have other names, and weights go by their numbers: {len(other)} differ, as"
-            f' "{other[0][0]}" there and "{other[0][1]}" here'
+            f"warning: the classes of {path} have other names, and weights go by their numbers:"
+            f' {len(renamed)} differ, as "{renamed[0][0]}" there and "{renamed[0][1]}" here'
         )
     return path

@@ -92,7 +92,7 @@ class Session:
             raise RunError(
                 f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
             )
-        drawn, batch = self.batches.of_step(state, draws(due)), None
+        drawn, batch = self.batches.of_step(state, batch_sizes(due)), None
         for number, phase in enumerate(due):
             for repetition in range(phase.repeat):
                 if batch is None or repetition:  # as `draws` says
@@ -146,8 +146,10 @@ class Session:
         """
         with foreign("the checkpoint"):
             optimizers, progress, state = content["optimizers"], content["progress"], self.state
-            own = {phase.name: phase.optimizer for phase in self.phases if not phase.regularizes}  # else another's
-            if lacking := sorted(own.keys() - optimizers.keys()):
+            own_optimizers = {
+                phase.name: phase.optimizer for phase in self.phases if not phase.regularizes
+            }  # else another's
+            if lacking := sorted(own_optimizers.keys() - optimizers.keys()):
                 raise UserError(
                     f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other"
                     " phases; start a new run from its weights with init_from= instead of resume="
@@ -156,14 +158,14 @@ class Session:
             state.updates = dict(progress["updates"])
             self.game.load_state_dict(content["game"])
             self.ema.load_state_dict(content["ema"], state.images)
-            for name, optimizer in own.items():
+            for name, optimizer in own_optimizers.items():
                 load_optimizer(optimizer, optimizers[name])
             if self.update.scaler.is_enabled():
                 self.update.scaler.load_state_dict(content["scaler"])
             self.meter.load_state_dict(content["meter"])
 
 
-def draws(due: list[Phase]) -> list[int | None]:
+def batch_sizes(due: list[Phase]) -> list[int | None]:
     """The sizes of a step's batches: the first due phase draws for each of its repetitions, the others share its last
     batch and draw for further ones.
     """

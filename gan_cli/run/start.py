@@ -90,15 +90,15 @@ def lines_of(block: Mapping[str, str]) -> Iterator[str]:
 
 def common_block(configs: Sequence[Composed], workers: int = 1) -> dict[str, str]:
     """Those lines of the start block that are equal for several runs, before any of them starts."""
-    unlike = {json.dumps({**config, "seed": 0}): RunConfig.of(config, config["trust"]) for config in configs}
-    first, *others = [block_before(config, workers) for config in unlike.values()]
-    found = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
-    run = found.pop("run", None)
-    config, *rest = unlike.values()
+    distinct = {json.dumps({**config, "seed": 0}): RunConfig.of(config, config["trust"]) for config in configs}
+    first, *others = [block_before(config, workers) for config in distinct.values()]
+    common = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
+    run = common.pop("run", None)
+    config, *rest = distinct.values()
     if all(other.data == config.data for other in rest):
         data, medium = build_data(config.data.undecoded(), config.trust), build_medium(config.data, config.trust)
-        found["data"] = of_data(config.data, data, medium)
-    return found if run is None else {**found, "run": run}
+        common["data"] = of_data(config.data, data, medium)
+    return common if run is None else {**common, "run": run}
 
 
 def block_before(config: RunConfig, workers: int) -> dict[str, str]:
@@ -126,13 +126,13 @@ def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(game).items())
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
     return {
-        "model": f"{config.chosen('model', config.game.model)}   {sizes} parameters" + _ways(config),
+        "model": f"{config.chosen('model', config.game.model)}   {sizes} parameters" + _training_options(config),
         **_levels(config.game.model, config.trainer.total_images),
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{config.chosen('optimizer', config.optimizer)}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
         + _schedule(config.optimizer.get("schedule") or {})
-        + _left_out(config),
+        + _ignored_settings(config),
     }
 
 
@@ -174,7 +174,7 @@ def _undeclared(node: Any) -> Any:
     return {key: _undeclared(value) for key, value in node.items() if key not in DECLARATIONS}
 
 
-def _ways(config: RunConfig) -> str:
+def _training_options(config: RunConfig) -> str:
     """What else was chosen of how the model is trained."""
     model, augment = config.game.model, config.choices.get("augment", "none")
     norm = model.get("discriminator", {}).get("norm")
@@ -198,7 +198,7 @@ def _levels(model: Node, total: int) -> dict[str, str]:
     return {"levels": f"{sides} images{short}"}
 
 
-def _left_out(config: RunConfig) -> str:
+def _ignored_settings(config: RunConfig) -> str:
     """What is brought to the optimizer and is no option of the one that was chosen."""
     text = ""
     for group, node in (("model", config.game.model), ("loss", config.game.loss)):
