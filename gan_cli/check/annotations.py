@@ -1,4 +1,4 @@
-"""Reading annotations from source, so that nothing heavy is imported: types, limits, and names for them."""
+"""The types and limits that annotations allow, read from source files, so that nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(Non
 LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
 TABLES = ("dict", "Dict", "Mapping", "MutableMapping")
 BARE: dict[str, Kind] = {**dict.fromkeys(LISTS, ListOf(Kind())), **dict.fromkeys(TABLES, Table(Kind(), Kind()))}
-LOADED = {"gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))}  # made of a run's folder
+LOADED = {
+    "gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))
+}  # a YAML names a run's folder, which is loaded
 PLAIN_BASES = ("TypedDict", "NamedTuple", "Enum", "IntEnum", "StrEnum")  # classes that plain values may stand for
 POSITIONS = {  # the arguments of annotated_types' limits, in order
     "Interval": ("gt", "ge", "lt", "le"),
@@ -33,7 +35,7 @@ POSITIONS = {  # the arguments of annotated_types' limits, in order
 
 
 def top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Those of a module that are not inside of a function or class; also below `if TYPE_CHECKING:` and `try:`."""
+    """Yield a module's statements outside of functions and classes, also below `if TYPE_CHECKING:` and `try:`."""
     for item in body:
         yield item
         if isinstance(item, (ast.If, ast.Try)):
@@ -47,7 +49,7 @@ class Source:
     """A module's syntax tree, and where names are looked up in it.
 
     Attributes:
-        package: that relative imports begin at.
+        package: the package at which relative imports begin.
     """
 
     module: str
@@ -58,13 +60,13 @@ class Source:
         return next((item for item in self.tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
 
     def classes(self) -> list[str]:
-        """Names of those that are defined here, or brought by `from module import Name`."""
+        """List the names of the classes that the module defines, or imports by `from module import Name`."""
         imported = [alias.name for item in self.tree.body if isinstance(item, ast.ImportFrom) for alias in item.names]
         defined = [item.name for item in self.tree.body if isinstance(item, ast.ClassDef)]
         return defined + [name for name in imported if name[:1].isupper()]
 
     def assigned(self, name: str) -> ast.expr | None:
-        """What stands on the right of `name = ...` at the module's top."""
+        """Return the right side of `name = ...` at the module's top level, or None."""
         for item in self.tree.body:
             if isinstance(item, ast.Assign) and [ast.unparse(target) for target in item.targets] == [name]:
                 return item.value
@@ -73,12 +75,12 @@ class Source:
         return None
 
     def imported(self, name: str) -> str | None:
-        """The full name of what `from module import name` brings."""
+        """Return the full name of what `from module import name` brings, or None."""
         return self.imports.get(name)
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """The full names of all that `from module import name` brings, by the names here."""
+        """Map each name that `from module import name` brings to its full name."""
         full_names: dict[str, str] = {}
         for item in top_level_statements(self.tree.body):
             if isinstance(item, ast.ImportFrom):
@@ -91,12 +93,12 @@ class Source:
 
 @cache
 def source_of(module: str) -> Source | None:
-    """None where the module is not there or has no Python source. No package is imported to look into it."""
+    """Find and parse a module without importing a package; return None where it is missing or has no Python source."""
     top, *inner = module.split(".")
     if not top:
         return None
     try:
-        spec = PathFinder.find_spec(top) or find_spec(top)  # the other also asks finders of other programs
+        spec = PathFinder.find_spec(top) or find_spec(top)  # the second also asks import hooks of other programs
     except (ImportError, ValueError):
         return None
     for part in inner:
@@ -108,7 +110,7 @@ def source_of(module: str) -> Source | None:
 
 
 def lineage(target: str) -> Iterator[tuple[ast.ClassDef, Source]]:
-    """A class and all its bases that can be read, the nearest first."""
+    """Yield a class and all its bases that can be read, the nearest first, each with the source of its module."""
     module, _, name = target.rpartition(".")
     source = source_of(module)
     if source is None:
@@ -124,11 +126,11 @@ def lineage(target: str) -> Iterator[tuple[ast.ClassDef, Source]]:
 
 @cache
 def kind_of(annotation: str, module: str) -> Kind:
-    """What an annotation of a module allows.
+    """Return the kind of values that an annotation allows.
 
     Args:
-        annotation: as it is written.
-        module: where its names are looked up.
+        annotation: its text in the source.
+        module: the module in which its names are looked up.
     """
     try:
         expression = ast.parse(annotation, mode="eval").body
@@ -157,7 +159,7 @@ def kind_of_node(node: ast.expr, source: Source | None, depth: int = 0) -> Kind:
 
 
 def kind_of_subscript(name: str, arguments: list[ast.expr], source: Source | None, depth: int) -> Kind:
-    """`name[inside]`; unknown ones take all."""
+    """Return the kind of `name[arguments]`; an unknown name allows every value."""
     if name == "Literal":
         values = [literal_value(item) for item in arguments]
         return OneOf(tuple(values)) if UNREADABLE not in values else Kind()
@@ -182,7 +184,7 @@ def kind_of_subscript(name: str, arguments: list[ast.expr], source: Source | Non
 
 
 def kind_of_name(name: str, source: Source | None, depth: int = 0) -> Kind:
-    """A name alone: a simple type, a class, or what an assignment here or in another module says of it."""
+    """Return the kind of a bare name: a simple type, a class, or an alias that this or another module assigns."""
     if name in SIMPLE:
         return Simple(SIMPLE[name])
     if name in BARE:
@@ -225,7 +227,7 @@ def literal_value(node: ast.expr) -> Any:
 
 
 def limits_in(node: ast.expr) -> dict[str, float]:
-    """`Interval(ge=1, le=8)` -> {"ge": 1, "le": 8}; what is no limit, or no plain number, says nothing here."""
+    """Parse `Interval(ge=1, le=8)` into {"ge": 1, "le": 8}, and skip anything that is no limit or no plain number."""
     if not isinstance(node, ast.Call) or last_name(node.func) not in POSITIONS:
         return {}
     arguments = dict(zip(POSITIONS[last_name(node.func)], node.args, strict=False))

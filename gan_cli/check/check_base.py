@@ -1,4 +1,4 @@
-"""The part of the check that sets a model against the trained run that it builds on."""
+"""The part of the check that compares a model with the trained run that it builds on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from gan_cli.check.kinds import shown
 
 
 def check_base(config: Composed) -> None:
-    """
+    """Refuse a base run that does not fit the model.
+
     Raises:
-        UserError: no run is named where the model needs one, there is none, or it is of other samples.
+        UserError: the model needs a base and none is named, the run does not exist, or it has other samples.
     """
     model, data = config["model"], config["dataset"]
     required, where = (model.get("requires") or {}).get("base"), model.get("base")
@@ -44,6 +45,6 @@ def check_base(config: Composed) -> None:
 
 
 def of_begun(config: Composed) -> Composed:
-    """What is checked of a run that has begun: where its first weights and its base came from is asked once, then."""
+    """Return a config without what is checked only before a run begins: `init_from` and the need of a base."""
     requires = {key: value for key, value in (config["model"].get("requires") or {}).items() if key != "base"}
     return {**config, "init_from": None, "model": {**config["model"], "requires": requires}}

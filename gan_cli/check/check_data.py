@@ -1,4 +1,4 @@
-"""The part of the check that sets a model against its data set: fields, sides, sizes, channels."""
+"""The part of the check that compares a model with its data set: fields, sides, sizes, channels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gan_cli.base.run_config import Composed, Node
 from gan_cli.check.config_folder import config_folders, options_by_group
 from gan_cli.check.rules import chosen, fitting
 
-MOST_PIXELS = 2**17  # a side that no picture has
+MOST_PIXELS = 2**17  # more than the side of any picture
 
 
 def check_data(config: Composed) -> None:
-    """Refuse a model that can't work with what its data set gives.
+    """Refuse a model that can't work with the samples of its data set.
 
     Args:
-        config: plain and complete (`config.plain`), its model's fields already judged by `check_fields`.
+        config: plain and complete (`config.plain`); `check_fields` has already judged its model's fields.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -29,7 +29,7 @@ def check_data(config: Composed) -> None:
 
 
 def check_pictures(config: Composed) -> None:
-    """What an augmentation changes, the model must draw: not points, nor a picture beside its source."""
+    """Refuse an augmentation of pictures where the model draws points, or a picture beside its source."""
     augment, model = config.get("augment") or {}, config["model"]
     if not {*((augment.get("requires") or {}).get("fields") or [])} <= {*model.get("requires", {}).get("fields", [])}:
         raise UserError(
@@ -39,10 +39,10 @@ def check_pictures(config: Composed) -> None:
 
 
 def check_fields(config: Composed) -> None:
-    """A model needs what its data set provides: images, labels, points.
+    """Refuse a model that needs fields (images, labels, points) which its data set does not provide.
 
     Args:
-        config: composed, its interpolations may be unresolved.
+        config: composed; its interpolations may be unresolved.
     """
     needs = fields_needed(config["model"])
     provided = (config["dataset"].get("provides") or {}).get("fields", [])
@@ -82,25 +82,25 @@ WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target":
 
 
 def fields_needed(model: Node) -> list[str]:
-    """What a model wants of a batch: as its YAML says, and labels where it is conditional."""
+    """List the fields that a model needs of a batch: those that its YAML requires, and `label` if it is conditional."""
     fields = list((model.get("requires") or {}).get("fields", []))
     return fields if model.get("conditional", "none") == "none" else [*fields, "label"]
 
 
 def fields_of(dataset: Node, model: Node) -> set[str]:
-    """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
+    """Return the fields that a data set gives to a model: its own, and those that the model's degradation makes."""
     fields = (dataset.get("provides") or {}).get("fields", [])
     degradation = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
     return {*fields, *(degradation.get("provides") or {}).get("fields", [])}
 
 
 def brings_degradation(model: Node) -> bool:
-    """Whether a model makes its sources from good pictures, and so has no use for given ones."""
+    """Return whether a model makes its sources from good pictures, and so needs no sources from the data set."""
     return bool((model.get("brings") or {}).get("degradation"))
 
 
 def check_scale(config: Composed) -> None:
-    """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
+    """Refuse sources that are smaller than their targets by another factor than the one by which the model enlarges."""
     required, provided = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
     if required is None or provided is None or required == provided:
         return
@@ -120,7 +120,7 @@ def gives_scale(dataset: Node, model: Node, scale: int) -> bool:
 
 
 def check_sides(config: Composed) -> None:
-    """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
+    """Refuse sides with different numbers of channels where the model compares them, or adds one to the other."""
     dataset = config["dataset"]
     source, target = dataset.get("source_channels"), dataset.get("channels")
     if "degradation" in dataset and source != target:
@@ -165,10 +165,10 @@ def check_resolution(config: Composed) -> None:
 
 
 def option_of(model: Node, key: str) -> Any:
-    """The option of a model that its own YAML speaks of under `requires`.
+    """Return the option of a model that its YAML names by a dotted key under `requires`.
 
     Raises:
-        UserError: it has no such option.
+        UserError: the model has no such option.
     """
     node: Any = model
     for part in str(key).split("."):
@@ -179,10 +179,10 @@ def option_of(model: Node, key: str) -> Any:
 
 
 def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can.
+    """Return the files' own resolution if the model can make it, else the next larger one that it can.
 
     Raises:
-        UserError: there is none.
+        UserError: no resolution fits.
     """
     resolution, rule = own, dict(rule or {})
     while rule and not resolution_fits(resolution, rule):

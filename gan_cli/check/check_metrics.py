@@ -1,4 +1,4 @@
-"""The part of the check that sets metrics and features against each other, the model and its data. Imports no torch."""
+"""The part of the check that compares metrics and features with each other, the model and the data, without torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gan_cli.check.signatures import check_arguments
 
 
 def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:
-    """Metrics and features among themselves.
+    """Refuse metrics and features that do not fit each other.
 
     Raises:
-        UserError: one that can't be built, or that lacks its features.
+        UserError: one that can't be built, or a metric without the features that it needs.
     """
     for path, node in targets_in({"metric": metrics, **({"features": features} if features else {})}):
         check_allowed(node["_target_"], trust)
@@ -38,10 +38,10 @@ def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequ
 
 
 def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node | None) -> None:
-    """Metrics against a model and its data set.
+    """Refuse metrics that do not fit a model and its data set.
 
     Raises:
-        UserError: the first that does not fit.
+        UserError: the first metric that does not fit.
     """
     dataset, model = config["dataset"], config["model"]
     provided = set((dataset.get("provides") or {}).get("fields", []))
@@ -80,7 +80,7 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
 
 
 def metric_fits(dataset: Node, metric: Node) -> bool:
-    """Whether a metric is of such samples as a data set has."""
+    """Return whether a data set has the medium and the fields that a metric judges."""
     medium, fields = (metric.get("requires") or {}).get("medium"), (metric.get("requires") or {}).get("fields", [])
     return (medium is None or has_medium(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
 
@@ -94,7 +94,7 @@ def has_medium(dataset: Node, medium: str) -> bool:
 
 
 def check_scoring(config: Composed) -> None:
-    """The scores that a run asks for in training.
+    """Refuse scores in training that can't be computed, and options that need scores where there are none.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -118,9 +118,10 @@ def check_scoring(config: Composed) -> None:
 
 
 def check_count(key: str, count: int, metrics: Mapping[str, Node]) -> None:
-    """
+    """Refuse a number of samples that is too small for a metric.
+
     Raises:
-        UserError: fewer samples than a metric can be made of.
+        UserError: a metric needs more than `count` samples.
     """
     for name, node in metrics.items():
         least = (node.get("requires") or {}).get("count", 2)
@@ -129,5 +130,5 @@ def check_count(key: str, count: int, metrics: Mapping[str, Node]) -> None:
 
 
 def stem(name: str) -> str:
-    """A score's name without the direction of a model that goes both ways."""
+    """Remove the direction of a two-way model (`_a_to_b`, `_b_to_a`) from the name of a score."""
     return name.removesuffix("_a_to_b").removesuffix("_b_to_a")

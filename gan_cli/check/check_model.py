@@ -1,4 +1,4 @@
-"""The part of the check that sets a model's options against each other: classes, sizes that follow, levels."""
+"""The part of the check that compares a model's options with each other: classes, sizes that follow, levels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from gan_cli.check.signatures import check_value
 
 
 def check_model(config: Composed) -> None:
-    """
+    """Refuse options of the model that contradict each other.
+
     Raises:
-        UserError: the first options of the model that don't go together.
+        UserError: the first options that do.
     """
     check_wired(config)
     check_at_least(config)
@@ -34,9 +35,9 @@ WIRED = re.compile(
 
 
 def check_wired(config: Composed) -> None:
-    """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
+    """Refuse other values for options that the model's YAML takes from the data or from the model's other options."""
     written = options_in(config_folders(), "model").get(chosen(config, "model"), {})
-    composed = OmegaConf.create({**config})  # once: what is slow here
+    composed = OmegaConf.create({**config})  # made once, since this is slow
     check_followed(composed, "model", config["model"], written)
     for name, inner in written.items():
         node = config["model"].get(name)
@@ -63,7 +64,7 @@ def check_followed(composed: DictConfig, path: str, node: Node, written: Node) -
 
 
 def check_at_least(config: Composed) -> None:
-    """What the model's YAML says of options whose least value follows from others."""
+    """Refuse options below the least value that the model's YAML derives from other options."""
     for key, least in ((config["model"].get("requires") or {}).get("at_least") or {}).items():
         check_value(f"model.requires.at_least.{key}", least, Simple(int))
         value = option_of(config["model"], key)
