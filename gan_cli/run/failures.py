@@ -1,4 +1,4 @@
-"""What ended a run, as a sentence with what to change."""
+"""The errors that end a run, as sentences that say what to change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_cli.base.printable import shown
 
 
 def explain(error: Exception, folder: Path) -> Exception:
-    """An error as a sentence with what to change, where it is one that a user can act on."""
+    """Convert an error that a user can act on into one that says what to change, and return any other as it is."""
     from torch import OutOfMemoryError
 
     if isinstance(error, RunError) and not isinstance(error, UserError):
@@ -36,7 +36,7 @@ def explain(error: Exception, folder: Path) -> Exception:
 
 
 def describe_os_error(error: OSError, folder: Path) -> str:
-    """What the system refused, and what may be done where it was the run's own folder."""
+    """Return what the system refused, with a remedy where it was a file in the run's own folder."""
     if error.filename is None:
         return f"the system refused something to the run ({error})"
     in_folder = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))

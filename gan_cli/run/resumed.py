@@ -1,4 +1,4 @@
-"""Whether a checkpoint is one that a run may go on from, or start from."""
+"""The checks of a checkpoint that a run goes on from or starts from, and the loading of its weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gan_cli.parts.ema import EMA
 
 
 def check_same_run(path: Path, content: Content, config: Composed, data: Data) -> None:
-    """Whether a checkpoint is one of this run, on the data that it was trained on.
+    """Refuse a checkpoint that is not of this run, or whose data set was another.
 
     Args:
-        path: the checkpoint's file, to be named.
-        content: what it holds.
+        path: the checkpoint's file, for the message.
+        content: the checkpoint's content.
         config: the run's.
         data: the run's.
 
     Raises:
-        UserError: it is not; says in what they differ.
-        RunError: it does not hold what belongs there.
+        UserError: the checkpoint is of another run; the message says in what they differ.
+        RunError: the content is not a checkpoint's.
     """
     check_content(content, str(path))
     keys = differing(model_facts(content["config"]), model_facts(config))
@@ -64,18 +64,19 @@ TAKE_OUT = "take it out of this run's checkpoints/, or start a new run from its 
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The dotted keys in which two configs differ."""
+    """List the dotted keys in which two configs differ."""
     one, other = flat(before), flat(now)
     return [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
 
 
 def first_difference(keys: list[str], before: Composed, now: Composed) -> str:
-    """`seed is 3 there and 4 here`, of the first key."""
+    """Format how two configs differ in the first key: `seed is 3 there and 4 here`."""
     return f"{keys[0]} is {flat(before).get(keys[0])} there and {flat(now).get(keys[0])} here"
 
 
 def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
-    """Put an optimizer's state back. Torch takes any whose groups are as long, and fails in the middle of a step.
+    """Check an optimizer's stored state and load it. Torch takes any state whose groups are as long, and fails in a
+    step.
 
     Raises:
         ValueError: options or states of another kind than the optimizer's own.
@@ -104,7 +105,10 @@ def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
 
 
 def option_kind(value: Any) -> Any:
-    """What an option is, so that a step can reckon with it: numbers are of one kind, switches as they stand."""
+    """Return the kind of an option's value, which must be the same for a step to work with it.
+
+    All numbers are of one kind. True, false and null are each their own kind.
+    """
     if isinstance(value, (list, tuple)):
         return tuple(option_kind(item) for item in value)
     if isinstance(value, bool) or value is None:
@@ -113,16 +117,18 @@ def option_kind(value: Any) -> Any:
 
 
 def start_from(where: str, game: Game, ema: EMA, class_names: list[str], console: Console) -> Path:
-    """Fine-tuning: another run's averaged networks and trained critics as first weights.
+    """Load another run's averaged networks and trained critics as first weights, for fine-tuning.
 
-    Nothing else of its game: what its penalties and augmentations have measured, or its pool of pictures, was of
+    Nothing else of its game is loaded: what its penalties and augmentations have measured, and its pool of pictures,
+    are of
     other data.
 
     Args:
-        class_names: of the data; told to `console` where they are others than that run's, since weights go by number.
+        class_names: of the data; `console` gets a warning where that run's differ, since weights go by a class's
+            number.
 
     Raises:
-        UserError: no valid checkpoint there, or one of another model.
+        UserError: there is no valid checkpoint, or it is of another model.
     """
     path, content = checkpoint.load(expanded(where), console)
     check_content(content, str(path))

@@ -42,14 +42,14 @@ def train(
     threads: Threads | None = None,
     cell: Cell | None = None,
 ) -> Record:
-    """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
+    """Start the run of `folder`, or go on from its newest valid checkpoint; return what run.json records of its end.
 
     Args:
         config: the composed config, resolved to plain values.
         folder: the run's folder; made if need be.
         trust: packages whose classes the config may use besides the allow-list.
         threads: of the CPU, for each process; None: as the config says, or as torch has it.
-        cell: which of a sweep's the run is; None for a run of its own.
+        cell: the sweep's cell that the run is; None for a single run.
 
     Raises:
         UserError: a part can't be built.
@@ -92,13 +92,15 @@ def loop(session: Session, jobs: Sequence[Job], stop: StopSignals) -> None:
 def prepare(
     config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
 ) -> tuple[Session, Logbook, list[Job]]:
-    """Build all parts, put back what the folder has, make the jobs. Refuses before it writes anything."""
+    """Build all parts, restore what the folder has, make the jobs. Anything refused is refused before a file is
+    written.
+    """
     config, base = with_base(config, folder, device, console)
     session = Session.build(config, device, distributed.rank(), distributed.world_size())
     restored = restore(session, folder, console)
     evaluator = make_evaluator(session, console) if session.config.metrics else None
     examples = session.examples(session.config.trainer.preview_samples)
-    distributed.all_or_none(lambda: None)  # none has refused
+    distributed.all_or_none(lambda: None)  # waits until no process has refused
     state = session.state
     logbook = Logbook(folder, console, open_curves(folder, console, state.images, unfinished=not session.meter.empty))
     if logbook.curves is not None:
@@ -115,7 +117,7 @@ def prepare(
 
 
 def restore(session: Session, folder: Path, console: Console) -> Path | None:
-    """Go on from the folder's newest valid checkpoint, which is returned, or start from `init_from`'s weights."""
+    """Load the folder's newest valid checkpoint and return its path, or load the weights that `init_from` names."""
     checkpoint.check_not_lost(folder)
     data = session.batches.data
     if checkpoint.listed(folder):
@@ -134,7 +136,11 @@ def restore(session: Session, folder: Path, console: Console) -> Path | None:
 
 
 def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: StopSignals) -> Record:
-    """The end of a run that saw all its images, or that a signal asked to stop."""
+    """Finish a run that saw all its images, or that patience or a signal ended.
+
+    Raises:
+        Interrupted: a signal asked to stop; a checkpoint was written.
+    """
     state, folder, total = session.state, logbook.folder, session.config.trainer.total_images
     early = state.images < total and any(job.enough for job in jobs)
     if state.images < total and not early:
@@ -153,14 +159,14 @@ def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: Stop
     scores = {name: value for job in jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result: Record = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if logbook.console.path is not None:
-        update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
+        update_run(folder, **result)  # last: a run that says `finished` must be complete, even if killed here
         for line in closing(folder, session, early):
             logbook.console(line, in_full=True)
     return result
 
 
 def cut_short(session: Session, logbook: Logbook, jobs: Sequence[Job], error: PictureError) -> RunError:
-    """The end of a run whose data can't be read any more; keeps what it has learned. Every process must call it."""
+    """Save a run whose data can't be read any more, and return the error that ends it. Every process must call it."""
     state, folder, outcome = session.state, logbook.folder, "nothing was learned yet"
     if state.images:
         try:
@@ -181,7 +187,11 @@ def cut_short(session: Session, logbook: Logbook, jobs: Sequence[Job], error: Pi
 
 
 def open_curves(folder: Path, console: Console, images: int, unfinished: bool) -> Curves | None:
-    """The first that a run changes in its folder: the console's lines, and the curves; None but in process 0."""
+    """Open the console's log and the curves, the first that a run changes in its folder.
+
+    Returns:
+        the curves; None but in process 0.
+    """
     if distributed.rank() > 0:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,10 +201,10 @@ def open_curves(folder: Path, console: Console, images: int, unfinished: bool) -
 
 
 def make_evaluator(session: Session, console: Console) -> Evaluator:
-    """What scores the run's model: `metric` in `features`; ready to, in process 0, which does it alone.
+    """Make the evaluator of the run's `metric` and `features`, and prepare it in process 0, which alone scores.
 
     Raises:
-        UserError: weights or data that are not there; fewer pictures than a metric needs.
+        UserError: weights or data are missing, or there are fewer pictures than a metric needs.
     """
     config, settings = session.config, session.config.trainer
     plan = Plan(settings.evaluate_count, settings.evaluate_split)
