@@ -17,9 +17,7 @@ SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(Non
 LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
 TABLES = ("dict", "Dict", "Mapping", "MutableMapping")
 BARE: dict[str, Kind] = {**dict.fromkeys(LISTS, ListOf(Kind())), **dict.fromkeys(TABLES, Table(Kind(), Kind()))}
-LOADED = {
-    "gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))
-}  # a YAML names a run's folder, which is loaded
+LOADED = {"gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))}  # a YAML names a run
 PLAIN_BASES = ("TypedDict", "NamedTuple", "Enum", "IntEnum", "StrEnum")  # classes that plain values may stand for
 POSITIONS = {  # the arguments of annotated_types' limits, in order
     "Interval": ("gt", "ge", "lt", "le"),

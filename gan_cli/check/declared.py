@@ -76,9 +76,7 @@ class Provides(TypedDict, total=False):
     logits: bool
     scores: dict[str, Literal["lower", "higher"] | None]
     kind: str
-    output: (
-        list[str] | dict[str, list[str]]
-    )  # of modes: endings of the files that it writes, also by format= or for input=
+    output: list[str] | dict[str, list[str]]  # of modes: endings of their files, also by format= or for input=
 
 
 class Brings(TypedDict, total=False):

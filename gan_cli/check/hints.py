@@ -71,10 +71,8 @@ def sentence_for_group(key: str, known: Sequence[str], folders: Iterable[Path]) 
     matches = [name for name, option in options.items() if rest in option]
     if matches:
         return f"{key} is not an option{where}; {rest} is an option of {group}={', '.join(matches)}"
-    if chosen or not any(
-        "_target_" in option for option in options.values()
-    ):  # an experiment: its keys are those of other groups
-        return ""
+    if chosen or not any("_target_" in option for option in options.values()):
+        return ""  # without any `_target_` they are experiments, whose keys belong to other groups
     return f"{key} is not an option{where}; {group} is one of {', '.join(options)}"
 
 

@@ -94,7 +94,7 @@ class LogPoint(Job):
         self.ended = time.monotonic()
 
     def finish(self) -> None:
-        """Log the interval that the end cuts short. The last checkpoint has its sums: a longer run goes on with them."""
+        """Log the interval that the end cuts short. A longer run goes on with its sums from the last checkpoint."""
         if self.every and not self.session.meter.empty:
             self(last=True)
 

@@ -49,9 +49,7 @@ def with_base(
 
 
 def holds_only_copy(folder: Path, where: str) -> bool:
-    """Return whether a run that ended before its first checkpoint has its base, and the run that the base came from is
-    gone.
-    """
+    """Return whether a run that has no checkpoint yet has the file of its base, and the base's own run is gone."""
     return (folder / BASE).is_file() and not checkpoint.candidates(expanded(where))
 
 

@@ -114,9 +114,8 @@ def record_end(folder: Path, spent: Spent, **values: Any) -> None:
 def threads_of(config: Composed, folder: Path, workers: int = 1) -> Threads:
     """Choose the number of CPU threads for each process of a run.
 
-    A run that goes on from a checkpoint takes as many as it had. With another number sums are rounded in another order,
-    and
-    its last bits would differ.
+    A run that goes on from a checkpoint takes as many as it had. Another number would round sums in another order, and
+    change the last bits.
     """
     settings, record = trainer_settings(config["trainer"]), read_record(folder) or {}
     processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
@@ -262,7 +261,7 @@ def worker(config: Composed, folder: str, trust: Sequence[str], threads: Threads
 
 
 def _error_of_workers(folder: Path) -> Exception | None:
-    """Return the error that the workers' files tell of, or None.
+    """Return the error that workers left in files, or None.
 
     An error of this package comes before the complaint of a worker whose neighbour was gone.
     """

@@ -101,8 +101,7 @@ class Curves:
     def take_back(self, prefix: str) -> None:
         """Remove the lines of values whose names begin with `prefix`, at the images where the run was opened again.
 
-        The run writes them anew. TensorBoard keeps its points: the values are equal, since a resumed run repeats
-        itself.
+        The run writes them anew. TensorBoard keeps its points: a resumed run repeats itself, so the values are equal.
         """
         self._keep_lines(lambda line: not (_images_of(line) == self.images and f'"{prefix}' in line))
 
@@ -203,9 +202,9 @@ def show_evaluated(folder: Path) -> None:
     """Write the scores of gan-evaluate in a run's metrics.jsonl into TensorBoard, as `Evaluated/NAME`.
 
     They stand apart from training's own scores, whose protocol may be another. The curve of a name holds the scores of
-    its
-    newest protocol. The event file is written anew, in the order of images. Checkpoints are scored in any order, and
-    TensorBoard's reader drops points that stand beyond a point that comes later. A run that has no curves gets none.
+    its newest protocol. The event file is written anew, in the order of images. Checkpoints are scored in any order,
+    and TensorBoard's reader drops points that stand beyond a point that comes later. A run that has no curves gets
+    none.
     """
     if not any(folder.glob(EVENTS)):
         return

@@ -52,8 +52,7 @@ class Measure(Job):
         """Restore the scores so far from what the run has written, so that a resumed run goes on with them.
 
         The scores at `images`, where the run goes on, count if their curves and their best checkpoint are complete.
-        Else the
-        run was killed while it wrote them, and they are computed again.
+        Else the run was killed while it wrote them, and they are computed again.
         """
         kept = self.kept_score()
         of_training = (line for line in read_scores(self.folder) if line.get("checkpoint") is None)
@@ -127,13 +126,13 @@ class Measure(Job):
         self.wait()
 
     def begin(self) -> None:
-        """Compute the scores that the run was ended over, if its checkpoint is of the same moment."""
+        """Compute the scores that are due at these images but missing, since the run ended before it wrote them."""
         images = self.session.state.images
         if self.every and images > 0 and max(self.scored_at, 0) // self.every < images // self.every:
             self()
 
     def wait(self) -> None:
-        """Decide by the last scoring whether the run may end. Every process must call it."""
+        """Decide by the last scoring whether the run may end (`enough`). Every process must call it."""
         waited = self.patience is not None and self.scored_at - self.best_at >= self.patience
         self.enough = bool(distributed.any_process(int(waited and distributed.rank() == 0)))
 

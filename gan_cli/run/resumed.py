@@ -75,8 +75,9 @@ def first_difference(keys: list[str], before: Composed, now: Composed) -> str:
 
 
 def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
-    """Check an optimizer's stored state and load it. Torch takes any state whose groups are as long, and fails in a
-    step.
+    """Check an optimizer's stored state and load it.
+
+    Torch takes any state whose groups are as long, and fails in the middle of a step.
 
     Raises:
         ValueError: options or states of another kind than the optimizer's own.
@@ -107,7 +108,7 @@ def load_optimizer(optimizer: Optimizer, stored: StateDict) -> None:
 def option_kind(value: Any) -> Any:
     """Return the kind of an option's value, which must be the same for a step to work with it.
 
-    All numbers are of one kind. True, false and null are each their own kind.
+    All numbers are of one kind. True, false and null are each a kind. Any other value's kind is its type.
     """
     if isinstance(value, (list, tuple)):
         return tuple(option_kind(item) for item in value)
@@ -119,13 +120,11 @@ def option_kind(value: Any) -> Any:
 def start_from(where: str, game: Game, ema: EMA, class_names: list[str], console: Console) -> Path:
     """Load another run's averaged networks and trained critics as first weights, for fine-tuning.
 
-    Nothing else of its game is loaded: what its penalties and augmentations have measured, and its pool of pictures,
-    are of
-    other data.
+    Nothing else of its game is loaded. Its penalties and augmentations have measured other data, and its pool of
+    pictures holds other data.
 
     Args:
-        class_names: of the data; `console` gets a warning where that run's differ, since weights go by a class's
-            number.
+        class_names: of the data; `console` gets a warning where that run's differ, since weights go by class number.
 
     Raises:
         UserError: there is no valid checkpoint, or it is of another model.

@@ -148,9 +148,8 @@ class Session:
         """
         with foreign("the checkpoint"):
             optimizers, progress, state = content["optimizers"], content["progress"], self.state
-            by_phase = {
-                phase.name: phase.optimizer for phase in self.phases if not phase.regularizes
-            }  # a regularizing phase uses another's optimizer
+            # a regularizing phase has another phase's optimizer
+            by_phase = {phase.name: phase.optimizer for phase in self.phases if not phase.regularizes}
             if lacking := sorted(by_phase.keys() - optimizers.keys()):
                 raise UserError(
                     f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other"

@@ -153,7 +153,7 @@ def of_run(device: torch.device, settings: TrainerSettings, threads: Threads) ->
 
 
 def describe_start(session: Session, curves: Curves, cell: Cell | None = None) -> None:
-    """Write the config, the hyper-parameters and a grid of reals to TensorBoard, once."""
+    """Write the config, the hyper-parameters and a grid of reals to TensorBoard, once at the start."""
     config, batches = session.config, session.batches
     axes = None if cell is None else cell.axes
     curves.describe(config.plain, readable(config.plain), typed_keys(curves.lines.parent), axes)

@@ -92,9 +92,7 @@ def loop(session: Session, jobs: Sequence[Job], stop: StopSignals) -> None:
 def prepare(
     config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
 ) -> tuple[Session, Logbook, list[Job]]:
-    """Build all parts, restore what the folder has, make the jobs. Anything refused is refused before a file is
-    written.
-    """
+    """Build all parts, restore what the folder has, make the jobs. Refuse, if at all, before anything is written."""
     config, base = with_base(config, folder, device, console)
     session = Session.build(config, device, distributed.rank(), distributed.world_size())
     restored = restore(session, folder, console)
