@@ -59,7 +59,7 @@ def check_fields(config: Composed) -> None:
     ]
     words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
     always_needed = (config["model"].get("requires") or {}).get("fields", [])
-    way = "" if missing[0] in always_needed else f" with conditional={config['model'].get('conditional')}"
+    condition = "" if missing[0] in always_needed else f" with conditional={config['model'].get('conditional')}"
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
@@ -73,7 +73,7 @@ def check_fields(config: Composed) -> None:
     ]
     instead = f" (or, for this data set, model={'|'.join(other_models)})" if other_models else ""
     raise UserError(
-        f"model={model}{way} needs {words}, and dataset={dataset} has none;"
+        f"model={model}{condition} needs {words}, and dataset={dataset} has none;"
         f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
     )
 
@@ -178,13 +178,13 @@ def option_of(model: Node, key: str) -> Any:
     return node
 
 
-def fitting_resolution(own: int, rule: Any) -> int:
+def fitting_resolution(file_resolution: int, rule: Any) -> int:
     """Return the files' own resolution if the model can make it, else the next larger one that it can.
 
     Raises:
         UserError: no resolution fits.
     """
-    resolution, rule = own, dict(rule or {})
+    resolution, rule = file_resolution, dict(rule or {})
     while rule and not resolution_fits(resolution, rule):
         resolution += 1
         if resolution > MOST_PIXELS:

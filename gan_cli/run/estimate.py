@@ -124,11 +124,11 @@ class Rehearsal:
         """Measure steps at a point of the run: return seconds for 1,000 images, the active phases, the batch size."""
         each = sum(share * self.seconds(images, kind) for kind, share in self.kinds(images))
         self.session.state.images = images
-        here = [phase for phase in self.session.phases if phase.on(images)]
-        always = [phase for phase in here if phase.every == 1]
+        active = [phase for phase in self.session.phases if phase.on(images)]
+        always = [phase for phase in active if phase.every == 1]
         drawn = always[0].repeat + sum(phase.repeat - 1 for phase in always[1:])
         batch = always[0].batch_size or self.session.config.trainer.batch_size
-        return each / (drawn * batch) * 1000, tuple(phase.name for phase in here), batch
+        return each / (drawn * batch) * 1000, tuple(phase.name for phase in active), batch
 
     def grid_seconds(self) -> float:
         """Measure one sample grid, and return the seconds that all grids of the run take."""

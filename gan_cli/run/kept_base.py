@@ -59,12 +59,12 @@ def write_base(folder: Path, data: bytes | None) -> None:
         checkpoint.put(folder / BASE, data, {})
 
 
-def check_same_base(path: Path, kept: str | None, config: RunConfig) -> None:
+def check_same_base(path: Path, digest: str | None, config: RunConfig) -> None:
     """Refuse a checkpoint of another base.
 
     Raises:
-        UserError: the checkpoint at `path` was trained on another base than the folder keeps.
+        UserError: `digest`, of the base that the checkpoint at `path` was trained on, is not that of the folder's base.
     """
     base = config.game.model.get("base")
-    if kept != getattr(base, "digest", None):
+    if digest != getattr(base, "digest", None):
         raise UserError(f"{path} was trained on another base than {path.parent.parent / BASE}")

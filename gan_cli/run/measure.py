@@ -91,8 +91,8 @@ class Measure(Job):
     def kept_score(self) -> float | None:
         """Return the deciding score of the best checkpoint, or None where there is no complete one."""
         path = self.folder / "checkpoints" / checkpoint.BEST
-        words, fault = checkpoint.fitting(path) if path.is_file() else ({}, "is not there")
-        score = words.get("score")
+        side, fault = checkpoint.fitting(path) if path.is_file() else ({}, "is not there")
+        score = side.get("score")
         return (
             score["value"] if fault is None and isinstance(score, dict) and score.get("name") == self.decides else None
         )
@@ -151,8 +151,8 @@ class Measure(Job):
             before, known = self.best_by, self.best is not None
             if score.name == self.decides and self.update_best(score.value, images, score.protocol_digest):
                 self.keep(score)
-                other = known and before != self.best_by
-                mark = "   kept: those before were made by another protocol" if other else "   best so far, kept"
+                unlike = known and before != self.best_by
+                mark = "   kept: those before were made by another protocol" if unlike else "   best so far, kept"
         if self.curves is not None:
             self.curves.scalars(images, {f"score/{score.name}": score.value for score in scores})
         append_scores(self.folder, scores)  # last, so that scores on disk have all that belongs to them

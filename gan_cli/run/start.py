@@ -40,8 +40,8 @@ def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
     config, folder, console, images = session.config, logbook.folder, logbook.console, session.state.images
     for line in lines_of(start_block(session, folder, threads)):
         console(line, in_full=True)
-    before, now = read_record(folder) or {}, torch.get_num_threads()
-    if images and session.device.type == "cpu" and before.get("threads") not in (None, now):
+    before, threads_now = read_record(folder) or {}, torch.get_num_threads()
+    if images and session.device.type == "cpu" and before.get("threads") not in (None, threads_now):
         console(
             f"           its threads were {before['threads']} before: the last bits of sums may differ from here on"
         )
@@ -63,7 +63,7 @@ def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
             "versions": versions(),
             "git_commit": git_commit(),
             "device": device_name(session.device),
-            "threads": now,
+            "threads": threads_now,
             "processes": distributed.world_size(),
             "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "digest_of_config": digest_of(config.plain),
