@@ -1,4 +1,4 @@
-"""Reading annotations from source, so that nothing heavy is imported: types, limits, and names for them."""
+"""The types and limits that annotations allow, read from source files, so that nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(Non
 LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "frozenset")
 TABLES = ("dict", "Dict", "Mapping", "MutableMapping")
 BARE: dict[str, Kind] = {**dict.fromkeys(LISTS, ListOf(Kind())), **dict.fromkeys(TABLES, Table(Kind(), Kind()))}
-LOADED = {"gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))}  # made of a run's folder
+LOADED = {"gan_cli.game.base.Base": Either((Simple(str), Simple(int), Simple(type(None))))}  # a YAML names a run
 PLAIN_BASES = ("TypedDict", "NamedTuple", "Enum", "IntEnum", "StrEnum")  # classes that plain values may stand for
 POSITIONS = {  # the arguments of annotated_types' limits, in order
     "Interval": ("gt", "ge", "lt", "le"),
@@ -32,12 +32,12 @@ POSITIONS = {  # the arguments of annotated_types' limits, in order
 }
 
 
-def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Those of a module that are not inside of a function or class; also below `if TYPE_CHECKING:` and `try:`."""
+def top_level_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield a module's statements outside of functions and classes, also below `if TYPE_CHECKING:` and `try:`."""
     for item in body:
         yield item
         if isinstance(item, (ast.If, ast.Try)):
-            yield from statements(
+            yield from top_level_statements(
                 [*item.body, *item.orelse, *(s for h in getattr(item, "handlers", ()) for s in h.body)]
             )
 
@@ -47,7 +47,7 @@ class Source:
     """A module's syntax tree, and where names are looked up in it.
 
     Attributes:
-        package: that relative imports begin at.
+        package: the package at which relative imports begin.
     """
 
     module: str
@@ -58,13 +58,13 @@ class Source:
         return next((item for item in self.tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
 
     def classes(self) -> list[str]:
-        """Names of those that are defined here, or brought by `from module import Name`."""
-        brought = [alias.name for item in self.tree.body if isinstance(item, ast.ImportFrom) for alias in item.names]
-        own = [item.name for item in self.tree.body if isinstance(item, ast.ClassDef)]
-        return own + [name for name in brought if name[:1].isupper()]
+        """List the names of the classes that the module defines, or imports by `from module import Name`."""
+        imported = [alias.name for item in self.tree.body if isinstance(item, ast.ImportFrom) for alias in item.names]
+        defined = [item.name for item in self.tree.body if isinstance(item, ast.ClassDef)]
+        return defined + [name for name in imported if name[:1].isupper()]
 
     def assigned(self, name: str) -> ast.expr | None:
-        """What stands on the right of `name = ...` at the module's top."""
+        """Return the right side of `name = ...` at the module's top level, or None."""
         for item in self.tree.body:
             if isinstance(item, ast.Assign) and [ast.unparse(target) for target in item.targets] == [name]:
                 return item.value
@@ -73,102 +73,106 @@ class Source:
         return None
 
     def imported(self, name: str) -> str | None:
-        """The full name of what `from module import name` brings."""
-        return self.brought.get(name)
+        """Return the full name of what `from module import name` brings, or None."""
+        return self.imports.get(name)
 
     @cached_property
-    def brought(self) -> dict[str, str]:
-        """The full names of all that `from module import name` brings, by the names here."""
-        found: dict[str, str] = {}
-        for item in statements(self.tree.body):
+    def imports(self) -> dict[str, str]:
+        """Map each name that `from module import name` brings to its full name."""
+        full_names: dict[str, str] = {}
+        for item in top_level_statements(self.tree.body):
             if isinstance(item, ast.ImportFrom):
                 base = ".".join(self.package.split(".")[: len(self.package.split(".")) + 1 - item.level])
                 module = ".".join(part for part in (base if item.level else "", item.module) if part)
                 for alias in item.names:
-                    found.setdefault(alias.asname or alias.name, f"{module}.{alias.name}")
-        return found
+                    full_names.setdefault(alias.asname or alias.name, f"{module}.{alias.name}")
+        return full_names
 
 
 @cache
 def source_of(module: str) -> Source | None:
-    """None where the module is not there or has no Python source. No package is imported to look into it."""
+    """Find and parse a module without importing a package; return None where it is missing or has no Python source."""
     top, *inner = module.split(".")
     if not top:
         return None
     try:
-        spec = PathFinder.find_spec(top) or find_spec(top)  # the other also asks finders of other programs
+        spec = PathFinder.find_spec(top) or find_spec(top)  # the second also asks import hooks of other programs
     except (ImportError, ValueError):
         return None
     for part in inner:
-        inside = spec.submodule_search_locations if spec else None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", inside) if spec and inside else None
+        locations = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", locations) if spec and locations else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Source(module, spec.parent or "", ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
 
 
 def lineage(target: str) -> Iterator[tuple[ast.ClassDef, Source]]:
-    """A class and all its bases that can be read, the nearest first."""
+    """Yield a class and all its bases that can be read, the nearest first, each with the source of its module."""
     module, _, name = target.rpartition(".")
     source = source_of(module)
     if source is None:
         return
-    found = source.of_class(name)
-    if found is None:
+    class_node = source.of_class(name)
+    if class_node is None:
         yield from lineage(source.imported(name) or "")
         return
-    yield found, source
-    for base in map(last_name, found.bases):
+    yield class_node, source
+    for base in map(last_name, class_node.bases):
         yield from lineage(f"{module}.{base}" if source.of_class(base) else source.imported(base) or "")
 
 
 @cache
 def kind_of(annotation: str, module: str) -> Kind:
-    """What an annotation of a module allows.
+    """Return the kind of values that an annotation allows.
 
     Args:
-        annotation: as it is written.
-        module: where its names are looked up.
+        annotation: its text in the source.
+        module: the module in which its names are looked up.
     """
     try:
         expression = ast.parse(annotation, mode="eval").body
     except SyntaxError:
         return Kind()
-    return read(expression, source_of(module))
+    return kind_of_node(expression, source_of(module))
 
 
-def read(node: ast.expr, source: Source | None, depth: int = 0) -> Kind:
+def kind_of_node(node: ast.expr, source: Source | None, depth: int = 0) -> Kind:
     if isinstance(node, ast.Constant):
         return (
-            kind_of(node.value, source.module if source else "") if isinstance(node.value, str) else named("None", None)
+            kind_of(node.value, source.module if source else "")
+            if isinstance(node.value, str)
+            else kind_of_name("None", None)
         )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return either(read(node.left, source, depth), read(node.right, source, depth))
+        return kind_of_union(kind_of_node(node.left, source, depth), kind_of_node(node.right, source, depth))
     if isinstance(node, ast.Subscript):
-        inside = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-        return subscripted(last_name(node.value), inside, source, depth)
+        arguments = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return kind_of_subscript(last_name(node.value), arguments, source, depth)
     if isinstance(node, ast.Attribute):
-        return Part(ast.unparse(node)) if ast.unparse(node).endswith(".Module") else named(node.attr, None, depth)
-    return named(node.id, source, depth) if isinstance(node, ast.Name) else Kind()
+        return (
+            Part(ast.unparse(node)) if ast.unparse(node).endswith(".Module") else kind_of_name(node.attr, None, depth)
+        )
+    return kind_of_name(node.id, source, depth) if isinstance(node, ast.Name) else Kind()
 
 
-def subscripted(name: str, inside: list[ast.expr], source: Source | None, depth: int) -> Kind:
-    """`name[inside]`; unknown ones take all."""
+def kind_of_subscript(name: str, arguments: list[ast.expr], source: Source | None, depth: int) -> Kind:
+    """Return the kind of `name[arguments]`; an unknown name allows every value."""
     if name == "Literal":
-        values = [constant(item) for item in inside]
+        values = [literal_value(item) for item in arguments]
         return OneOf(tuple(values)) if UNREADABLE not in values else Kind()
     if name == "Annotated":
         limits: dict[str, float] = {}
-        for item in inside[1:]:
+        for item in arguments[1:]:
             limits.update(limits_in(item))
-        kind = read(inside[0], source, depth)
+        kind = kind_of_node(arguments[0], source, depth)
         return Limited(kind, limits) if limits else kind
-    kinds = [read(item, source, depth) for item in inside]
+    kinds = [kind_of_node(item, source, depth) for item in arguments]
     if name == "Optional":
-        return either(kinds[0], Simple(type(None)))
+        return kind_of_union(kinds[0], Simple(type(None)))
     if name == "Union":
-        return either(*kinds)
-    if name in ("tuple", "Tuple") and not (len(inside) == 2 and ast.unparse(inside[1]) in ("...", "Ellipsis")):
+        return kind_of_union(*kinds)
+    if name in ("tuple", "Tuple") and not (len(arguments) == 2 and ast.unparse(arguments[1]) in ("...", "Ellipsis")):
         return ListOf(Kind(), tuple(kinds))
     if name in LISTS:
         return ListOf(kinds[0])
@@ -177,41 +181,43 @@ def subscripted(name: str, inside: list[ast.expr], source: Source | None, depth:
     return Kind()
 
 
-def named(name: str, source: Source | None, depth: int = 0) -> Kind:
-    """A name alone: a simple type, a class, or what an assignment here or in another module says of it."""
+def kind_of_name(name: str, source: Source | None, depth: int = 0) -> Kind:
+    """Return the kind of a bare name: a simple type, a class, or an alias that this or another module assigns."""
     if name in SIMPLE:
         return Simple(SIMPLE[name])
     if name in BARE:
         return BARE[name]
     if source is None or depth > 20:  # an alias of itself
         return Kind()
-    found = source.of_class(name)
-    if found is not None:
-        plain = any(last_name(base) in PLAIN_BASES for base in found.bases)
+    class_node = source.of_class(name)
+    if class_node is not None:
+        plain = any(last_name(base) in PLAIN_BASES for base in class_node.bases)
         return Kind() if plain else Part(name)
     value = source.assigned(name)
     if value is not None:
-        return read(value, source, depth + 1)
+        return kind_of_node(value, source, depth + 1)
     origin = source.imported(name)
     if origin is None:
         return Kind()
     if origin in LOADED:
         return LOADED[origin]
-    module, _, own = origin.rpartition(".")
+    module, _, original = origin.rpartition(".")
     if module.split(".")[0] == "torch":
-        return Part(own) if own[0].isupper() else Kind()
-    return named(own, source_of(module), depth + 1) if module not in ("typing", "collections.abc") else Kind()
+        return Part(original) if original[0].isupper() else Kind()
+    return (
+        kind_of_name(original, source_of(module), depth + 1) if module not in ("typing", "collections.abc") else Kind()
+    )
 
 
-def either(*kinds: Kind) -> Kind:
-    flat = [one for kind in kinds for one in (kind.of if isinstance(kind, Either) else (kind,))]
+def kind_of_union(*kinds: Kind) -> Kind:
+    flat = [alternative for kind in kinds for alternative in (kind.of if isinstance(kind, Either) else (kind,))]
     return Kind() if any(type(kind) is Kind for kind in flat) else Either(tuple(dict.fromkeys(flat)))
 
 
 UNREADABLE = object()
 
 
-def constant(node: ast.expr) -> Any:
+def literal_value(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -219,12 +225,12 @@ def constant(node: ast.expr) -> Any:
 
 
 def limits_in(node: ast.expr) -> dict[str, float]:
-    """`Interval(ge=1, le=8)` -> {"ge": 1, "le": 8}; what is no limit, or no plain number, says nothing here."""
+    """Parse `Interval(ge=1, le=8)` into {"ge": 1, "le": 8}, and skip anything that is no limit or no plain number."""
     if not isinstance(node, ast.Call) or last_name(node.func) not in POSITIONS:
         return {}
-    given = dict(zip(POSITIONS[last_name(node.func)], node.args, strict=False))
-    given |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-    values = {name: constant(value) for name, value in given.items()}
+    arguments = dict(zip(POSITIONS[last_name(node.func)], node.args, strict=False))
+    arguments |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+    values = {name: literal_value(value) for name, value in arguments.items()}
     return {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
 

@@ -32,7 +32,7 @@ NO_DOWNLOAD = "dataset=digits needs no download"
 
 
 def check(config: Composed) -> None:
-    """Refuse a composition that can't work.
+    """Refuse a composed config that can't work.
 
     Args:
         config: plain and complete (`config.plain`).
@@ -103,26 +103,26 @@ def check_terms(config: Composed) -> None:
 
 
 def check_needed(config: Composed, penalty: str, needed: list[str]) -> None:
-    """What a penalty needs of the model: a part of it, or something that it provides."""
+    """Refuse a penalty that needs a part of the model, or a word under its `provides`, that the model lacks."""
     for word in needed:
         if not has(config["model"], word):
             name = chosen(config, "model")
-            said = (options_in(config_folders(), "model").get(name) or {}).get("provides")
-            key = str(said[word]).strip("${}") if isinstance(said, dict) and word in said else ""
-            unless = f" with {key}={shown(flat(config).get(key))}" if key else ""
+            declared = (options_in(config_folders(), "model").get(name) or {}).get("provides")
+            key = str(declared[word]).strip("${}") if isinstance(declared, dict) and word in declared else ""
+            condition = f" with {key}={shown(flat(config).get(key))}" if key else ""
             raise UserError(
-                f"penalty={penalty} needs a model with {word}, and model={name} has none{unless};"
+                f"penalty={penalty} needs a model with {word}, and model={name} has none{condition};"
                 f" {fitting('model', partial(has, word=word))} has"
             )
 
 
 def check_optimizer(optimizer: Node, looks_ahead: bool = False) -> None:
-    """What of the optimizer's options goes together; each alone is bound to its class and its `limits`."""
+    """Refuse options of the optimizer that contradict each other; its class and `limits` judge each one alone."""
     check_schedule(optimizer)
     target = str(optimizer["_target_"])
     if looks_ahead and "differentiable" not in (signature_of(target) or {"differentiable"}):
         raise UserError(f"loss.unroll_steps can't look through {target}; optimizer=adam fits")
-    if not target.startswith("torch.optim."):  # the words are torch's
+    if not target.startswith("torch.optim."):  # the options below are torch's
         return
     if optimizer.get("nesterov") and (not optimizer.get("momentum") or optimizer.get("dampening")):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, and no optimizer.dampening")
@@ -159,7 +159,7 @@ def check_files(config: Composed) -> None:
 
 
 def check_init_from(config: Composed) -> None:
-    """The side file of a checkpoint tells whether its networks are those of the new run."""
+    """Refuse `init_from=` where the checkpoint's side file shows other networks than those of the new run."""
     if config.get("init_from") is None:
         return
     from gan_cli.base.checkpoint import config_of, newest_summary
@@ -167,7 +167,7 @@ def check_init_from(config: Composed) -> None:
 
     path, summary = newest_summary(expanded(str(config["init_from"])))
     before, now = summary.get("networks"), model_facts(config)
-    if before is None:  # no side file tells: loading will
+    if before is None:  # no side file: the loading of the checkpoint compares them
         return
     keys = sorted({*before, *now}, key=lambda key: (key != "model._target_", key))
     differing = [key for key in keys if before.get(key) != now.get(key)]
@@ -180,12 +180,12 @@ def check_init_from(config: Composed) -> None:
 
 
 def way_out(key: str, base: Composed | None, config: Composed) -> str:
-    """What to type where networks are not those of the run that `init_from=` names.
+    """Return what to type where the networks differ from those of the run that `init_from=` names.
 
     Args:
-        key: of the model, in which they differ first.
+        key: the first option of the model that differs.
         base: that run's config, if it is known.
-        config: the new run's.
+        config: the new run's config.
     """
     if base is not None and key.endswith(("channels", "resolution", "num_classes")):
         data = f"dataset={chosen(config, 'dataset')}"

@@ -1,4 +1,4 @@
-"""The part of the check that sets a model against the trained run that it builds on."""
+"""The part of the check that compares a model with the trained run that it builds on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from gan_cli.check.kinds import shown
 
 
 def check_base(config: Composed) -> None:
-    """
+    """Refuse a base run that does not fit the model.
+
     Raises:
-        UserError: no run is named where the model needs one, there is none, or it is of other samples.
+        UserError: the model needs a base and none is named, the run does not exist, or it has other samples.
     """
     model, data = config["model"], config["dataset"]
-    asked, where = (model.get("requires") or {}).get("base"), model.get("base")
-    if asked is None:
+    required, where = (model.get("requires") or {}).get("base"), model.get("base")
+    if required is None:
         return
     if where in (None, ""):
         raise UserError(f"model={chosen(config, 'model')} builds on a trained run: model.base=RUN names it")
@@ -29,13 +30,13 @@ def check_base(config: Composed) -> None:
         raise UserError(f"model.base={shown(where)}: {none_in(path)}")
     for _, node in targets_in(base["model"]):
         check_allowed(node["_target_"], config.get("trust") or [])
-    medium, own = (one["provides"]["medium"]["_target_"] for one in (base["dataset"], data))
-    if medium != own:
+    base_medium, own_medium = (one["provides"]["medium"]["_target_"] for one in (base["dataset"], data))
+    if base_medium != own_medium:
         raise UserError(
-            f"model.base={shown(where)} makes samples as {medium} shows them, and dataset={chosen(config, 'dataset')}"
-            f" has others ({own})"
+            f"model.base={shown(where)} makes samples as {base_medium} shows them, and"
+            f" dataset={chosen(config, 'dataset')} has others ({own_medium})"
         )
-    for key in asked.get("same") or []:
+    for key in required.get("same") or []:
         if base["dataset"].get(key) != data.get(key):
             raise UserError(
                 f"model.base={shown(where)} was trained with dataset.{key}={shown(base['dataset'].get(key))}, and this"
@@ -44,6 +45,6 @@ def check_base(config: Composed) -> None:
 
 
 def of_begun(config: Composed) -> Composed:
-    """What is checked of a run that has begun: where its first weights and its base came from is asked once, then."""
+    """Return a config without what is checked only before a run begins: `init_from` and the need of a base."""
     requires = {key: value for key, value in (config["model"].get("requires") or {}).items() if key != "base"}
     return {**config, "init_from": None, "model": {**config["model"], "requires": requires}}

@@ -1,4 +1,4 @@
-"""The part of the check that sets a model against its data set: fields, sides, sizes, channels."""
+"""The part of the check that compares a model with its data set: fields, sides, sizes, channels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gan_cli.base.run_config import Composed, Node
 from gan_cli.check.config_folder import config_folders, options_by_group
 from gan_cli.check.rules import chosen, fitting
 
-MOST_PIXELS = 2**17  # a side that no picture has
+MOST_PIXELS = 2**17  # more than the side of any picture
 
 
 def check_data(config: Composed) -> None:
-    """Refuse a model that can't work with what its data set gives.
+    """Refuse a model that can't work with the samples of its data set.
 
     Args:
-        config: plain and complete (`config.plain`), its model's fields already judged by `check_fields`.
+        config: plain and complete (`config.plain`); `check_fields` has already judged its model's fields.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -29,7 +29,7 @@ def check_data(config: Composed) -> None:
 
 
 def check_pictures(config: Composed) -> None:
-    """What an augmentation changes, the model must draw: not points, nor a picture beside its source."""
+    """Refuse an augmentation of pictures where the model draws points, or a picture beside its source."""
     augment, model = config.get("augment") or {}, config["model"]
     if not {*((augment.get("requires") or {}).get("fields") or [])} <= {*model.get("requires", {}).get("fields", [])}:
         raise UserError(
@@ -39,41 +39,41 @@ def check_pictures(config: Composed) -> None:
 
 
 def check_fields(config: Composed) -> None:
-    """A model needs what its data set provides: images, labels, points.
+    """Refuse a model that needs fields (images, labels, points) which its data set does not provide.
 
     Args:
-        config: composed, its interpolations may be unresolved.
+        config: composed; its interpolations may be unresolved.
     """
     needs = fields_needed(config["model"])
-    has = (config["dataset"].get("provides") or {}).get("fields", [])
-    missing = [field for field in needs if field not in has]
+    provided = (config["dataset"].get("provides") or {}).get("fields", [])
+    missing = [field for field in needs if field not in provided]
     if not missing:
         return
     model, dataset = chosen(config, "model"), chosen(config, "dataset")
     siblings = options_by_group(config_folders())
     fit = [
-        n
-        for n, y in siblings.get("dataset", {}).items()
-        if set(needs) <= fields_of(y, config["model"])
-        and ("degradation" in y or not brings_degradation(config["model"]))
+        name
+        for name, node in siblings.get("dataset", {}).items()
+        if set(needs) <= fields_of(node, config["model"])
+        and ("degradation" in node or not brings_degradation(config["model"]))
     ]
     words = " and ".join(WORDS.get(field, f"{field}s") for field in missing)
-    own = (config["model"].get("requires") or {}).get("fields", [])
-    way = "" if missing[0] in own else f" with conditional={config['model'].get('conditional')}"
+    always_needed = (config["model"].get("requires") or {}).get("fields", [])
+    condition = "" if missing[0] in always_needed else f" with conditional={config['model'].get('conditional')}"
     hint = ""
     if "label" in missing and (config["dataset"].get("provides") or {}).get("scan"):
         hint = ", or pictures sorted into two or more sub-folders, one for each class"
     if "label" in missing and (config["dataset"].get("provides") or {}).get("labelled_by"):
         hint = f", or dataset.{config['dataset']['provides']['labelled_by']}=..., which makes labels"
-    other = [
-        n
-        for n, y in siblings.get("model", {}).items()
-        if set(fields_needed(y)) <= {*has, *fields_of(config["dataset"], y)}
-        and ("degradation" in config["dataset"] or not brings_degradation(y))
+    other_models = [
+        name
+        for name, node in siblings.get("model", {}).items()
+        if set(fields_needed(node)) <= {*provided, *fields_of(config["dataset"], node)}
+        and ("degradation" in config["dataset"] or not brings_degradation(node))
     ]
-    instead = f" (or, for this data set, model={'|'.join(other)})" if other else ""
+    instead = f" (or, for this data set, model={'|'.join(other_models)})" if other_models else ""
     raise UserError(
-        f"model={model}{way} needs {words}, and dataset={dataset} has none;"
+        f"model={model}{condition} needs {words}, and dataset={dataset} has none;"
         f" data sets that fit: {', '.join(fit) or 'none here'}{hint}{instead}"
     )
 
@@ -82,45 +82,45 @@ WORDS = {"a": "two unpaired sides (a", "b": "b)", "source": "sources", "target":
 
 
 def fields_needed(model: Node) -> list[str]:
-    """What a model wants of a batch: as its YAML says, and labels where it is conditional."""
-    own = list((model.get("requires") or {}).get("fields", []))
-    return own if model.get("conditional", "none") == "none" else [*own, "label"]
+    """List the fields that a model needs of a batch: those that its YAML requires, and `label` if it is conditional."""
+    fields = list((model.get("requires") or {}).get("fields", []))
+    return fields if model.get("conditional", "none") == "none" else [*fields, "label"]
 
 
 def fields_of(dataset: Node, model: Node) -> set[str]:
-    """What a data set gives to a model: its own fields, and what the model's degradation makes of them."""
-    own = (dataset.get("provides") or {}).get("fields", [])
-    brought = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
-    return {*own, *(brought.get("provides") or {}).get("fields", [])}
+    """Return the fields that a data set gives to a model: its own, and those that the model's degradation makes."""
+    fields = (dataset.get("provides") or {}).get("fields", [])
+    degradation = model["brings"]["degradation"] if "degradation" in dataset and brings_degradation(model) else {}
+    return {*fields, *(degradation.get("provides") or {}).get("fields", [])}
 
 
 def brings_degradation(model: Node) -> bool:
-    """Whether a model makes its sources from good pictures, and so has no use for given ones."""
+    """Return whether a model makes its sources from good pictures, and so needs no sources from the data set."""
     return bool((model.get("brings") or {}).get("degradation"))
 
 
 def check_scale(config: Composed) -> None:
-    """Sources may be smaller than their targets where the model enlarges, and nowhere else."""
-    wanted, given = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
-    if wanted is None or given is None or wanted == given:
+    """Refuse sources that are smaller than their targets by another factor than the one by which the model enlarges."""
+    required, provided = config["model"].get("requires", {}).get("scale"), config["dataset"]["provides"].get("scale")
+    if required is None or provided is None or required == provided:
         return
-    size = "of the size of their targets" if wanted == 1 else f"{wanted} times smaller than their targets"
-    fit = fitting("dataset", lambda node: gives_scale(node, config["model"], wanted))
+    size = "of the size of their targets" if required == 1 else f"{required} times smaller than their targets"
+    fit = fitting("dataset", lambda node: gives_scale(node, config["model"], required))
     raise UserError(
         f"model={chosen(config, 'model')} needs sources {size}, and those of dataset={chosen(config, 'dataset')} are"
-        f" {given} times smaller; {fit} fits"
+        f" {provided} times smaller; {fit} fits"
     )
 
 
 def gives_scale(dataset: Node, model: Node, scale: int) -> bool:
     if "degradation" in dataset and brings_degradation(model):
         return True
-    own = dataset.get("provides") or {}
-    return set(fields_needed(model)) <= {*own.get("fields", [])} and own.get("scale") == scale
+    provides = dataset.get("provides") or {}
+    return set(fields_needed(model)) <= {*provides.get("fields", [])} and provides.get("scale") == scale
 
 
 def check_sides(config: Composed) -> None:
-    """Options of a model that compare its two sides, or add one to the other, want as many channels in both."""
+    """Refuse sides with different numbers of channels where the model compares them, or adds one to the other."""
     dataset = config["dataset"]
     source, target = dataset.get("source_channels"), dataset.get("channels")
     if "degradation" in dataset and source != target:
@@ -129,7 +129,7 @@ def check_sides(config: Composed) -> None:
             f" dataset.channels={target}"
         )
     for key in config["model"].get("requires", {}).get("same_channels", []):
-        value = named_in(config["model"], key)
+        value = option_of(config["model"], key)
         if value and source != target:
             off = "false" if value is True else "0"
             raise UserError(
@@ -164,11 +164,11 @@ def check_resolution(config: Composed) -> None:
     )
 
 
-def named_in(model: Node, key: str) -> Any:
-    """The option of a model that its own YAML speaks of under `requires`.
+def option_of(model: Node, key: str) -> Any:
+    """Return the option of a model that its YAML names by a dotted key under `requires`.
 
     Raises:
-        UserError: it has no such option.
+        UserError: the model has no such option.
     """
     node: Any = model
     for part in str(key).split("."):
@@ -178,13 +178,13 @@ def named_in(model: Node, key: str) -> Any:
     return node
 
 
-def fitting_resolution(own: int, rule: Any) -> int:
-    """The files' own resolution if the model can make it, else the next larger one that it can.
+def fitting_resolution(file_resolution: int, rule: Any) -> int:
+    """Return the files' own resolution if the model can make it, else the next larger one that it can.
 
     Raises:
-        UserError: there is none.
+        UserError: no resolution fits.
     """
-    resolution, rule = own, dict(rule or {})
+    resolution, rule = file_resolution, dict(rule or {})
     while rule and not resolution_fits(resolution, rule):
         resolution += 1
         if resolution > MOST_PIXELS:

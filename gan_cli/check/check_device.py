@@ -1,4 +1,4 @@
-"""Whether a device can be there, asked of the machine without torch: a run that has no GPU must leave no folder."""
+"""The check that a device exists, made without torch: a run that has no GPU must leave no folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 
 from gan_cli.base.errors import UserError
 
-NODES = ("nvidia*", "dxg", "nvmap", "nvhost*", "kfd")  # of drivers, in /dev: NVIDIA's, WSL's, Jetson's, AMD's
+NODES = ("nvidia*", "dxg", "nvmap", "nvhost*", "kfd")  # drivers' files in /dev: NVIDIA's, WSL's, Jetson's, AMD's
 INSTEAD = "use cpu or auto"
 
 
 def check_device(key: str, device: object) -> None:
-    """
+    """Refuse a device that is unknown, or that this machine certainly lacks.
+
     Args:
-        key: as it is typed, for the sentence.
+        key: the option's name as it is typed, for the message.
 
     Raises:
-        UserError: no device of this program's, or one that certainly is not here. What is not certain is left to torch.
+        UserError: the device is unknown to this program or certainly missing. Uncertain cases are left to torch.
     """
     if not isinstance(device, str) or not re.fullmatch(r"auto|(cpu|mps)(:0)?|cuda(:\d{1,4})?", device):
         raise UserError(f"{key}={device} is unknown; use auto, cpu, cuda (or cuda:1, ...) or mps")
@@ -31,7 +32,7 @@ def check_device(key: str, device: object) -> None:
 
 
 def missing(kind: str) -> str | None:
-    """Why there can be no such device; None where there may be one."""
+    """Return why the machine can't have a device of this kind, or None where it may have one."""
     system = platform.system()
     if kind == "mps" and system != "Darwin":
         return "MPS is Apple's"
@@ -50,7 +51,7 @@ def missing(kind: str) -> str | None:
 
 
 def torch_version() -> str:
-    """ "" where torch is not installed as a package."""
+    """Return the version of torch, or "" where it is not installed as a package."""
     try:
         return metadata.version("torch")
     except metadata.PackageNotFoundError:

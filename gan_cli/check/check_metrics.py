@@ -1,4 +1,4 @@
-"""The part of the check that sets metrics and features against each other, the model and its data. Imports no torch."""
+"""The part of the check that compares metrics and features with each other, the model and the data, without torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gan_cli.check.signatures import check_arguments
 
 
 def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequence[str]) -> None:
-    """Metrics and features among themselves.
+    """Refuse metrics and features that do not fit each other.
 
     Raises:
-        UserError: one that can't be built, or that lacks its features.
+        UserError: one that can't be built, or a metric without the features that it needs.
     """
     for path, node in targets_in({"metric": metrics, **({"features": features} if features else {})}):
         check_allowed(node["_target_"], trust)
@@ -38,28 +38,28 @@ def check_choice(metrics: Mapping[str, Node], features: Node | None, trust: Sequ
 
 
 def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node | None) -> None:
-    """Metrics against a model and its data set.
+    """Refuse metrics that do not fit a model and its data set.
 
     Raises:
-        UserError: the first that does not fit.
+        UserError: the first metric that does not fit.
     """
     dataset, model = config["dataset"], config["model"]
-    there = set((dataset.get("provides") or {}).get("fields", []))
+    provided = set((dataset.get("provides") or {}).get("fields", []))
     chosen = config.get("choices") or {}
     data = f"dataset={chosen.get('dataset', dataset.get('_target_'))}"
     label = f"model={chosen.get('model', model.get('_target_'))}"
     for name, node in metrics.items():
         requires = node.get("requires") or {}
         medium, fields = requires.get("medium"), requires.get("fields", [])
-        missing = [field for field in fields if field not in there]
+        missing = [field for field in fields if field not in provided]
         words = requires.get("words") or medium or " and ".join(fields)
-        if medium is not None and not shows(dataset, medium):
-            fit = fitting("metric", partial(judges, dataset))
+        if medium is not None and not has_medium(dataset, medium):
+            fit = fitting("metric", partial(metric_fits, dataset))
             raise UserError(f"metric={name} needs {words}, and {data} has none; {fit} would do")
         if missing:
-            fit = fitting("model", partial(is_given, fields))
-            known = "" if fit.startswith("no ") else f", as {fit} has"
-            raise UserError(f"metric={name} needs {words}{known}, and {data} has none")
+            fit = fitting("model", partial(needs_fields, fields))
+            example = "" if fit.startswith("no ") else f", as {fit} has"
+            raise UserError(f"metric={name} needs {words}{example}, and {data} has none")
         if requires.get("latent") and not has(model, "latent"):
             raise UserError(f"metric={name} is for models that draw from noise, and {label} is given pictures")
         if requires.get("conditional") and model.get("num_classes") is None:
@@ -72,29 +72,29 @@ def check_metrics(config: Composed, metrics: Mapping[str, Node], features: Node 
             raise UserError(
                 f"metric={name} needs pictures of at least {least} pixels a side, not dataset.resolution={side}"
             )
-        learned = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
-        if not set(learned) <= there:
+        trained_on = ((features or {}).get("requires") or {}).get("fields", []) if requires.get("features") else []
+        if not set(trained_on) <= provided:
             kind = f"features={features_name(features)}"
-            fit = fitting("features", lambda node: there >= {*((node.get("requires") or {}).get("fields", []))})
-            raise UserError(f"{kind} is trained on {learned[0]}s, and {data} has none; {fit} fits")
+            fit = fitting("features", lambda node: provided >= {*((node.get("requires") or {}).get("fields", []))})
+            raise UserError(f"{kind} is trained on {trained_on[0]}s, and {data} has none; {fit} fits")
 
 
-def judges(dataset: Node, metric: Node) -> bool:
-    """Whether a metric is of such samples as a data set has."""
+def metric_fits(dataset: Node, metric: Node) -> bool:
+    """Return whether a data set has the medium and the fields that a metric judges."""
     medium, fields = (metric.get("requires") or {}).get("medium"), (metric.get("requires") or {}).get("fields", [])
-    return (medium is None or shows(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
+    return (medium is None or has_medium(dataset, medium)) and {*fields} <= {*(dataset["provides"].get("fields") or [])}
 
 
-def is_given(fields: Sequence[str], model: Node) -> bool:
+def needs_fields(fields: Sequence[str], model: Node) -> bool:
     return {*fields} <= {*fields_needed(model)}
 
 
-def shows(dataset: Node, medium: str) -> bool:
+def has_medium(dataset: Node, medium: str) -> bool:
     return medium == ((dataset.get("provides") or {}).get("medium") or {}).get("_target_")
 
 
 def check_scoring(config: Composed) -> None:
-    """The scores that a run asks for in training.
+    """Refuse scores in training that can't be computed, and options that need scores where there are none.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -118,9 +118,10 @@ def check_scoring(config: Composed) -> None:
 
 
 def check_count(key: str, count: int, metrics: Mapping[str, Node]) -> None:
-    """
+    """Refuse a number of samples that is too small for a metric.
+
     Raises:
-        UserError: fewer samples than a metric can be made of.
+        UserError: a metric needs more than `count` samples.
     """
     for name, node in metrics.items():
         least = (node.get("requires") or {}).get("count", 2)
@@ -129,5 +130,5 @@ def check_count(key: str, count: int, metrics: Mapping[str, Node]) -> None:
 
 
 def stem(name: str) -> str:
-    """A score's name without the direction of a model that goes both ways."""
+    """Remove the direction of a two-way model (`_a_to_b`, `_b_to_a`) from the name of a score."""
     return name.removesuffix("_a_to_b").removesuffix("_b_to_a")

@@ -1,4 +1,4 @@
-"""The part of the check that sets a model's options against each other: classes, sizes that follow, levels."""
+"""The part of the check that compares a model's options with each other: classes, sizes that follow, levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Composed, Node
-from gan_cli.check.check_data import named_in
+from gan_cli.check.check_data import option_of
 from gan_cli.check.config_folder import config_folders, options_in
 from gan_cli.check.kinds import Simple, shown
 from gan_cli.check.players import check_players
@@ -18,9 +18,10 @@ from gan_cli.check.signatures import check_value
 
 
 def check_model(config: Composed) -> None:
-    """
+    """Refuse options of the model that contradict each other.
+
     Raises:
-        UserError: the first options of the model that don't go together.
+        UserError: the first options that do.
     """
     check_wired(config)
     check_at_least(config)
@@ -34,9 +35,9 @@ WIRED = re.compile(
 
 
 def check_wired(config: Composed) -> None:
-    """What a model's YAML takes from the data, or from one place in the model, stays so in all its networks."""
+    """Refuse other values for options that the model's YAML takes from the data or from the model's other options."""
     written = options_in(config_folders(), "model").get(chosen(config, "model"), {})
-    composed = OmegaConf.create({**config})  # once: what is slow here
+    composed = OmegaConf.create({**config})  # made once, since this is slow
     check_followed(composed, "model", config["model"], written)
     for name, inner in written.items():
         node = config["model"].get(name)
@@ -50,23 +51,23 @@ def check_followed(composed: DictConfig, path: str, node: Node, written: Node) -
         if origin is None:
             continue
         composed.wanted = [source]
-        (wanted,) = OmegaConf.to_container(composed.wanted, resolve=True)  # type: ignore[misc,str-unpack]
-        if node.get(key) != wanted:
+        (expected,) = OmegaConf.to_container(composed.wanted, resolve=True)  # type: ignore[misc,str-unpack]
+        if node.get(key) != expected:
             data = origin[1].startswith("dataset.")
             widths = [k for k in node if any(part in k for part in ("width", "base", "units", "max"))]
             hint = f"; the widths of its layers follow from {', '.join(widths)}" if widths else ""
             # `channels` may be mistaken for the widths of layers
             raise UserError(
-                f"{path}.{key}={shown(node.get(key))} must be {shown(wanted)}, which follows from"
+                f"{path}.{key}={shown(node.get(key))} must be {shown(expected)}, which follows from"
                 f" {f'the data ({origin[1]})' if data else origin[1]}{hint if 'channels' in key else ''}"
             )
 
 
 def check_at_least(config: Composed) -> None:
-    """What the model's YAML says of options whose least value follows from others."""
+    """Refuse options below the least value that the model's YAML derives from other options."""
     for key, least in ((config["model"].get("requires") or {}).get("at_least") or {}).items():
         check_value(f"model.requires.at_least.{key}", least, Simple(int))
-        value = named_in(config["model"], key)
+        value = option_of(config["model"], key)
         if value < least:
             raise UserError(
                 f"model.{key}={value} must be at least {least}, the pictures' side, or a level has no channels"

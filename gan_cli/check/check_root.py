@@ -1,4 +1,4 @@
-"""The part of the check that looks at what stands at the top of a config: the parts, the seed, names."""
+"""The part of the check that looks at the top level of a config: the parts, the seed, names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_cli.check.signatures import check_value
 
 NULL, WORD, PART = Simple(type(None)), Simple(str), Part("OPTION")
 LABEL = Either((WORD, Simple(int), Simple(float), Simple(bool), NULL))
-ROOT: dict[str, Kind] = {  # what stands at the top
+ROOT: dict[str, Kind] = {  # the values that keys at the top level take
     **dict.fromkeys(("model", "loss", "dataset", "optimizer", "trainer"), PART),
     **dict.fromkeys(("penalty", "metric"), Either((Table(WORD, PART), NULL))),
     **dict.fromkeys(("augment", "perceptual", "features"), Either((PART, NULL))),
@@ -43,9 +43,10 @@ def check_root(config: Mapping[str, Any]) -> None:
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
-    """
+    """Refuse a config without a model, loss, data set, optimizer or trainer.
+
     Raises:
-        UserError: no model, loss, data set, optimizer or trainer, or something else in its place.
+        UserError: one of them is missing, or is no part.
     """
     for key, kind in ROOT.items():
         if isinstance(kind, Part) and not kind.fits(config.get(key)):

@@ -1,4 +1,4 @@
-"""Where the configs are. Imports no torch."""
+"""The folders of configs, and the contents of their YAML files. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is eight tim
 
 
 def config_folder() -> Path:
-    """`conf/` of a wheel (inside the package) or of a checkout (beside it)."""
+    """Return `conf/`, which a wheel has inside the package and a checkout has beside it."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if (inside / "train.yaml").is_file() else package.parent / "conf"
 
 
 def yaml_of(file: Path) -> Any:
-    """What a config says, its interpolations as they are written; read once for as long as the file stays as it is."""
+    """Read a config file with its interpolations unresolved, and read it again only when the file has changed."""
     stat = file.stat()
     return _read(file, stat.st_mtime_ns, stat.st_size)
 
@@ -34,14 +34,14 @@ def _read(file: Path, changed: int, size: int) -> Any:
 
 @cache
 def root_keys() -> frozenset[str]:
-    """The keys and groups of `train.yaml`."""
+    """Return the keys and groups of `train.yaml`."""
     root = yaml_of(config_folder() / "train.yaml")
     groups = {group for entry in root["defaults"] if isinstance(entry, dict) for group in entry}
     return frozenset({*root, *groups} - {"defaults", "hydra", "experiment"} - {g for g in groups if "hydra/" in g})
 
 
 def defaults_of(root: str) -> dict[str, Any]:
-    """Each group of a command's config and what is chosen of it by default: an option, null, or a list."""
+    """Map each group of a command's config to what the config chooses by default: an option, null, or a list."""
     entries = written(root)["defaults"]
     pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
     return {group: option for group, option in pairs if not group.startswith("override ")}
@@ -52,20 +52,23 @@ def written(root: str) -> dict[str, Any]:
     return content
 
 
-_own: list[Path] = []
+_folders: list[Path] = []
 
 
 def look_in(folders: Iterable[Path]) -> None:
-    """Remember where this command has its options from, one's own `--config-dir` too."""
-    _own[:] = folders
+    """Remember the folders from which this command takes its options, a typed `--config-dir` too."""
+    _folders[:] = folders
 
 
 def config_folders() -> list[Path]:
-    return _own or [config_folder()]
+    return _folders or [config_folder()]
 
 
 def files_of(folders: Iterable[Path], group: str) -> dict[str, Path]:
-    """The files of a group's options, the first folder's first; of two that share a name the first, as Hydra has it."""
+    """Map each option of a group to its file, the first folder's options first.
+
+    Of two options of one name the first counts, as Hydra has it.
+    """
     files: dict[str, Path] = {}
     for folder in folders:
         for file in sorted((folder / group).glob("*.yaml")):
@@ -74,11 +77,11 @@ def files_of(folders: Iterable[Path], group: str) -> dict[str, Path]:
 
 
 def options_in(folders: Iterable[Path], group: str) -> dict[str, Node]:
-    """The options of a group with what their YAML says."""
+    """Map each option of a group to the content of its YAML."""
     return {name: yaml_of(file) for name, file in files_of(folders, group).items()}
 
 
 def options_by_group(folders: Sequence[Path]) -> dict[str, dict[str, Node]]:
-    """Each group's options with what their YAML says."""
+    """Map each group to its options, and each option to the content of its YAML."""
     groups = sorted({file.parent.name for folder in folders for file in folder.glob("*/*.yaml")})
     return {group: options_in(folders, group) for group in groups}

@@ -1,6 +1,6 @@
-"""What a part's YAML declares for the check, `requires`, `provides`, `brings`, `limits`, `players`; never made.
+"""The keys that a part's YAML declares for the check: `requires`, `provides`, `brings`, `limits`, `players`.
 
-Keys that are not here are a part's own affair.
+The classes here are read, never instantiated. Any other key is a part's own affair.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
 from gan_cli.check.annotations import kind_of
 from gan_cli.check.kinds import Kind, shown
-from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, follows, signature_of
+from gan_cli.check.signatures import LIMITS, Argument, check_value, check_values, is_unresolved, signature_of
 
 if TYPE_CHECKING:  # read from the source, never made
     from gan_cli.base.limits import Count, Pixels, Rate, Weight, Width
 
 
 class Medium:
-    """How samples are shown, as `gan_cli.media.image.ImageMedium`."""
+    """The class that says how samples are shown, such as `gan_cli.media.image.ImageMedium`."""
 
 
 class Degradation:
-    """What makes the source of a picture."""
+    """The class that makes the source of a picture."""
 
 
 class Requires(TypedDict, total=False):
@@ -42,12 +42,12 @@ class Requires(TypedDict, total=False):
     logits: bool
     count: Count
     medium: str  # of metrics: the class that a data set's samples must be of
-    words: str  # for what is asked of the data here, as a sentence names it
-    options: list[str]  # of modes: those of the command that it takes
-    given: dict[str, str]  # what must be given, with the sentence where it is not
-    beside: dict[str, dict[str, str]]  # what can only be said beside another option
-    without: dict[str, dict[str, str]]  # what can't be said beside an option
-    instead: dict[str, str]  # of an option that it does not take: what says the same
+    words: str  # the name, in messages, of what is required of the data
+    options: list[str]  # of modes: the options of the command that the mode takes
+    given: dict[str, str]  # options that must be typed, with the message for each that is not
+    beside: dict[str, dict[str, str]]  # options that need another option beside them
+    without: dict[str, dict[str, str]]  # options that exclude another option
+    instead: dict[str, str]  # options that the mode does not take, with what to type instead
     one_class: bool
 
 
@@ -78,7 +78,7 @@ class Provides(TypedDict, total=False):
     logits: bool
     scores: dict[str, Literal["lower", "higher"] | None]
     kind: str
-    output: list[str] | dict[str, list[str]]  # of modes: endings of what it writes, also by format= or for input=
+    output: list[str] | dict[str, list[str]]  # of modes: endings of their files, also by format= or for input=
 
 
 class Brings(TypedDict, total=False):
@@ -94,7 +94,7 @@ class Brings(TypedDict, total=False):
 
 
 class Declared(TypedDict, total=False):
-    """A node's sections; a model or loss may provide single words."""
+    """The sections of a node; a model or loss may list single words under `provides`."""
 
     requires: dict[str, Any]
     provides: dict[str, Any] | list[str]
@@ -104,15 +104,16 @@ class Declared(TypedDict, total=False):
 
 
 def check_declared(path: str, node: Node) -> None:
-    """
+    """Refuse sections of a node that the check can't work with.
+
     Raises:
-        UserError: a section of a node, or a value in it, that the check could not work with.
+        UserError: a section, or a value in it, has the wrong type.
     """
     check_values(path, node, arguments(Declared))
     for name, section in (("requires", Requires), ("provides", Provides), ("brings", Brings)):
-        given = node.get(name)
-        if isinstance(given, dict):
-            typed = {key: value for key, value in given.items() if not follows(value)}
+        declared = node.get(name)
+        if isinstance(declared, dict):
+            typed = {key: value for key, value in declared.items() if not is_unresolved(value)}
             check_values(f"{path}.{name}", typed, arguments(section))
     for key, text in (node.get("limits") or {}).items():
         if type(kind_of(text, LIMITS)) is Kind:
@@ -120,8 +121,8 @@ def check_declared(path: str, node: Node) -> None:
     rule = (node.get("requires") or {}).get("resolution")
     if path == "model" and rule is not None:
         check_value("model.requires.resolution", rule, arguments(Requires)["at_least"].kind)
-    if isinstance(asked := (node.get("requires") or {}).get("base"), dict):
-        check_values(f"{path}.requires.base", asked, arguments(OfBase))
+    if isinstance(base_rule := (node.get("requires") or {}).get("base"), dict):
+        check_values(f"{path}.requires.base", base_rule, arguments(OfBase))
     if isinstance(rule, dict):
         check_values(f"{path}.requires.resolution", rule, arguments(Resolution))
         if "minimum" not in rule:

@@ -1,4 +1,4 @@
-"""What an annotation allows a YAML value to be, and how to say it. Imports no torch."""
+"""The kinds of values that an annotation allows in a YAML, and their names in messages. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS: dict[type, tuple[str, str]] = {  # one, several
 
 @dataclass(frozen=True)
 class Kind:
-    """Takes all there is: what can't be read from the source is left to the constructor."""
+    """Any value: what can't be read from the source is left to the constructor."""
 
     def fits(self, value: Any) -> bool:
         return True
@@ -29,7 +29,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Simple(Kind):
-    """A number, a word, a truth value, null. Numbers are finite, and a whole one is a number; true is none."""
+    """A number, a word, true or false, or null. Numbers are finite; an integer is also a number, a boolean is not."""
 
     of: type
 
@@ -44,7 +44,7 @@ class Simple(Kind):
 
 @dataclass(frozen=True)
 class OneOf(Kind):
-    """`Literal[...]`"""
+    """One of several values, as `Literal[...]`."""
 
     values: tuple[Any, ...]
 
@@ -58,7 +58,7 @@ class OneOf(Kind):
 
 @dataclass(frozen=True)
 class Limited(Kind):
-    """`Annotated[int, Ge(1)]`: its limits by name (ge, gt, le, lt, multiple_of, min_length, max_length)."""
+    """A kind with limits, as `Annotated[int, Ge(1)]`, by name (ge, gt, le, lt, multiple_of, min_length, max_length)."""
 
     of: Kind
     limits: dict[str, float] = field(hash=False)
@@ -67,16 +67,16 @@ class Limited(Kind):
         return self.of.fits(value) and all(TESTS[name](value, limit) for name, limit in self.limits.items())
 
     def words(self, many: bool = False) -> str:
-        said = [self.of.words(many), range_of(self.limits)]
+        phrases = [self.of.words(many), range_of(self.limits)]
         if "multiple_of" in self.limits:
-            said.append(f"that {number(self.limits['multiple_of'])} divides")
+            phrases.append(f"that {number(self.limits['multiple_of'])} divides")
         if self.limits.keys() & {"min_length", "max_length"}:
-            said.append(f"({length_of(self.limits)})")
-        return " ".join(word for word in said if word)
+            phrases.append(f"({length_of(self.limits)})")
+        return " ".join(word for word in phrases if word)
 
 
 def range_of(limits: dict[str, float]) -> str:
-    """`from 0 to below 1`"""
+    """Format numeric limits as `from 0 to below 1`."""
     low = next(
         (f"{word} {number(limits[key])}" for key, word in (("ge", "from"), ("gt", "above")) if key in limits), ""
     )
@@ -90,7 +90,7 @@ def range_of(limits: dict[str, float]) -> str:
 
 
 def compared(test: Callable[[Any, float], bool]) -> Callable[[Any, float], bool]:
-    """A limit of numbers says nothing of null beside them."""
+    """Make a test of a limit that judges numbers, and passes null and other values beside them."""
     return lambda value, limit: not isinstance(value, (int, float)) or test(value, limit)
 
 
@@ -114,7 +114,7 @@ def length_of(limits: dict[str, float]) -> str:
 
 @dataclass(frozen=True)
 class Either(Kind):
-    """`int | None`"""
+    """One of several kinds, as `int | None`."""
 
     of: tuple[Kind, ...]
 
@@ -133,7 +133,7 @@ class Either(Kind):
 
 @dataclass(frozen=True)
 class ListOf(Kind):
-    """`list[int]`, `Sequence[int]`, `tuple[int, ...]`, and with `each` `tuple[int, str]`."""
+    """A list, as `list[int]`, `Sequence[int]` or `tuple[int, ...]`; with `each`, a `tuple[int, str]`."""
 
     of: Kind
     each: tuple[Kind, ...] | None = None
@@ -156,7 +156,7 @@ class ListOf(Kind):
 
 @dataclass(frozen=True)
 class Table(Kind):
-    """`Mapping[int, float]`, `dict[str, int]`. A config that was kept as JSON has its whole numbers as words."""
+    """A table, as `Mapping[int, float]` or `dict[str, int]`. A config kept as JSON has its integer keys as strings."""
 
     key: Kind
     value: Kind
@@ -171,9 +171,9 @@ class Table(Kind):
 
 
 def table_in(kind: Kind) -> Table | None:
-    """The table that a kind is, or may be."""
+    """Return the table that a kind is, or that it allows beside other kinds, else None."""
     kinds = kind.of if isinstance(kind, Either) else (kind,)
-    return next((one for one in kinds if isinstance(one, Table)), None)
+    return next((alternative for alternative in kinds if isinstance(alternative, Table)), None)
 
 
 def number_in(key: Any) -> Any:
@@ -182,7 +182,7 @@ def number_in(key: Any) -> Any:
 
 @dataclass(frozen=True)
 class Part(Kind):
-    """A class: a node with a `_target_` makes one. Whether that makes the right one is not looked at here."""
+    """A class, which a node with a `_target_` makes. Whether the node makes this class is not checked here."""
 
     name: str
 
@@ -194,12 +194,12 @@ class Part(Kind):
 
 
 def number(value: float) -> str:
-    """As a person would write it: 65,536, 0.5, 1e+06"""
+    """Format a number as a person writes it: 65,536, 0.5, 1e+06."""
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def shown(value: Any) -> str:
-    """As it is typed in YAML, cut where it is long."""
+    """Format a value as it is typed in YAML, cut to 80 characters."""
     if value is None or isinstance(value, bool):
         return {True: "true", False: "false", None: "null"}[value]
     text = str(value) if str(value).strip() else repr(value)

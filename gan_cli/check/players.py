@@ -1,4 +1,4 @@
-"""The players of a game by name: whose rates and betas may be typed."""
+"""The names of a game's players, for which rates and betas may be typed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from gan_cli.base.run_config import Composed
 from gan_cli.check.hints import meant
 from gan_cli.check.signatures import tables_of
 
-USUAL = ("discriminator", "generator")  # of a game whose YAML names none
+USUAL = ("discriminator", "generator")  # the players of a game whose YAML names none
 
 
 def players_of(model: Any) -> list[str]:
-    """Those that a model's YAML names in `players`."""
+    """List the players that a model's YAML names under `players`, or the usual two."""
     return [str(name) for name in (isinstance(model, Mapping) and model.get("players")) or USUAL]
 
 
 def check_players(config: Composed) -> None:
-    """
+    """Refuse rates and betas of players that the model does not have.
+
     Raises:
-        UserError: a rate or betas of a player that the model does not have.
+        UserError: a rate or betas of such a player.
     """
     players = players_of(config["model"])
     for place in tables_of("optimizer"):

@@ -1,7 +1,7 @@
-"""Binding YAML nodes to the constructors they name, by reading source, so that nothing heavy is imported.
+"""The arguments of the constructors that YAML nodes name, read from source, so that nothing heavy is imported.
 
 `check_arguments` parses the file of a `_target_` and compares names and values with the constructor's annotations,
-limits included (`Annotated[int, Ge(1)]`). A class that has none there gets them from `limits:` in
+limits included (`Annotated[int, Ge(1)]`). A class without limits in its source gets them from `limits:` in
 its YAML. torch's optimizers are read as everything is; other targets inside torch are left to torch's own errors.
 """
 
@@ -20,13 +20,13 @@ from gan_cli.check.annotations import Source, kind_of, last_name, lineage, sourc
 from gan_cli.check.kinds import Kind, Part, Simple, number_in, shown, table_in
 
 SUPPLIED = {"model": ("loss", "penalties", "augment"), "optimizer": ("params", "lr")}  # by the program, not the YAML
-LIMITS = "gan_cli.base.limits"  # whose names `limits:` may use
-OWN_OF_OPTIMIZER = "gan_cli.base.settings.OptimizerSettings"
-IMPLIED = {"schedule": "gan_cli.parts.schedule.Schedule"}  # nodes of it that name no class
+LIMITS = "gan_cli.base.limits"  # the module whose names `limits:` may use
+PROGRAM_OPTIONS = "gan_cli.base.settings.OptimizerSettings"
+IMPLIED = {"schedule": "gan_cli.parts.schedule.Schedule"}  # nodes of the optimizer that name no class, with the class
 
 
 class Argument(NamedTuple):
-    """Of a constructor: its annotation as written, whether it is needed, and what it allows."""
+    """An argument of a constructor: its annotation as written, whether it is needed, and the kind of its values."""
 
     annotation: str
     needed: bool
@@ -34,37 +34,41 @@ class Argument(NamedTuple):
 
 
 def check_arguments(path: str, node: Node) -> None:
-    """
+    """Refuse a node whose keys and values do not fit the constructor of its class.
+
     Raises:
-        UserError: an argument that the constructor does not take (with the nearest names), a missing one, or a value
-            of the wrong type or beyond its limits.
+        UserError: an argument that the constructor does not take (with the nearest names), a missing one, or a value of
+            the wrong type or beyond its limits.
     """
-    signature, own = signature_of(node["_target_"]), own_keys(path)
+    signature, extra = signature_of(node["_target_"]), program_arguments(path)
     check_values(path, node, bound(path, node))
     if signature is None:
         return
     known = {key: argument for key, argument in signature.items() if path != "optimizer" or key not in SUPPLIED[path]}
-    check_names(path, node, {**known, **own}, node["_target_"])
-    given = {*node, *SUPPLIED.get(path, ())}
-    for key, argument in {**signature, **own}.items():
-        if argument.needed and key not in given:
+    check_names(path, node, {**known, **extra}, node["_target_"])
+    present = {*node, *SUPPLIED.get(path, ())}
+    for key, argument in {**signature, **extra}.items():
+        if argument.needed and key not in present:
             raise UserError(f"{path} lacks {key}, which {node['_target_']} needs")
 
 
 def bound(path: str, node: dict[str, Any]) -> dict[str, Argument]:
-    """What each value of a node may be: by its class, unless `limits:` says it in more detail, and by this program."""
+    """Map each key of a node to the argument that its value must fit.
+
+    The class defines it, `limits:` comes before the class, and the program's own options come before both.
+    """
     limits = node.get("limits") if isinstance(node.get("limits"), dict) else {}
-    said = {key: Argument(str(text), False, kind_of(str(text), LIMITS)) for key, text in limits.items()}  # type: ignore[union-attr]
-    return {**(signature_of(node["_target_"]) or {}), **said, **own_keys(path)}
+    declared = {key: Argument(str(text), False, kind_of(str(text), LIMITS)) for key, text in limits.items()}  # type: ignore[union-attr]
+    return {**(signature_of(node["_target_"]) or {}), **declared, **program_arguments(path)}
 
 
-def own_keys(path: str) -> dict[str, Argument]:
-    """What a node has for the program besides the arguments of its class."""
-    return signature_of(OWN_OF_OPTIMIZER) or {} if path == "optimizer" else {}
+def program_arguments(path: str) -> dict[str, Argument]:
+    """Return the options that a node has for the program, besides the arguments of its class."""
+    return signature_of(PROGRAM_OPTIONS) or {} if path == "optimizer" else {}
 
 
 def nodes_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
-    """Every (dotted key, node) of a config whose values go to a class, also where the node does not name it."""
+    """Yield each node of a config whose values go to a class, with its dotted key, also where it has no `_target_`."""
     yield from targets_in({key: value for key, value in config.items() if key != "trust"})
     optimizer = config.get("optimizer")
     for key, target in IMPLIED.items():
@@ -73,7 +77,8 @@ def nodes_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
 
 
 def check_names(path: str, node: Node, known: Mapping[str, Argument], owner: str) -> None:
-    """
+    """Refuse unknown keys of a node.
+
     Raises:
         UserError: a key that `owner` does not have.
     """
@@ -86,7 +91,8 @@ def check_names(path: str, node: Node, known: Mapping[str, Argument], owner: str
 
 
 def check_values(path: str, node: Mapping[str, Any], signature: Mapping[str, Argument]) -> None:
-    """
+    """Refuse values that do not fit the arguments of their keys.
+
     Raises:
         UserError: a value of the wrong type or beyond its limits.
     """
@@ -96,30 +102,31 @@ def check_values(path: str, node: Mapping[str, Any], signature: Mapping[str, Arg
 
 
 def check_value(key: str, value: Any, kind: Kind) -> None:
-    """
+    """Refuse a value that does not fit a kind.
+
     Raises:
-        UserError: a value that `kind` does not take.
+        UserError: `kind` does not allow the value.
     """
-    inner = table_in(kind)
-    if inner is not None and isinstance(value, dict) and all(inner.key.fits(number_in(name)) for name in value):
-        for name, one in value.items():
-            if not isinstance(inner.value, Part):  # of a part that is none, the whole table says more
-                check_value(f"{key}.{name}", one, inner.value)
+    table = table_in(kind)
+    if table is not None and isinstance(value, dict) and all(table.key.fits(number_in(name)) for name in value):
+        for name, item in value.items():
+            if not isinstance(table.value, Part):  # a value that is no part is clearer within the whole table
+                check_value(f"{key}.{name}", item, table.value)
     if not kind.fits(value):
         raise UserError(f"{key}={shown(value)} does not fit: {kind.words()} is wanted")
 
 
 def tables_of(path: str) -> list[str]:
-    """The dotted keys of what a node has for the program that is a table of names: any may be typed there."""
-    tables = {key: table_in(argument.kind) for key, argument in own_keys(path).items() if key not in IMPLIED}
+    """List the dotted keys of the program's options of a node that are tables in which any name may be typed."""
+    tables = {key: table_in(argument.kind) for key, argument in program_arguments(path).items() if key not in IMPLIED}
     return [f"{path}.{key}" for key, table in tables.items() if table is not None and table.key == Simple(str)]
 
 
 def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:
-    """Values as they were typed, before what follows from them is worked out.
+    """Refuse values as they were typed, before anything is derived from them.
 
     Args:
-        config: plain, its interpolations unresolved; what they stand for is left for later.
+        config: plain, its interpolations unresolved; values that hold one are judged later.
 
     Raises:
         UserError: a value of the wrong type or beyond its limits.
@@ -127,25 +134,28 @@ def check_typed(config: Mapping[str, Any], trust: Sequence[str]) -> None:
     for path, node in nodes_of(config):
         target = node["_target_"]
         if isinstance(target, str) and (target in IMPLIED.values() or is_allowed(target, trust)):
-            completed = path == "dataset"  # where null may be filled in
-            typed = {k: v for k, v in node.items() if not follows(v) and not (v is None and completed)}
+            completed = path == "dataset"  # null may be filled in from the data's files
+            typed = {k: v for k, v in node.items() if not is_unresolved(v) and not (v is None and completed)}
             check_values(path, typed, bound(path, node))
 
 
-def follows(value: Any) -> bool:
-    """Whether a value is worked out, or missing; so is one that holds such a value."""
+def is_unresolved(value: Any) -> bool:
+    """Return whether a value is an interpolation or missing (`???`), or a table or list that holds such a value."""
     if isinstance(value, dict):
-        return any(map(follows, value.values()))
+        return any(map(is_unresolved, value.values()))
     if isinstance(value, list):
-        return any(map(follows, value))
+        return any(map(is_unresolved, value))
     return isinstance(value, str) and ("${" in value or value == "???")
 
 
 @cache
 def signature_of(target: str) -> dict[str, Argument] | None:
-    """Each argument; None where they can't be read.
+    """Return each argument of a class's constructor by name, or None where they can't be read.
 
-    Those of a class without a constructor of its own are those of the nearest base that has one.
+    A class without a constructor of its own has the arguments of the nearest base that has one.
+
+    Raises:
+        UserError: the module is not installed, or has no such class.
     """
     module, _, name = target.rpartition(".")
     if target.startswith(("torch.", "torchvision.")) and not target.startswith("torch.optim."):
@@ -156,9 +166,9 @@ def signature_of(target: str) -> dict[str, Argument] | None:
     last: ast.ClassDef | None = None
     for last, source in lineage(target):  # a base is read only where its class has no constructor
         methods = {item.name: item for item in last.body if isinstance(item, ast.FunctionDef)}
-        for wanted in ("__init__", "__new__"):
-            if wanted in methods:
-                return _of_function(methods[wanted], source)
+        for constructor in ("__init__", "__new__"):
+            if constructor in methods:
+                return _of_function(methods[constructor], source)
         decorators = map(ast.unparse, last.decorator_list)
         if any("dataclass" in decorator for decorator in decorators) or "TypedDict" in map(last_name, last.bases):
             fields = [
@@ -187,25 +197,27 @@ def _of_function(method: ast.FunctionDef, source: Source) -> dict[str, Argument]
 
 
 def _unpacked(annotation: ast.expr | None, source: Source) -> dict[str, Argument] | None:
-    """The keys of `**rules: Unpack[Rules]`, a TypedDict here or in another module; None of any other `**`."""
+    """Return the keys of `**rules: Unpack[Rules]`, a TypedDict here or in another module; None for any other `**`."""
     if not isinstance(annotation, ast.Subscript) or last_name(annotation.value) != "Unpack":
         return None
     return _keys_of(last_name(annotation.slice), source)
 
 
 def _keys_of(name: str, source: Source) -> dict[str, Argument] | None:
-    """Of a TypedDict, those of its bases first."""
-    found = source.of_class(name)
-    if found is None:
-        module, _, own = (source.imported(name) or "").rpartition(".")
+    """Return the keys of a TypedDict, those of its bases first, or None where it can't be read."""
+    class_node = source.of_class(name)
+    if class_node is None:
+        module, _, original = (source.imported(name) or "").rpartition(".")
         other = source_of(module) if module else None
-        return None if other is None else _keys_of(own, other)
+        return None if other is None else _keys_of(original, other)
     keys: dict[str, Argument] = {}
-    for base in found.bases:
+    for base in class_node.bases:
         if last_name(base) != "TypedDict":
             keys |= _keys_of(last_name(base), source) or {}
-    needed = not any(keyword.arg == "total" and ast.unparse(keyword.value) == "False" for keyword in found.keywords)
-    fields = [item for item in found.body if isinstance(item, ast.AnnAssign)]
+    needed = not any(
+        keyword.arg == "total" and ast.unparse(keyword.value) == "False" for keyword in class_node.keywords
+    )
+    fields = [item for item in class_node.body if isinstance(item, ast.AnnAssign)]
     return keys | {ast.unparse(item.target): _argument(item.annotation, needed, source) for item in fields}
 
 

@@ -1,7 +1,7 @@
-"""What other programs call it, and what is typed here instead. All of it is data; `hints` reads it.
+"""The words of other programs for options, and what to type here instead. All of it is data; `hints` reads it.
 
-A key's replacements are tried in order: the first whose keys the chosen options have is said. `{word}` in a text is
-what was typed. Each replacement is complete, so that it can be typed as it stands (DIR, RUN and WORD aside).
+A key's replacements are tried in order: the first whose keys the chosen options have is shown. `{word}` in a text is
+the word that was typed. Each replacement is complete, so that it can be typed as it stands (DIR, RUN and WORD aside).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Instead(NamedTuple):
-    """What to type, and what that is.
+    """A replacement: what to type, and what that does.
 
     Attributes:
-        typed: empty where there is nothing to be typed.
-        of: the group that such a fact is about; commands without it don't say it.
+        typed: the overrides to type; empty where there is nothing to type.
+        of: the group that such a fact is about; commands without this group don't show it.
     """
 
     typed: tuple[str, ...]
@@ -246,6 +246,6 @@ OF_OPTIONS: dict[str, dict[str, str]] = {
 
 KEYS = {word: instead for words, instead in OF_KEYS.items() for word in words.split()}
 OPTIONS = {
-    group: {word: typed for words, typed in said.items() for word in words.split()}
-    for group, said in OF_OPTIONS.items()
+    group: {word: typed for words, typed in entries.items() for word in words.split()}
+    for group, entries in OF_OPTIONS.items()
 }

@@ -1,4 +1,4 @@
-"""What a run says at its end of how to go on, and when it goes on to where nothing more is learned."""
+"""The last lines of a run, and the warning of a run that goes on to where nothing more is learned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_cli.run.session import Session
 
 
 def closing(folder: Path, session: Session, early: bool) -> Iterator[str]:
-    """The last lines of a run that has seen all its images, or that patience ended `early`."""
+    """Yield the last lines of a run that has seen all its images, or that patience ended `early`."""
     run, images = shown(folder), session.state.images
     newest = max((folder / "samples").glob("images-*"), default=folder)
     why = ", ended early: trainer.keep_best was not bettered for trainer.patience_images" if early else ""
@@ -24,7 +24,7 @@ def closing(folder: Path, session: Session, early: bool) -> Iterator[str]:
 
 
 def standing_still(folder: Path, session: Session) -> str | None:
-    """A sentence where a run goes on for images in which nothing is learned: its schedule has ended at a rate of 0."""
+    """Return a warning if the schedule has ended at a rate of 0, so that the run's further images change nothing."""
     images, total = session.state.images, session.config.trainer.total_images
     if images >= total or session.learns(images) or session.learns(total):
         return None
@@ -36,11 +36,11 @@ def standing_still(folder: Path, session: Session) -> str | None:
 
 
 def rounded(images: int) -> int:
-    """To two digits: 200,064 -> 200,000."""
+    """Round a number of images to two digits: 200,064 -> 200,000."""
     unit = 10 ** max(0, math.floor(math.log10(max(images, 1))) - 1)
     return round(images / unit) * unit
 
 
 def log_folder(run: str) -> str:
-    """What to point TensorBoard at, to see this run among the others."""
+    """Return the folder at which TensorBoard shows this run among the others."""
     return "outputs" if run.startswith("outputs/") else str(Path(run).parent)

@@ -1,4 +1,4 @@
-"""What a run would take, from measured steps: parameters, memory, time. Nothing is written."""
+"""The cost of a run, estimated from measured steps: parameters, memory, time. Nothing is written."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gan_cli.media.medium import arranged
 from gan_cli.run.kept_base import with_base
 from gan_cli.run.session import Session
 
-LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # of measurement at each point, after two steps that are not counted
+LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # measured at each point, after two steps that are not counted
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a run in which the same phases play.
+    """A stretch of a run in which the same phases are active.
 
     Attributes:
         begin, end: in images seen.
@@ -63,8 +63,8 @@ class Kind:
 
     Attributes:
         due: the phases that move, by name, and (phase, penalty) where a penalty is due.
-        step: a step of that kind.
-        updates: each phase's updates before it.
+        step: the number of one step of this kind.
+        updates: each phase's number of updates before that step.
     """
 
     due: frozenset[object]
@@ -73,7 +73,7 @@ class Kind:
 
 
 class Rehearsal:
-    """A run's session, to take steps with that are forgotten."""
+    """A run's session for trial steps, whose results are thrown away."""
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         config, _ = with_base(config, None, device, tell)
@@ -85,12 +85,12 @@ class Rehearsal:
             torch.cuda.synchronize(self.session.device)
 
     def kinds(self, images: int) -> list[tuple[Kind, float]]:
-        """Each kind of the steps of one round of all intervals, and its share of them."""
+        """List each kind of step in one common period of all intervals, with its share of the steps."""
         phases = [phase for phase in self.session.phases if phase.on(images)]
         intervals = [phase.every for phase in phases]
         for phase in phases:
             intervals += [] if phase.regularizes else [penalty.every for penalty in phase.penalties.values()]
-        period, found, counts = math.lcm(*intervals), dict[object, Kind](), Counter[object]()
+        period, kinds, counts = math.lcm(*intervals), dict[object, Kind](), Counter[object]()
         for step in range(period):
             updates = {phase.name: -(-step // phase.every) * phase.repeat for phase in phases}
             due: set[object] = set()
@@ -103,12 +103,12 @@ class Rehearsal:
                         if phase.regularizes or -updates[phase.name] % penalty.every < phase.repeat
                     }
             kind = Kind(frozenset(due), step, updates)
-            found.setdefault(kind.due, kind)
+            kinds.setdefault(kind.due, kind)
             counts[kind.due] += 1
-        return [(kind, counts[due] / period) for due, kind in found.items()]
+        return [(kind, counts[due] / period) for due, kind in kinds.items()]
 
     def seconds(self, images: int, kind: Kind) -> float:
-        """The median time of steps of a kind."""
+        """Measure steps of a kind, and return their median time in seconds."""
         taken: list[float] = []
         while sum(taken[2:]) < LEAST_SECONDS or len(taken) < 2 + LEAST_STEPS:
             state = self.session.state
@@ -120,18 +120,18 @@ class Rehearsal:
             taken.append(time.perf_counter() - begun)
         return statistics.median(taken[2:])
 
-    def at(self, images: int) -> tuple[float, tuple[str, ...], int]:
-        """Seconds for 1,000 images at a point of the run; who plays there, and the batch."""
+    def measure_at(self, images: int) -> tuple[float, tuple[str, ...], int]:
+        """Measure steps at a point of the run: return seconds for 1,000 images, the active phases, the batch size."""
         each = sum(share * self.seconds(images, kind) for kind, share in self.kinds(images))
         self.session.state.images = images
-        here = [phase for phase in self.session.phases if phase.on(images)]
-        always = [phase for phase in here if phase.every == 1]
+        active = [phase for phase in self.session.phases if phase.on(images)]
+        always = [phase for phase in active if phase.every == 1]
         drawn = always[0].repeat + sum(phase.repeat - 1 for phase in always[1:])
         batch = always[0].batch_size or self.session.config.trainer.batch_size
-        return each / (drawn * batch) * 1000, tuple(phase.name for phase in here), batch
+        return each / (drawn * batch) * 1000, tuple(phase.name for phase in active), batch
 
     def grid_seconds(self) -> float:
-        """Of the grids of the whole run."""
+        """Measure one sample grid, and return the seconds that all grids of the run take."""
         session, every = self.session, self.session.config.trainer.sample_every_images
         begun = time.perf_counter()
         rows = joined(session.game.sample(session.ema.networks, self.examples))
@@ -141,13 +141,13 @@ class Rehearsal:
 
 
 def spans_of(phases: list[Phase], total: int) -> list[tuple[int, int]]:
-    """Spans between the points at which phases begin or end."""
+    """Split a run's images into spans at the points where phases begin or end."""
     points = {0, total} | {p.starts_at for p in phases} | {p.stops_at for p in phases if p.stops_at is not None}
     return list(pairwise(sorted(point for point in points if 0 <= point <= total)))
 
 
 def estimate(config: RunConfig) -> Estimate:
-    """Measure steps in the middle of each stage, and add up.
+    """Measure steps in the middle of each stage, or at the start of a run of one stage, and add them up.
 
     Raises:
         UserError: a part can't be built.
@@ -158,14 +158,14 @@ def estimate(config: RunConfig) -> Estimate:
         rehearsal = Rehearsal(config, device)
         spans, stages = spans_of(rehearsal.session.phases, settings.total_images), []
         for begin, end in counted(spans, "measuring the steps of each stage", len(spans), "stages"):
-            seconds, phases, batch = rehearsal.at(begin if len(spans) == 1 else (begin + end) // 2)
+            seconds, phases, batch = rehearsal.measure_at(begin if len(spans) == 1 else (begin + end) // 2)
             stages.append(Stage(begin, end, phases, batch, seconds))
         counts = parameter_counts(rehearsal.session.game)
         return Estimate(counts, stages, rehearsal.grid_seconds(), peak_mib(device), device_name(device))
 
 
 def peak_mib(device: torch.device) -> float:
-    """Of the device on CUDA, else of this process."""
+    """Return the peak memory in MiB, of the device on CUDA, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

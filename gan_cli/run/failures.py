@@ -1,4 +1,4 @@
-"""What ended a run, as a sentence with what to change."""
+"""The errors that end a run, as sentences that say what to change."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gan_cli.base.printable import shown
 
 
 def explain(error: Exception, folder: Path) -> Exception:
-    """An error as a sentence with what to change, where it is one that a user can act on."""
+    """Convert an error that a user can act on into one that says what to change, and return any other as it is."""
     from torch import OutOfMemoryError
 
     if isinstance(error, RunError) and not isinstance(error, UserError):
-        told = str(error)
-        return error if "checkpoint" in told else type(error)(f"{told}; {last_checkpoint(folder)}")
+        message = str(error)
+        return error if "checkpoint" in message else type(error)(f"{message}; {last_checkpoint(folder)}")
     if isinstance(error, (UserError, Interrupted)):
         return error
     if isinstance(error, (OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
@@ -31,16 +31,16 @@ def explain(error: Exception, folder: Path) -> Exception:
             f" {last_checkpoint(folder)}"
         )
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        return RunError(f"{of_system(error, folder)}; {last_checkpoint(folder)}")
+        return RunError(f"{describe_os_error(error, folder)}; {last_checkpoint(folder)}")
     return error
 
 
-def of_system(error: OSError, folder: Path) -> str:
-    """What the system refused, and what may be done where it was the run's own folder."""
+def describe_os_error(error: OSError, folder: Path) -> str:
+    """Return what the system refused, with a remedy where it was a file in the run's own folder."""
     if error.filename is None:
         return f"the system refused something to the run ({error})"
-    mine = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))
-    if mine and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    in_folder = Path(os.path.abspath(os.fsdecode(error.filename))).is_relative_to(os.path.abspath(folder))
+    if in_folder and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{error.filename} can't be written ({error.strerror}): choose another hydra.run.dir"
     return f"{error.filename} can't be used ({error.strerror})"
 

@@ -1,4 +1,4 @@
-"""What happens between steps: log points, sample grids, checkpoints, the status line.
+"""The jobs of a run between its steps: log points, sample grids, checkpoints, the status line.
 
 A job is due when the images seen *cross* a multiple of its cadence, or at the end of the run. Every
 process calls every job, in the same order; only process 0 writes.
@@ -31,10 +31,10 @@ from gan_cli.run.session import Session
 
 
 class Job:
-    """Due when images seen cross a multiple of `every` (0: never)."""
+    """A job that is due when images seen cross a multiple of `every` (0: never)."""
 
     enough = False  # whether the run may end here, before it has seen all its images
-    place = 1  # among the others at the end of a run: what must be safe comes first
+    place = 1  # in the order at the end of a run: what must be safe comes first
 
     def __init__(self, session: Session, logbook: Logbook, every: int) -> None:
         self.session, self.logbook = session, logbook
@@ -50,20 +50,20 @@ class Job:
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Once, before the first step."""
+        """Run once, before the first step."""
 
     def ending(self) -> None:
-        """Once, after the last step, before any job finishes."""
+        """Run once, after the last step, before any job finishes."""
 
     def finish(self) -> None:
-        """Once, after the last step."""
+        """Run once, after the last step."""
 
     def close(self) -> None:
-        """Once, however the run ended."""
+        """Run once, however the run ended."""
 
 
 class LogPoint(Job):
-    """Reads the meter: curves, scalars.jsonl, and the check that all is finite."""
+    """The job that reads the meter, writes curves and scalars.jsonl, and checks that all values are finite."""
 
     place = 2  # a run that was killed at its end writes its last line again, after those that it keeps
 
@@ -81,7 +81,7 @@ class LogPoint(Job):
             if phase.on(images) and not phase.regularizes:
                 values[f"learning_rate/{phase.curve}"] = phase.optimizer.param_groups[0]["lr"]
         now = time.monotonic() if self.ended is None else self.ended
-        if images > self.counted:  # else it goes on at its end, and has no speed
+        if images > self.counted:  # else the run was resumed at its end, and has no speed
             values["images_per_second"] = (images - self.counted) / max(now - self.clock, 1e-9)
         self.clock, self.counted = now, images
         self.latest = dict(sorted(values.items()))
@@ -89,12 +89,12 @@ class LogPoint(Job):
             self.logbook.curves.scalars(images, self.latest, last)
 
     def ending(self) -> None:
-        """The clock stops here: the checkpoint, the grid and the scores of the end are no training."""
+        """Stop the clock, since the checkpoint, the grid and the scores of the end are no training."""
         self.session.meter.check()  # waits for the device
         self.ended = time.monotonic()
 
     def finish(self) -> None:
-        """The interval that the end cuts short. The last checkpoint holds its sums: a longer run goes on with them."""
+        """Log the interval that the end cuts short. A longer run goes on with its sums from the last checkpoint."""
         if self.every and not self.session.meter.empty:
             self(last=True)
 
@@ -106,7 +106,7 @@ class SampleGrid(Job):
         super().__init__(session, logbook, session.config.trainer.sample_every_images)
         self.given, self.drawn_at = examples, -1
         curves, images = logbook.curves, session.state.images
-        if curves is not None and images:  # of a run that goes on: its picture is there, or is made anew
+        if curves is not None and images:  # a resumed run has this grid already, or draws it again
             if self.file(images).exists() and curves.has("samples", images):
                 self.drawn_at = images
             else:
@@ -126,7 +126,7 @@ class SampleGrid(Job):
         scores = {f"held_out/{name}": value.mean().item() for name, value in session.game.scores(rows).items()}
         if scores:
             curves.scalars(images, scores)
-        write_png(pixels, self.file(images))  # last: where it is, its curves are too
+        write_png(pixels, self.file(images))  # last, so that a grid on disk has its curves too
         self.drawn_at = images
 
     def finish(self) -> None:
@@ -135,9 +135,9 @@ class SampleGrid(Job):
 
 
 class SaveCheckpoint(Job):
-    """Everything that the run needs to go on exactly, after a look that all of it is finite.
+    """The job that checks that all weights are finite, and saves everything that the run needs to go on exactly.
 
-    `restored` is the checkpoint that the run goes on from: it is whole, and not written again.
+    `restored` is the checkpoint that the run goes on from: it is complete, and not written again.
     """
 
     place = 0
@@ -159,7 +159,7 @@ class SaveCheckpoint(Job):
         self.saved_at = images
 
     def write(self) -> None:
-        """Process 0 does, for all."""
+        """Write the checkpoint in process 0, for all processes."""
         if distributed.rank() == 0:
             content = self.session.state_dict()
             self.check_weights(content["game"])
@@ -171,11 +171,12 @@ class SaveCheckpoint(Job):
         self()
         if distributed.rank() == 0:
             assert self.newest is not None
-            checkpoint.prune(self.newest, self.keep)  # a run that was killed may not have come to it
+            checkpoint.prune(self.newest, self.keep)  # a run that was killed may not have got here
 
     @staticmethod
     def check_weights(weights: dict[str, Tensor]) -> None:
-        """
+        """Check that all weights are finite.
+
         Raises:
             DivergedError: a step overflowed though its loss was finite; saved, it would push good checkpoints out.
         """
@@ -187,7 +188,7 @@ class SaveCheckpoint(Job):
 
 
 def side_file(session: Session) -> SideFile:
-    """What a checkpoint's JSON says besides digest and progress; readable without torch."""
+    """Return the content of a checkpoint's JSON, besides digest and progress. It is readable without torch."""
     config = session.config.plain
     return {
         "model": session.config.choices.get("model"),
@@ -199,7 +200,10 @@ def side_file(session: Session) -> SideFile:
 
 
 class Status(Job):
-    """A bar on a terminal, a line every few seconds elsewhere; from the latest log point, so it waits for nothing."""
+    """A bar on a terminal, else a line every few seconds.
+
+    It shows the values of the latest log point, and so waits for nothing.
+    """
 
     place = 3
 
@@ -214,7 +218,7 @@ class Status(Job):
             from tqdm import tqdm
 
             label = None if cell is None else printable(cell.label)
-            about: dict[str, Any] = {"desc": label, "leave": cell is None}  # what a cell leaves is its closing line
+            about: dict[str, Any] = {"desc": label, "leave": cell is None}  # a cell leaves only its closing line
             about |= {"total": self.total, "initial": images, "unit": "image"}
             self.bar = tqdm(unit_scale=True, dynamic_ncols=True, file=sys.stdout, **about)
 
@@ -250,7 +254,7 @@ class Status(Job):
 
 
 def speed(rate: float) -> str:
-    """Images a second, so that a slow one reads too: '1,539 images/s', '2.4 images/s', '25 s/image'."""
+    """Format images a second, so that a slow rate reads well too: '1,539 images/s', '2.4 images/s', '25 s/image'."""
     if rate >= 9.95:
         return f"{rate:,.0f} images/s"
     return f"{rate:.1f} images/s" if rate >= 0.1 else f"{1 / max(rate, 1e-9):,.0f} s/image"

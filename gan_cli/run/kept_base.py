@@ -1,4 +1,4 @@
-"""What a run builds on: loaded from another run once, kept in its own folder, and taken from there ever after."""
+"""The base of a run: loaded from another run once, kept in the run's own folder, and read from there afterwards."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import BASE
 from gan_cli.use.load import base_of, kept_base, trained_of
 
-KEPT = ("config", "progress", "game", "ema", "data")  # of a checkpoint: all but how to train it on
+KEPT = ("config", "progress", "game", "ema", "data")  # of a checkpoint: all but the state of training
 
 
 def with_base(
     config: RunConfig, folder: Path | None, device: torch.device, warn: Callable[[str], object]
 ) -> tuple[RunConfig, bytes | None]:
-    """A run's config with the base that its model names, loaded; and the file to be kept, where the folder has none.
+    """Load the base that a run's model names into its config.
 
     Args:
-        folder: the run's; None for one that has none. Once it has a checkpoint, its own file is the base.
-        warn: told what a user should know.
+        folder: the run's folder, or None for a run without one. Once it has a checkpoint, its own file is the base.
+        warn: called with each message for the user.
+
+    Returns:
+        the config with the base, and the content of the base's file, where the folder has none.
 
     Raises:
         UserError: there is no such run, or it lacks what the model needs.
@@ -33,34 +36,35 @@ def with_base(
     where = config.game.base
     if where is None:
         return config, None
-    wanted = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
-    if folder is not None and (checkpoint.listed(folder) or kept_alone(folder, where)):
+    spaces = ((config.game.model.get("requires") or {}).get("base") or {}).get("spaces") or ()
+    if folder is not None and (checkpoint.listed(folder) or holds_only_copy(folder, where)):
         base, data = kept_base(folder, None, config.trust, device), None
     else:
         path, content = checkpoint.load(expanded(where), warn)
         trained = trained_of(path, content, device=device.type, trust=config.trust)
         data = checkpoint.packed({key: value for key, value in content.items() if key in KEPT})
         base = base_of(trained, hashlib.sha256(data).hexdigest())
-    base.check_spaces(wanted)
+    base.check_spaces(spaces)
     return config.on_base(base), data
 
 
-def kept_alone(folder: Path, where: str) -> bool:
-    """Whether a run that was cut before its first checkpoint has its base, and the run that this came from is gone."""
+def holds_only_copy(folder: Path, where: str) -> bool:
+    """Return whether a run that has no checkpoint yet has the file of its base, and the base's own run is gone."""
     return (folder / BASE).is_file() and not checkpoint.candidates(expanded(where))
 
 
-def keep(folder: Path, data: bytes | None) -> None:
-    """Write the file of a base, that the run may stand alone."""
+def write_base(folder: Path, data: bytes | None) -> None:
+    """Write the file of a base into the run's folder, so that the run needs no other."""
     if data is not None:
         checkpoint.put(folder / BASE, data, {})
 
 
-def check_same_base(path: Path, kept: str | None, config: RunConfig) -> None:
-    """
+def check_same_base(path: Path, digest: str | None, config: RunConfig) -> None:
+    """Refuse a checkpoint of another base.
+
     Raises:
-        UserError: the checkpoint at `path` was trained on another base than the folder keeps.
+        UserError: `digest`, of the base that the checkpoint at `path` was trained on, is not that of the folder's base.
     """
     base = config.game.model.get("base")
-    if kept != getattr(base, "digest", None):
+    if digest != getattr(base, "digest", None):
         raise UserError(f"{path} was trained on another base than {path.parent.parent / BASE}")

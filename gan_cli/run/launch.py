@@ -1,4 +1,4 @@
-"""Starting a run in one process or in several, and turning its end into a status and a sentence."""
+"""The start of a run in one process or in several, and its end as a status and a sentence."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def launch(
     first: Callable[[], None] | None = None,
     cell: Cell | None = None,
 ) -> Record:
-    """Carry out the run of `folder`; see `train.train`. Records its end in run.json whatever happens.
+    """Carry out the run of `folder` (see `train.train`), and record its end in run.json whatever happens.
 
     Args:
         config: plain and complete; kept in the folder as config.json.
         first: called once the folder's lock is held, before anything is written.
-        cell: which of a sweep's the run is.
+        cell: the sweep's cell that the run is, if any.
 
     Raises:
         UserError, RunError, DivergedError, Interrupted: each with the sentence to show.
@@ -49,8 +49,8 @@ def launch(
     with locked(folder, "the run folder"):
         checkpoint.check_not_lost(folder)
         clear_cache(cache_folder())
-        spent, record = Spent(folder), written(folder / "run.json")
-        before = {name: bytes_of(folder / name) for name in CONFIGS}
+        spent, record = Spent(folder), file_stamp(folder / "run.json")
+        before = {name: content_of(folder / name) for name in CONFIGS}
         try:
             if first is not None:
                 first()
@@ -60,8 +60,8 @@ def launch(
             result = run_processes(config, folder, trust, threads, cell)
         except (Exception, KeyboardInterrupt) as error:
             failure = error if isinstance(error, KeyboardInterrupt) else explain(error, folder)
-            if record is not None and written(folder / "run.json") == record:  # `start.announce` has not come to it
-                put_back(folder, before)
+            if record is not None and file_stamp(folder / "run.json") == record:  # `start.announce` did not write it
+                restore_configs(folder, before)
             elif not isinstance(failure, KeyboardInterrupt):
                 record_failure(folder, spent, failure)
             if failure is error:
@@ -74,29 +74,29 @@ def launch(
 CONFIGS = (CONFIG, ".hydra/config.yaml")
 
 
-def bytes_of(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def written(path: Path) -> tuple[int, int] | None:
-    """Which file it is and when it was written; None where there is none."""
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Return a file's inode and the time of its last change, or None where there is no file."""
     if not path.is_file():
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns
 
 
-def put_back(folder: Path, before: dict[str, bytes | None]) -> None:
-    """Make a run that ended before it went on what it was."""
+def restore_configs(folder: Path, before: dict[str, bytes | None]) -> None:
+    """Restore the config files of a run that failed before it went on."""
     for name, content in before.items():
         if content is None:
             (folder / name).unlink(missing_ok=True)
-        elif bytes_of(folder / name) != content:
+        elif content_of(folder / name) != content:
             write_atomically(folder / name, content)
 
 
 def record_failure(folder: Path, spent: Spent, failure: BaseException) -> None:
-    """Into run.json: that a run was stopped, or what it failed of."""
+    """Record in run.json that a run was stopped, or why it failed."""
     if isinstance(failure, Interrupted):
         record_end(folder, spent, status="interrupted")
     else:
@@ -104,16 +104,18 @@ def record_failure(folder: Path, spent: Spent, failure: BaseException) -> None:
 
 
 def record_end(folder: Path, spent: Spent, **values: Any) -> None:
-    """Into run.json: how this part of a run ended."""
+    """Record in run.json how this part of a run ended."""
     try:
         update_run(folder, seconds=spent.seconds(), **values)
-    except OSError as error:  # a full disk, say: then the sentence to come matters more than the record
+    except OSError as error:  # such as a full disk: the error that ends the run matters more
         print(f"run.json could not be written: {error}", file=sys.stderr, flush=True)
 
 
 def threads_of(config: Composed, folder: Path, workers: int = 1) -> Threads:
-    """How many CPU threads each process of a run shall use. One that goes on from a checkpoint takes as many as it had:
-    in another number sums are rounded in another order, and its last bits would differ.
+    """Choose the number of CPU threads for each process of a run.
+
+    A run that goes on from a checkpoint takes as many as it had. Another number would round sums in another order, and
+    change the last bits.
     """
     settings, record = trainer_settings(config["trainer"]), read_record(folder) or {}
     processes = max(settings.processes, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
@@ -136,7 +138,7 @@ def run_processes(config: Composed, folder: Path, trust: Sequence[str], threads:
 
 
 def lead(config: Composed, folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None = None) -> Record:
-    """Process 0 under torchrun: it alone has read the command line, and tells the others what to do.
+    """Train as process 0 under torchrun, which alone has read the command line, and tell the others what to train.
 
     Raises:
         UserError: the batch can't be shared out.
@@ -159,10 +161,10 @@ def lead(config: Composed, folder: Path, trust: Sequence[str], threads: Threads,
 
 
 def follow() -> int:
-    """The other processes under torchrun: train what process 0 trains, until it says that it is done.
+    """Train as another process under torchrun what process 0 trains, until it says that it is done.
 
     Returns:
-        the exit code: 1 where another process is gone, which says by itself why, or the agent does.
+        the exit code: 1 where another process is gone. That process, or torch's agent, reports why.
     """
     from gan_cli.base import distributed
     from gan_cli.run.train import train
@@ -176,7 +178,7 @@ def follow() -> int:
             except Exception as error:
                 if not distributed.agreed(error):
                     raise
-                continue  # process 0 meets the same one, and says it
+                continue  # process 0 meets the same error, and reports it
     except RuntimeError as error:
         if not distributed.peer_lost(error):
             raise
@@ -188,9 +190,9 @@ def follow() -> int:
 
 @contextmanager
 def leading() -> Iterator[None]:
-    """Around what process 0 under torchrun does: at the end the others are told that there is nothing more to do.
+    """Wrap the work of process 0 under torchrun, and tell the others at the end that there is nothing more to do.
 
-    They are told so where it fails together with them too. Where it failed alone, `lead` has left the group.
+    This holds where all of them fail together, too. Where process 0 failed alone, `lead` has left the group.
     """
     from gan_cli.base import distributed
 
@@ -205,13 +207,13 @@ def leading() -> Iterator[None]:
 
 
 def _elastic(config: Composed, folder: Path, trust: Sequence[str], threads: Threads, cell: Cell | None) -> Record:
-    """torch's elastic agent in this process; its workers get a plain dict and never see the command line."""
+    """Train in workers of torch's elastic agent, which runs here. They get a plain dict, and no command line."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     settings = trainer_settings(config["trainer"])
-    for name in list(logging.root.manager.loggerDict):  # what it would say, we say in a sentence
+    for name in list(logging.root.manager.loggerDict):  # its log lines become one sentence of ours
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     # each attempt gets a store of its own, hosted by process 0: a shared one would keep the dead attempt's addresses
@@ -234,13 +236,13 @@ def _elastic(config: Composed, folder: Path, trust: Sequence[str], threads: Thre
     except ChildFailedError as error:
         raise failure_of(error, folder) from error
     except SignalException as error:
-        stopped = _from_workers(folder)
+        stopped = _error_of_workers(folder)
         raise stopped or Interrupted("stopped before a checkpoint could be written", int(error.sigval)) from error
     return results[0]
 
 
 def worker(config: Composed, folder: str, trust: Sequence[str], threads: Threads, cell: Cell | None = None) -> Record:
-    """One process of several. What it has to say when it fails goes through a file, for want of another way."""
+    """Train as one process of several. Write an error into a file, for want of another way to pass its message on."""
     from gan_cli.base import distributed
     from gan_cli.run.train import train
 
@@ -258,30 +260,36 @@ def worker(config: Composed, folder: str, trust: Sequence[str], threads: Threads
         distributed.leave()
 
 
-def _from_workers(folder: Path) -> Exception | None:
-    """What the workers could still say: a sentence of ours before the complaint of one whose neighbour was gone."""
+def _error_of_workers(folder: Path) -> Exception | None:
+    """Return the error that workers left in files, or None.
+
+    An error of this package comes before the complaint of a worker whose neighbour was gone.
+    """
     from gan_cli.base import errors
 
     notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(".end-*.json"))]
     for path in folder.glob(".end-*.json"):
         path.unlink()
-    ours = [note for note in notes if hasattr(errors, note["kind"])]
+    known = [note for note in notes if hasattr(errors, note["kind"])]
     if not notes:
         return None
-    note = (ours or notes)[0]
+    note = (known or notes)[0]
     if note["kind"] == "Interrupted":
         return Interrupted(note["message"], note["signal"])
     return getattr(errors, note["kind"], RunError)(note["message"])
 
 
 def failure_of(error: Any, folder: Path) -> Exception:
-    """A worker that left no note has died; that is the cause, and what the others say its consequence."""
-    noted = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
-    told = _from_workers(folder)
-    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted]
-    dead = [(rank, code) for rank, code in dead if code != -signal.SIGTERM]  # the agent's own doing
-    if not dead and told is not None:
-        return told
+    """Return the error of a run of several processes in which a worker failed.
+
+    A worker that left no note has died. Its death is the cause, and the notes of the others are consequences.
+    """
+    noted_ranks = {int(path.stem.rpartition("-")[2]) for path in folder.glob(".end-*.json")}
+    worker_error = _error_of_workers(folder)
+    dead = [(rank, fault.exitcode) for rank, fault in sorted(error.failures.items()) if rank not in noted_ranks]
+    dead = [(rank, code) for rank, code in dead if code != -signal.SIGTERM]  # stopped by the agent itself
+    if not dead and worker_error is not None:
+        return worker_error
     rank, code = dead[0] if dead else (0, 1)
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return RunError(f"process {rank} of the run died ({how}) and the others were stopped; {last_checkpoint(folder)}")

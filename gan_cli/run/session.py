@@ -1,4 +1,4 @@
-"""Everything that a run has in hand: built, stepped and put back in one place."""
+"""All parts of a run in one object, which builds, steps, saves and restores them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Session:
 
     Attributes:
         config: the run's.
-        device: where it is trained.
-        medium: what its samples are.
-        game: networks and rules.
-        phases: who moves when.
-        ema: averaged networks.
-        batches: of its data, this process's share.
-        state: how far it is.
-        meter: what its updates say.
+        device: the device that trains it.
+        medium: the medium of its samples.
+        game: its networks and rules.
+        phases: its optimizer steps, and when each is due.
+        ema: its averaged networks.
+        batches: batches of its data, this process's share.
+        state: its progress.
+        meter: the means of what its updates report.
         update: carries out a phase.
     """
 
@@ -56,15 +56,15 @@ class Session:
 
     @classmethod
     def build(cls, config: RunConfig, device: torch.device, rank: int = 0, processes: int = 1) -> Session:
-        """All parts as they are before the first step.
+        """Build all parts as they are before the first step.
 
         Args:
-            config: a run's.
+            config: the run's.
             device: where to train.
-            rank, processes: whose share of each batch is drawn.
+            rank, processes: this process's share of each batch.
 
         Raises:
-            UserError: a part can't be built, or its data or weights are not there.
+            UserError: a part can't be built, or its data or weights are missing.
         """
         data, medium = build_data(config.data, config.trust), build_medium(config.data, config.trust)
         data.to(device)
@@ -79,11 +79,11 @@ class Session:
         return cls(config, device, medium, game, phases, batches)
 
     def step(self) -> None:
-        """One step of every phase that is due: draw, update, average.
+        """Take one step of every phase that is due: draw, update, average.
 
         Raises:
             RunError: no phase is due.
-            PictureError: what a batch is made of can't be read; nothing has changed.
+            PictureError: a picture of the batch can't be read; nothing has changed.
         """
         state = self.state
         self.game.set_progress(state.images)
@@ -92,10 +92,10 @@ class Session:
             raise RunError(
                 f"no phase is due at {state.images} images: the spans of the model's phases leave a gap there"
             )
-        drawn, batch = self.batches.of_step(state, draws(due)), None
+        drawn, batch = self.batches.of_step(state, batch_sizes(due)), None
         for number, phase in enumerate(due):
             for repetition in range(phase.repeat):
-                if batch is None or repetition:  # as `draws` says
+                if batch is None or repetition:  # as `batch_sizes` says
                     batch = drawn.pop(0)
                     state.images += batch.total
                 last = repetition == phase.repeat - 1
@@ -107,21 +107,23 @@ class Session:
                 phase.optimizer.state.clear()
 
     def examples(self, count: int) -> Given:
-        """What the grids of training are made from: the same latents, or held-out data, at every point of the run.
+        """Return what generators are given for sample grids: the same latents, or held-out data, throughout the run.
 
         Raises:
-            UserError: the held-out data is not there.
+            UserError: the held-out data is missing.
         """
         config = self.config
         return self.game.given(count, config.seed, "preview", lambda: build_data(config.data.held_out(), config.trust))
 
     def learns(self, images: int) -> bool:
-        """Whether any network moves at some images seen."""
+        """Return whether any network moves at a number of images seen."""
         return any(phase.course(images) > 0 for phase in self.phases)
 
     def state_dict(self) -> Content:
-        """What a checkpoint holds: tensors and plain values, all that the run needs to go on exactly. No generator's
-        state: see `randomness`."""
+        """Return the content of a checkpoint: tensors and plain values, all that the run needs to go on exactly.
+
+        It holds no generator's state: see `randomness`.
+        """
         data = self.batches.data
         content: Content = {
             "config": self.config.plain,
@@ -138,16 +140,17 @@ class Session:
         return content
 
     def load_state_dict(self, content: Content) -> None:
-        """The inverse of `state_dict`.
+        """Load the content that `state_dict` returns.
 
         Raises:
-            UserError: the phases are others.
+            UserError: the checkpoint was trained in other phases.
             RunError: the content is not what `state_dict` makes of such parts.
         """
         with foreign("the checkpoint"):
             optimizers, progress, state = content["optimizers"], content["progress"], self.state
-            own = {phase.name: phase.optimizer for phase in self.phases if not phase.regularizes}  # else another's
-            if lacking := sorted(own.keys() - optimizers.keys()):
+            # a regularizing phase has another phase's optimizer
+            by_phase = {phase.name: phase.optimizer for phase in self.phases if not phase.regularizes}
+            if lacking := sorted(by_phase.keys() - optimizers.keys()):
                 raise UserError(
                     f"the checkpoint has no optimizer for {lacking[0]}: an earlier version trained this model in other"
                     " phases; start a new run from its weights with init_from= instead of resume="
@@ -156,15 +159,17 @@ class Session:
             state.updates = dict(progress["updates"])
             self.game.load_state_dict(content["game"])
             self.ema.load_state_dict(content["ema"], state.images)
-            for name, optimizer in own.items():
+            for name, optimizer in by_phase.items():
                 load_optimizer(optimizer, optimizers[name])
             if self.update.scaler.is_enabled():
                 self.update.scaler.load_state_dict(content["scaler"])
             self.meter.load_state_dict(content["meter"])
 
 
-def draws(due: list[Phase]) -> list[int | None]:
-    """The sizes of a step's batches: the first due phase draws for each of its repetitions, the others share its last
-    batch and draw for further ones.
+def batch_sizes(due: list[Phase]) -> list[int | None]:
+    """List the sizes of a step's batches; None is the usual size.
+
+    The first due phase draws a batch for each of its repetitions. The others share its last batch, and draw for further
+    repetitions.
     """
     return [phase.batch_size for number, phase in enumerate(due) for _ in range(phase.repeat - (number > 0))]

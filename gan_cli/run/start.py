@@ -1,4 +1,4 @@
-"""What a run says of itself when it starts."""
+"""The start block of a run, and its first entries in run.json and TensorBoard."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from gan_cli.report.parameters import typed_keys
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.session import Session
 
-DECLARATIONS = ("recommends", *META_KEYS)  # what a part says of itself, for the check
+DECLARATIONS = ("recommends", *META_KEYS)  # keys that a part declares for the check
 
 
 def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
-    """The start block on the console, and `run.json`."""
+    """Print the start block on the console, and write `run.json`."""
     config, folder, console, images = session.config, logbook.folder, logbook.console, session.state.images
     for line in lines_of(start_block(session, folder, threads)):
         console(line, in_full=True)
-    before, now = read_record(folder) or {}, torch.get_num_threads()
-    if images and session.device.type == "cpu" and before.get("threads") not in (None, now):
+    before, threads_now = read_record(folder) or {}, torch.get_num_threads()
+    if images and session.device.type == "cpu" and before.get("threads") not in (None, threads_now):
         console(
             f"           its threads were {before['threads']} before: the last bits of sums may differ from here on"
         )
@@ -63,7 +63,7 @@ def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
             "versions": versions(),
             "git_commit": git_commit(),
             "device": device_name(session.device),
-            "threads": now,
+            "threads": threads_now,
             "processes": distributed.world_size(),
             "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "digest_of_config": digest_of(config.plain),
@@ -72,7 +72,7 @@ def announce(session: Session, logbook: Logbook, threads: Threads) -> None:
 
 
 def start_block(session: Session, folder: Path, threads: Threads) -> dict[str, str]:
-    """What came out of all choices, a line for each topic."""
+    """Return the start block, which shows the result of all choices: a text for each topic."""
     return {
         **of_game(session.config, session.game, session.phases),
         "data": of_data(session.config.data, session.batches.data, session.medium),
@@ -82,29 +82,29 @@ def start_block(session: Session, folder: Path, threads: Threads) -> dict[str, s
 
 
 def lines_of(block: Mapping[str, str]) -> Iterator[str]:
-    """Each topic with its text, whose further lines stand below the first."""
+    """Yield the lines of a start block: each topic with its text, whose further lines stand below the first."""
     for topic, text in block.items():
         for number, line in enumerate(text.splitlines()):
             yield f"{'' if number else topic:<10} {line}"
 
 
 def common_block(configs: Sequence[Composed], workers: int = 1) -> dict[str, str]:
-    """Those lines of the start block that are equal for several runs, before any of them starts."""
-    unlike = {json.dumps({**config, "seed": 0}): RunConfig.of(config, config["trust"]) for config in configs}
-    first, *others = [block_before(config, workers) for config in unlike.values()]
-    found = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
-    run = found.pop("run", None)
-    config, *rest = unlike.values()
+    """Return the topics of the start block that are equal for several runs, before any of them starts."""
+    distinct = {json.dumps({**config, "seed": 0}): RunConfig.of(config, config["trust"]) for config in configs}
+    first, *others = [block_before(config, workers) for config in distinct.values()]
+    common = {topic: text for topic, text in first.items() if all(other.get(topic) == text for other in others)}
+    run = common.pop("run", None)
+    config, *rest = distinct.values()
     if all(other.data == config.data for other in rest):
         data, medium = build_data(config.data.undecoded(), config.trust), build_medium(config.data, config.trust)
-        found["data"] = of_data(config.data, data, medium)
-    return found if run is None else {**found, "run": run}
+        common["data"] = of_data(config.data, data, medium)
+    return common if run is None else {**common, "run": run}
 
 
 def block_before(config: RunConfig, workers: int) -> dict[str, str]:
-    """The start block of a run that is not built, but for its data.
+    """Return the start block of a run that is not built, without its data.
 
-    Its game is built where it takes no memory; one that trusts code from elsewhere is not looked at.
+    The game is built on the meta device, where it takes no memory. A game that trusts code from elsewhere is left out.
     """
     settings, block = config.trainer, {}
     if not config.trust:
@@ -117,7 +117,7 @@ def block_before(config: RunConfig, workers: int) -> dict[str, str]:
 
 
 def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str]:
-    """The start block's lines on networks, losses and optimizers."""
+    """Return the start block's texts on networks, losses and optimizers."""
     shown_once = list({phase.curve: phase for phase in phases}.values())  # levels of growing networks share a curve
     rates = ", ".join(f"{p.curve} {p.optimizer.defaults['lr']:g}" for p in shown_once if not p.regularizes)
     options = {k: v for k, v in config.optimizer.items() if k in ("betas", "momentum", "weight_decay", "alpha") and v}
@@ -126,13 +126,13 @@ def of_game(config: RunConfig, game: Game, phases: list[Phase]) -> dict[str, str
     sizes = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(game).items())
     steps = " + ".join(f"{p.repeat} {p.curve}" + (f" every {p.every}" if p.every > 1 else "") for p in shown_once)
     return {
-        "model": f"{config.chosen('model', config.game.model)}   {sizes} parameters" + _ways(config),
+        "model": f"{config.chosen('model', config.game.model)}   {sizes} parameters" + _training_options(config),
         **_levels(config.game.model, config.trainer.total_images),
         "loss": " + ".join(terms) + f"   updates a step: {steps}",
         "optimizer": f"{config.chosen('optimizer', config.optimizer)}   {rates}"
         + "".join(f"   {key} {value}" for key, value in options.items())
         + _schedule(config.optimizer.get("schedule") or {})
-        + _left_out(config),
+        + _ignored_settings(config),
     }
 
 
@@ -153,7 +153,7 @@ def of_run(device: torch.device, settings: TrainerSettings, threads: Threads) ->
 
 
 def describe_start(session: Session, curves: Curves, cell: Cell | None = None) -> None:
-    """Once, for TensorBoard: the config, the hyper-parameters, a grid of reals."""
+    """Write the config, the hyper-parameters and a grid of reals to TensorBoard, once at the start."""
     config, batches = session.config, session.batches
     axes = None if cell is None else cell.axes
     curves.describe(config.plain, readable(config.plain), typed_keys(curves.lines.parent), axes)
@@ -164,7 +164,7 @@ def describe_start(session: Session, curves: Curves, cell: Cell | None = None) -
 
 
 def readable(config: Mapping[str, Any]) -> str:
-    """The config as a person wrote it: YAML, without what its parts declare of themselves."""
+    """Format the config as a person wrote it: YAML, without the keys that its parts declare for the check."""
     return yaml.safe_dump(_undeclared(config), sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -174,8 +174,8 @@ def _undeclared(node: Any) -> Any:
     return {key: _undeclared(value) for key, value in node.items() if key not in DECLARATIONS}
 
 
-def _ways(config: RunConfig) -> str:
-    """What else was chosen of how the model is trained."""
+def _training_options(config: RunConfig) -> str:
+    """Format the further choices of training: critic norm, conditional, pack, unrolled steps, augmentation."""
     model, augment = config.game.model, config.choices.get("augment", "none")
     norm = model.get("discriminator", {}).get("norm")
     words = [f"critic norm {norm}"] if norm else []
@@ -187,7 +187,7 @@ def _ways(config: RunConfig) -> str:
 
 
 def _levels(model: Node, total: int) -> dict[str, str]:
-    """When the levels of a growing network come, and whether the run reaches the last one."""
+    """Format when the levels of a growing network come, and whether the run reaches the last one."""
     growth = {key: value for key, value in (model.get("growth") or {}).items() if key != "_target_"}
     if not growth:
         return {}
@@ -198,8 +198,8 @@ def _levels(model: Node, total: int) -> dict[str, str]:
     return {"levels": f"{sides} images{short}"}
 
 
-def _left_out(config: RunConfig) -> str:
-    """What is brought to the optimizer and is no option of the one that was chosen."""
+def _ignored_settings(config: RunConfig) -> str:
+    """Format the settings that a model or loss brings to the optimizer and that the chosen one does not have."""
     text = ""
     for group, node in (("model", config.game.model), ("loss", config.game.loss)):
         brought = (node.get("brings") or {}).get("optimizer") or {}

@@ -27,7 +27,7 @@ from gan_cli.evaluation.evaluator import Evaluator
 from gan_cli.evaluation.setting import Plan
 from gan_cli.run.closing import closing, standing_still
 from gan_cli.run.jobs import Job, LogPoint, SampleGrid, SaveCheckpoint, Status
-from gan_cli.run.kept_base import check_same_base, keep, with_base
+from gan_cli.run.kept_base import check_same_base, with_base, write_base
 from gan_cli.run.log import Curves, Logbook
 from gan_cli.run.measure import Measure
 from gan_cli.run.resumed import check_same_run, start_from
@@ -42,14 +42,14 @@ def train(
     threads: Threads | None = None,
     cell: Cell | None = None,
 ) -> Record:
-    """Start the run of `folder`, or go on from its newest valid checkpoint; returns what run.json says.
+    """Start the run of `folder`, or go on from its newest valid checkpoint; return what run.json records of its end.
 
     Args:
         config: the composed config, resolved to plain values.
         folder: the run's folder; made if need be.
         trust: packages whose classes the config may use besides the allow-list.
         threads: of the CPU, for each process; None: as the config says, or as torch has it.
-        cell: which of a sweep's the run is; None for a run of its own.
+        cell: the sweep's cell that the run is; None for a single run.
 
     Raises:
         UserError: a part can't be built.
@@ -92,17 +92,17 @@ def loop(session: Session, jobs: Sequence[Job], stop: StopSignals) -> None:
 def prepare(
     config: RunConfig, device: torch.device, folder: Path, console: Console, threads: Threads
 ) -> tuple[Session, Logbook, list[Job]]:
-    """Build all parts, put back what the folder has, make the jobs. Refuses before it writes anything."""
+    """Build all parts, restore what the folder has, make the jobs. Refuse, if at all, before anything is written."""
     config, base = with_base(config, folder, device, console)
     session = Session.build(config, device, distributed.rank(), distributed.world_size())
-    restored = put_back(session, folder, console)
-    evaluator = evaluator_of(session, console) if session.config.metrics else None
+    restored = restore(session, folder, console)
+    evaluator = make_evaluator(session, console) if session.config.metrics else None
     examples = session.examples(session.config.trainer.preview_samples)
-    distributed.all_or_none(lambda: None)  # none has refused
+    distributed.all_or_none(lambda: None)  # waits until no process has refused
     state = session.state
-    logbook = Logbook(folder, console, opened(folder, console, state.images, unfinished=not session.meter.empty))
+    logbook = Logbook(folder, console, open_curves(folder, console, state.images, unfinished=not session.meter.empty))
     if logbook.curves is not None:
-        keep(folder, base)
+        write_base(folder, base)
         announce(session, logbook, threads)
         if state.images == 0:
             describe_start(session, logbook.curves, console.cell)
@@ -114,8 +114,8 @@ def prepare(
     return session, logbook, [log, grid, *measures, save, status]
 
 
-def put_back(session: Session, folder: Path, console: Console) -> Path | None:
-    """Go on from the folder's newest valid checkpoint, which is returned, or start from `init_from`'s weights."""
+def restore(session: Session, folder: Path, console: Console) -> Path | None:
+    """Load the folder's newest valid checkpoint and return its path, or load the weights that `init_from` names."""
     checkpoint.check_not_lost(folder)
     data = session.batches.data
     if checkpoint.listed(folder):
@@ -124,8 +124,8 @@ def put_back(session: Session, folder: Path, console: Console) -> Path | None:
         check_same_base(restored, content.get("base"), session.config)
         session.load_state_dict(content)
         console(f"going on from {restored}, {session.state.images:,} images")
-        if still := standing_still(folder, session):
-            console(still)
+        if warning := standing_still(folder, session):
+            console(warning)
         return restored
     if session.config.init_from:
         source = start_from(session.config.init_from, session.game, session.ema, data.class_names, console)
@@ -134,7 +134,11 @@ def put_back(session: Session, folder: Path, console: Console) -> Path | None:
 
 
 def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: StopSignals) -> Record:
-    """The end of a run that saw all its images, or that a signal asked to stop."""
+    """Finish a run that saw all its images, or that patience or a signal ended.
+
+    Raises:
+        Interrupted: a signal asked to stop; a checkpoint was written.
+    """
     state, folder, total = session.state, logbook.folder, session.config.trainer.total_images
     early = state.images < total and any(job.enough for job in jobs)
     if state.images < total and not early:
@@ -153,35 +157,39 @@ def conclude(session: Session, logbook: Logbook, jobs: Sequence[Job], stop: Stop
     scores = {name: value for job in jobs if isinstance(job, Measure) for name, value in job.latest.items()}
     result: Record = {"status": "finished", "images": state.images, **({"scores": scores} if scores else {})}
     if logbook.console.path is not None:
-        update_run(folder, **result)  # last: what says so must be whole whenever a run is killed
+        update_run(folder, **result)  # last: a run that says `finished` must be complete, even if killed here
         for line in closing(folder, session, early):
             logbook.console(line, in_full=True)
     return result
 
 
 def cut_short(session: Session, logbook: Logbook, jobs: Sequence[Job], error: PictureError) -> RunError:
-    """The end of a run whose data can't be read any more; keeps what it has learned. Every process must call it."""
-    state, folder, kept = session.state, logbook.folder, "nothing was learned yet"
+    """Save a run whose data can't be read any more, and return the error that ends it. Every process must call it."""
+    state, folder, outcome = session.state, logbook.folder, "nothing was learned yet"
     if state.images:
         try:
             for job in jobs:
                 if isinstance(job, SaveCheckpoint):
                     job()
-            kept = "checkpoint written"
+            outcome = "checkpoint written"
         except (OSError, RunError) as fault:  # the same disk is gone, or the run had diverged
-            kept = f"no checkpoint could be written of that ({fault})"
+            outcome = f"no checkpoint could be written of that ({fault})"
     distributed.barrier()  # else the first process to leave would have the others stopped over it
     files, run = checkpoint.listed(folder), shlex.quote(shown(folder))
     newest = f"the last checkpoint is {shown(files[0])}" if files else "there is no checkpoint"
     without = f"; without it, a new run can start from these weights with init_from={run}" if files else ""
     return RunError(
-        f"{error}; the run stopped at {state.images:,} of {session.config.trainer.total_images:,} images, {kept},"
+        f"{error}; the run stopped at {state.images:,} of {session.config.trainer.total_images:,} images, {outcome},"
         f" {newest}; put the file back as it was and go on with  gan-train resume={run}{without}"
     )
 
 
-def opened(folder: Path, console: Console, images: int, unfinished: bool) -> Curves | None:
-    """The first that a run changes in its folder: the console's lines, and the curves; None but in process 0."""
+def open_curves(folder: Path, console: Console, images: int, unfinished: bool) -> Curves | None:
+    """Open the console's log and the curves, the first that a run changes in its folder.
+
+    Returns:
+        the curves; None but in process 0.
+    """
     if distributed.rank() > 0:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,17 +198,17 @@ def opened(folder: Path, console: Console, images: int, unfinished: bool) -> Cur
     return Curves(folder, images, unfinished)
 
 
-def evaluator_of(session: Session, console: Console) -> Evaluator:
-    """What scores the run's model: `metric` in `features`; ready to, in process 0, which does it alone.
+def make_evaluator(session: Session, console: Console) -> Evaluator:
+    """Make the evaluator of the run's `metric` and `features`, and prepare it in process 0, which alone scores.
 
     Raises:
-        UserError: weights or data that are not there; fewer pictures than a metric needs.
+        UserError: weights or data are missing, or there are fewer pictures than a metric needs.
     """
     config, settings = session.config, session.config.trainer
-    how = Plan(settings.evaluate_count, settings.evaluate_split)
-    made = Evaluator(
-        *(config.data, config.metrics, config.features, how, session.device, cache_folder(), config.trust, console)
+    plan = Plan(settings.evaluate_count, settings.evaluate_split)
+    evaluator = Evaluator(
+        *(config.data, config.metrics, config.features, plan, session.device, cache_folder(), config.trust, console)
     )
     if distributed.rank() == 0:
-        made.ready(session.game)
-    return made
+        evaluator.ready(session.game)
+    return evaluator
