@@ -71,7 +71,7 @@ class OfEveryRun(TypedDict):
 
 
 class Content(OfEveryRun, total=False):
-    """What a checkpoint holds; `base` is the digest of the file that the run builds on."""
+    """The content of a checkpoint; `base` is the digest of the file that the run builds on."""
 
     base: str
 
