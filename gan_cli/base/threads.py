@@ -60,7 +60,7 @@ class Look:
 
 
 def begin() -> None:
-    """Set how threads wait, and take a first look at the machine. Call it when a command starts, before importing torch.
+    """Set how threads wait, and take a first look. Call it when a command starts, before torch is loaded.
 
     Worker processes inherit the setting. Where torch is loaded already, it has no effect on this process.
     """
@@ -108,7 +108,7 @@ def cores() -> int:
 
 
 def free_cores() -> int:
-    """Count the cores of this process that no other program uses now, rounded; look anew where the first look is old."""
+    """Count the cores that no other program uses now, rounded; take a new first look where the last one is old."""
     first = _watched[0]
     if not LEAST_S <= time.monotonic() - first.at <= LONGEST_S:
         first = look()
@@ -132,7 +132,7 @@ def left(first: Look, last: Look) -> float:
 
 
 def look() -> Look:
-    """Read the CPU seconds used so far."""
+    """Take a look: read the clock and the CPU seconds used so far."""
     spent = os.times()
     by_process = spent.user + spent.system + spent.children_user + spent.children_system
     groups = {str(folder): (quota, used_by(folder)) for folder, quota in quotas()}
