@@ -200,7 +200,7 @@ def storage_of(identifier: Any, records: dict[str, int]) -> Storage:
 
 
 def call_result(called: Any, arguments: Any) -> Any:
-    """Return the result of a call in the pickle: an empty dict for an ordered one, or a tensor's claim."""
+    """Return the result of a call in the pickle: an empty dict for `OrderedDict()`, or a tensor's claim."""
     if called == Global("collections OrderedDict") and arguments == ():
         return {}
     if called != Global("torch._utils _rebuild_tensor_v2"):

@@ -36,4 +36,4 @@ class Interrupted(Exception):  # noqa: N818  (it is no error: the user asked for
 
 
 class StoppedAtOnce(KeyboardInterrupt):
-    """A second Ctrl-C or SIGTERM, before the step after which the first would be obeyed: the run stops at once."""
+    """A second Ctrl-C or SIGTERM while the step of the first still runs: the run stops at once."""

@@ -97,12 +97,12 @@ def _records(path: Path) -> Iterator[bytes]:
 
     A record is its length (8 bytes), a checksum (4), the content and a checksum (4).
     """
-    left = path.stat().st_size
+    remaining = path.stat().st_size
     with open(path, "rb") as file:
         while len(header := file.read(12)) == 12:
             (length,) = struct.unpack("<Q", header[:8])
-            left -= length + 16
-            if left < 0:
+            remaining -= length + 16
+            if remaining < 0:
                 return
             yield file.read(length)
             file.read(4)

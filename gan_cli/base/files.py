@@ -23,7 +23,7 @@ MOST_DEPTH = 64  # of nested lists and sections
 
 
 def check_entry(path: Path, fits: Any, expected: str) -> None:
-    """Check that a path is missing or of the expected kind; it is not followed if it is a link.
+    """Check that a path is missing or of the expected kind; do not follow a link.
 
     Args:
         fits: returns whether an `st_mode` is of that kind.
@@ -204,7 +204,7 @@ def loads(text: str) -> Any:
 
 
 def depth_of(content: Any) -> int:
-    """Count how deep lists and dicts are nested, without recursion; the content must not contain itself."""
+    """Compute how deep lists and dicts are nested, without recursion; the content must not contain itself."""
     depth, level = 0, [content]
     while level := [inner for outer in level for inner in _members(outer)]:
         depth += 1

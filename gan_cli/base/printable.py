@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-TURNING = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # right to left
+BIDI_MARKS = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
@@ -35,7 +35,7 @@ def printable(text: str, lines: bool = False) -> str:
 
 def _unsafe(each: str) -> bool:
     kind = unicodedata.category(each)
-    return kind in ("Cc", "Cs", "Zl", "Zp") or each in TURNING or "\U000e0000" <= each <= "\U000e007f"
+    return kind in ("Cc", "Cs", "Zl", "Zp") or each in BIDI_MARKS or "\U000e0000" <= each <= "\U000e007f"
 
 
 def shown(path: Path) -> str:

@@ -100,7 +100,7 @@ class Progress:
 
 
 def counted(items: Iterable[Item], what: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
-    """Yield the items while showing how many were taken."""
+    """Yield the items and show how many are done."""
     with Progress(what, total, unit) as step:
         for item in items:
             yield item

@@ -52,7 +52,7 @@ def in_blocks(
     """Yield `make(*rows)` in blocks of `size` rows, so that the result of row i does not depend on the number of rows.
 
     Kernels sum in another order at another batch size. So the last block is filled up with copies of its last row, and
-    their results are dropped. Random draws inside networks are seeded by `key` and the number of the block.
+    the copies' results are dropped. Random draws inside networks are seeded by `key` and the number of the block.
 
     Args:
         make: maps rows (size, ...) of each tensor to (size, ...); each output row depends on its input row alone.

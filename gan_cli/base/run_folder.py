@@ -66,7 +66,7 @@ def is_sweep(folder: Path) -> bool:
 
 
 def has_lock(folder: Path) -> bool:
-    """Return whether a folder has a lock file, as a sweep's folder has since it was trained."""
+    """Return whether a folder has a lock file, as the folder of a trained sweep has."""
     return (folder / ".lock").is_file()
 
 
@@ -174,7 +174,7 @@ PLACES = ("dataset.root", "model.base")  # paths; a checkpoint has fingerprints 
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
-    """Compute a digest of the config, equal for two runs if they train the same, wherever their data lies."""
+    """Compute a digest of the config, equal for two runs exactly if they train the same, wherever their data lies."""
     relevant = {key: value for key, value in flat(config).items() if not not_learned(key) and key not in PLACES}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
@@ -195,11 +195,11 @@ def identity_of(config: Mapping[str, Any], without: Sequence[str] = ()) -> str:
         without: keys that are left out.
     """
     chosen = {key: value for key, value in chosen_of(config).items() if key not in without}
-    alike = json.loads(json.dumps(chosen), parse_float=_whole_if_equal)
+    alike = json.loads(json.dumps(chosen), parse_float=_int_if_whole)
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
 
 
-def _whole_if_equal(text: str) -> float:
+def _int_if_whole(text: str) -> float:
     number = float(text)
     return int(number) if number.is_integer() else number  # 1.0 and 1 are the same choice
 

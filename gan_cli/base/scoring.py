@@ -105,7 +105,7 @@ def is_score(entry: Mapping[str, Any]) -> TypeGuard[ScoreLine]:
 
 
 def finite(value: Any) -> float | None:
-    """Return a number whose square is finite, or None for any other value; a number next to 0 becomes 0."""
+    """Return a number whose square is finite, or None for any other value; below 1e-100, it becomes 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
         return None
     return value if abs(value) > 1 / LARGEST else 0
@@ -117,12 +117,12 @@ def take_back(folder: Path, images: int) -> None:
     if not file.exists():
         return
     lines = read_text(file).splitlines()
-    kept = [line for line in lines if not _later(line, images)]
+    kept = [line for line in lines if not _is_later(line, images)]
     if kept != lines:
         write_atomically(file, "".join(line + "\n" for line in kept).encode())
 
 
-def _later(line: str, images: int) -> bool:
+def _is_later(line: str, images: int) -> bool:
     try:
         entry = loads(line)
         return entry.get("checkpoint") is None and entry["images"] > images
@@ -159,5 +159,5 @@ def score_names(metrics: Mapping[str, Node], features: Node | None) -> dict[str,
 
 
 def is_better(value: float, than: float | None, better: str) -> bool:
-    """Return whether a score beats another; any beats None."""
+    """Return whether a score is better than another; any score is better than None."""
     return than is None or (value < than if better == "lower" else value > than)

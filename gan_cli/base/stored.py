@@ -21,7 +21,7 @@ MOST_IMAGES = 10**15
 MOST_WHOLE = 2**16  # of a whole number in a model's section: widths, numbers of layers
 MOST_OF_DATA = 10**7  # of a whole number in a data set's section
 
-ANY_NUMBER = ("_images", "seed", "root")  # ends of keys whose numbers are no sizes
+NO_SIZES = ("_images", "seed", "root")  # ends of keys whose numbers are no sizes
 
 
 def is_whole(value: Any, least: int = 0, most: float = MOST_IMAGES) -> bool:
@@ -175,7 +175,7 @@ def check_config(config: Mapping[str, Any], what: str) -> None:
 def too_large(node: Any, key: str, most: int) -> str | None:
     """Find a whole number above `most` in a section; return its key and value in words, or None."""
     if isinstance(node, dict):
-        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith(ANY_NUMBER))
+        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith(NO_SIZES))
     elif isinstance(node, (list, tuple)):
         inner = ((value, key) for value in node)
     else:

@@ -18,7 +18,8 @@ from pathlib import Path
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # environment variables that a user may set; torch reads both
 # How long a waiting thread spins: turns of a loop in GNU's OpenMP (its default is 300,000, which take milliseconds),
-# milliseconds in LLVM's and Intel's (default 200). None is set where the user set it or a variable named behind it.
+# milliseconds in LLVM's and Intel's (default 200). Neither is set where the user has set it, or one of the variables
+# listed after it.
 WAITING = {
     "GOMP_SPINCOUNT": ("1000", ("OMP_WAIT_POLICY",)),
     "KMP_BLOCKTIME": ("1", ("OMP_WAIT_POLICY", "KMP_LIBRARY")),
@@ -155,11 +156,11 @@ def busy_seconds() -> float | None:
         return float(sum(each.user + each.system + getattr(each, "nice", 0.0) for each in every))
     try:
         lines = (PROC / "stat").read_text().splitlines()
-        here = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        rows = [list(map(int, line.split()[1:9])) for line in lines if line.split(" ", 1)[0] in here]
+        allowed_cpus = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        rows = [list(map(int, line.split()[1:9])) for line in lines if line.split(" ", 1)[0] in allowed_cpus]
     except (OSError, ValueError):
         return None
-    if len(rows) < len(here) or any(len(row) < 4 for row in rows):
+    if len(rows) < len(allowed_cpus) or any(len(row) < 4 for row in rows):
         return None
     ticks = sum(sum(row) - row[3] - sum(row[4:5]) for row in rows)  # all columns but idle and iowait
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -89,7 +89,7 @@ class State:
     """The progress of a run; checkpoints keep all of it."""
 
     seed: int = 0
-    images: int = 0  # real images that the phases consumed, with every repetition of the critic's
+    images: int = 0  # real images consumed by the phases that draw them; each repetition of the critic counts
     step: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # optimizer steps by phase name
 
@@ -207,7 +207,7 @@ class Match:
         self.fake = self.leaf(fake) if "fake" in differentiates else fake
 
     def parts(self, side: Side) -> list[Tensor]:
-        """List the tensors of a side that come from the players: its sample, and those of `beside` that are not shared."""
+        """List the tensors of a side that come from the players: its sample, and those beside it not shared by both."""
         beside = [part for part, own in zip(side.beside, self.own, strict=True) if own and part is not None]
         return [side.sample, *beside]
 

@@ -63,7 +63,7 @@ class Gaussian:
         return (psi * torch.special.ndtri(share)).to(latent.dtype)
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
-        """Interpolate (N, Z) on the great circle from `a` to `b`, at `place` (N, 1) in [0, 1]; lengths change linearly."""
+        """Interpolate (N, Z) on the great circle from `a` to `b`, with linear lengths, at `place` (N, 1) in [0, 1]."""
         length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
         angle = (a / length_a * b / length_b).sum(1, keepdim=True).clamp(-1, 1).acos()
         sine = angle.sin()
