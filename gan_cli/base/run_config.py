@@ -163,5 +163,5 @@ class RunConfig:
         return replace(self, game=replace(self.game, model={**self.game.model, "base": base}))
 
     def chosen(self, group: str, node: Node) -> str:
-        """Return the name of the option chosen in a group, or of its class where the option has no name."""
+        """Return the name of the option chosen in a group, or the name of its class where no option is recorded."""
         return str(self.choices.get(group) or node["_target_"])

@@ -105,7 +105,7 @@ def is_score(entry: Mapping[str, Any]) -> TypeGuard[ScoreLine]:
 
 
 def finite(value: Any) -> float | None:
-    """Return a number whose square is finite, or None for any other value; below 1e-100, it becomes 0."""
+    """Return a number whose square is finite, or None for any other value; a magnitude below 1e-100 becomes 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
         return None
     return value if abs(value) > 1 / LARGEST else 0
