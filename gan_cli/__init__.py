@@ -1,7 +1,7 @@
-"""gan_cli: train, sample and judge generative adversarial networks from the command line.
+"""gan_cli: train, sample and evaluate generative adversarial networks from the command line.
 
-Importing this package imports nothing heavy: the commands answer `--help` and refuse a bad
-composition before torch is loaded, and a test keeps it so.
+Importing this package loads no heavy library: the commands answer `--help` and refuse a config that can't work
+before torch is loaded. A test checks this.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,7 @@
-"""Which `_target_`s may run. Imports no torch: the check before a run asks here too."""
+"""The allow-list of classes that a config may name as `_target_`.
+
+Imports no torch: the check before a run uses it too.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ META_KEYS = (
     "brings",
     "limits",
     "players",
-)  # YAML sections for the check, never constructor arguments
+)  # sections of a part's YAML that only the check reads; they are never constructor arguments
 
-# what kind of class may stand where, by dotted key; "*" is any one part of it, "**" any number, the first that fits
+# (dotted key, kind, allowed packages): the kind of class that may stand at a key. "*" stands for one part of the key,
+# "**" for any number of parts. The first entry that fits counts.
 SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("model", "a game", ("gan_cli.game.", "gan_cli.models.")),
     ("model.perceptual", "features to compare in", ("gan_cli.losses.",)),
@@ -43,25 +47,31 @@ SLOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mode", "something to do with a trained run", ("gan_cli.use.modes.",)),
 )
 ALLOWED = tuple(sorted({prefix for _, _, prefixes in SLOTS for prefix in prefixes}))
-OWN = "gan_cli."  # of which trust= adds nothing: the commands, what carries out a run and what uses one are no parts
+PACKAGE = "gan_cli."  # trust= adds nothing of this package: commands, and code that runs or uses a run, are no parts
 
 
 def is_allowed(target: str, trust: Sequence[str] = ()) -> bool:
-    """Whether a dotted name lies below an allowed or a trusted one."""
+    """Return whether the class or function `target`, a dotted name, is in an allowed or a trusted package."""
     return f"{target}.".startswith(ALLOWED) or is_trusted(target, trust)
 
 
 def is_trusted(target: str, trust: Sequence[str]) -> bool:
-    return not target.startswith(OWN) and any(f"{target}.".startswith(f"{name.rstrip('.')}.") for name in trust)
+    """Return whether `target` is in a package that the user trusts; a name of this program never is."""
+    return not target.startswith(PACKAGE) and any(f"{target}.".startswith(f"{name.rstrip('.')}.") for name in trust)
 
 
 def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
-    """
+    """Check that a config may name the class `target`.
+
+    Args:
+        target: the value of a `_target_`.
+        trust: packages that the user added to the allow-list.
+
     Raises:
         UserError: `target` is not on the allow-list.
     """
-    if isinstance(target, str) and target.startswith(OWN) and not is_allowed(target, trust):
-        folders = sorted({prefix.split(".")[1] for prefix in ALLOWED if prefix.startswith(OWN)})
+    if isinstance(target, str) and target.startswith(PACKAGE) and not is_allowed(target, trust):
+        folders = sorted({prefix.split(".")[1] for prefix in ALLOWED if prefix.startswith(PACKAGE)})
         raise UserError(
             f"_target_={target!r} is not on the allow-list, and trust= adds nothing of this program:"
             f" a config may name the parts in its {', '.join(folders)}"
@@ -75,15 +85,17 @@ def check_allowed(target: object, trust: Sequence[str] = ()) -> None:
 
 
 def check_place(target: str, place: str, trust: Sequence[str] = ()) -> None:
-    """A class may stand only where its kind belongs: a checkpoint is sampled without making a data set of its config.
+    """Check that a class stands at a key of the config where its kind belongs.
+
+    Without this check, the config of a checkpoint could make a data set where a latent belongs.
 
     Args:
-        target: a class's dotted name, that is on the allow-list.
-        place: the dotted key of the config that it stands at, as `model.generator`.
+        target: the class's dotted name; it is on the allow-list.
+        place: its dotted key in the config, such as `model.generator`.
         trust: packages whose classes may stand anywhere.
 
     Raises:
-        UserError: it is of another kind, or nothing is made at that key.
+        UserError: the class is of another kind, or no class belongs at that key.
     """
     if is_trusted(target, trust):
         return
@@ -98,20 +110,21 @@ def check_place(target: str, place: str, trust: Sequence[str] = ()) -> None:
 
 
 def fits_slot(place: str, pattern: str) -> bool:
-    parts, wanted = place.split("."), pattern.split(".")
-    if wanted[-1] == "**":
-        return len(parts) >= len(wanted) and parts[: len(wanted) - 1] == wanted[:-1]
-    return len(parts) == len(wanted) and all(w in ("*", part) for part, w in zip(parts, wanted, strict=True))
+    """Return whether a dotted key matches a pattern of `SLOTS`."""
+    keys, slots = place.split("."), pattern.split(".")
+    if slots[-1] == "**":
+        return len(keys) >= len(slots) and keys[: len(slots) - 1] == slots[:-1]
+    return len(keys) == len(slots) and all(slot in ("*", key) for key, slot in zip(keys, slots, strict=True))
 
 
 def make_importable(trust: Sequence[str]) -> None:
-    """A trusted package may lie in the folder that the command is called from."""
+    """Let Python find trusted packages in the working folder, where the command is called."""
     if trust and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 
 
 def targets_in(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
-    """Every (dotted key, node) below `node` that has a `_target_`."""
+    """Yield (dotted key, section) of `node` and each section below it that has a `_target_`."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield path, node

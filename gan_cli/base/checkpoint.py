@@ -1,9 +1,9 @@
-"""Checkpoints: data, never code. Finding them and reading their side files imports no torch.
+"""Checkpoints: written, listed, verified and read. They are data, never code.
 
-`checkpoints/images-000640000.pt` holds tensors and plain values and is read with
-`weights_only=True`; `images-000640000.json` beside it says what it is, with the digest of the file.
-The side file is written first, so that a file that is there has one that fits it, whenever a run is killed: one that
-replaces another names that other's digest too until the new file is in place.
+`checkpoints/images-000640000.pt` is read with `weights_only=True`. Its side file `images-000640000.json` describes it
+and has its digest. The side file is written first, so that no kill leaves a checkpoint without one that fits. Where a
+checkpoint replaces another, the side file also has the old digest until the new file is in place. Listing checkpoints
+and reading side files imports no torch.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ BEST = "best.pt"
 
 
 def save(run: Path, content: Content, summary: SideFile, keep: int) -> Path:
-    """Write a checkpoint of `content` and its side file, then remove all but the newest `keep`.
+    """Write a checkpoint and its side file, then remove all but the newest `keep` checkpoints; return its path.
 
     Args:
         run: the run's folder.
-        content: tensors and plain containers; `content["progress"]["images"]` gives the name.
-        summary: what the side file says besides the digest.
+        content: tensors and plain containers; `content["progress"]["images"]` gives the file's name.
+        summary: the side file's content, without the format and the digest, which are added here.
     """
     path = run / "checkpoints" / f"images-{content['progress']['images']:09d}.pt"
     write(path, content, summary)
@@ -44,9 +44,9 @@ def save(run: Path, content: Content, summary: SideFile, keep: int) -> Path:
 
 
 def prune(newest: Path, keep: int) -> None:
-    """Remove a run's checkpoints but `newest` and `keep - 1` others, and side files that a killed run left alone."""
+    """Remove a run's checkpoints but `newest` and `keep - 1` others, and side files whose checkpoint is missing."""
     others = [path for path in listed(newest.parent.parent) if path != newest]
-    for old in others[keep - 1 :]:  # `newest` is kept by name: a damaged file with more images must not push it out
+    for old in others[keep - 1 :]:  # `newest` is kept by its path: a damaged file of more images must not displace it
         old.unlink(missing_ok=True)
     for side in newest.parent.glob("images-*.json"):
         if re.fullmatch(r"images-\d{9,}\.json", side.name) and not side.with_suffix(".pt").exists():
@@ -54,19 +54,19 @@ def prune(newest: Path, keep: int) -> None:
 
 
 def save_best(run: Path, content: Content, summary: SideFile) -> Path:
-    """The checkpoint with the best score so far: `checkpoints/best.pt`, in place of the one before."""
+    """Write the checkpoint with the best score so far to `checkpoints/best.pt`, over the last one; return its path."""
     path = run / "checkpoints" / BEST
     write(path, content, summary)
     return path
 
 
 def write(path: Path, content: Content, summary: SideFile) -> None:
-    """A checkpoint's side file, then its file; one of that name stays whole until it is replaced."""
+    """Write a checkpoint's side file, then its file; an older file of that name stays intact until it is replaced."""
     put(path, packed(content), summary)
 
 
 def packed(content: Mapping[str, Any]) -> bytes:
-    """A checkpoint's file."""
+    """Return the bytes of a checkpoint's file."""
     import torch
 
     buffer = io.BytesIO()
@@ -75,7 +75,7 @@ def packed(content: Mapping[str, Any]) -> bytes:
 
 
 def put(path: Path, data: bytes, summary: SideFile) -> None:
-    """A checkpoint that is packed, as `write` does."""
+    """Write a checkpoint whose bytes are `data`, as `write` does: the side file first."""
     side = {"format": FORMAT, "digest": hashlib.sha256(data).hexdigest(), **summary}
     before, fault = fitting(path) if path.exists() else ({}, None)
     replaces = bool(before) and fault is None
@@ -86,18 +86,18 @@ def put(path: Path, data: bytes, summary: SideFile) -> None:
 
 
 def write_side(path: Path, summary: SideFile) -> None:
-    """The side file of a whole checkpoint that has none."""
+    """Write the side file of an intact checkpoint that has none."""
     write_json(path.with_suffix(".json"), {"format": FORMAT, "digest": digest_of_file(path), **summary})
 
 
 def listed(run: Path) -> list[Path]:
-    """A run's checkpoint files, newest first, valid or not."""
+    """List a run's checkpoint files, newest first, valid or not."""
     files = (run / "checkpoints").glob("images-*.pt")
     return sorted(files, key=lambda path: (len(path.name), path.name), reverse=True)  # a billion has a digit more
 
 
 def summary_of(path: Path) -> SideFile | None:
-    """What the side file says; None where it is missing, torn, or not what `write` makes."""
+    """Read the side file of a checkpoint; None where it is missing, cut short, or not as `write` makes it."""
     summary = read_json(path.with_suffix(".json"))
     return None if summary is None or misfit(summary, SIDE_FILE) else cast(SideFile, summary)
 
@@ -110,24 +110,24 @@ def of_another_version(side: SideFile) -> str:
 
 
 def of_this_version(where: Path) -> list[Path]:
-    """The checkpoints in a place, but those whose side files say that another version wrote them.
+    """List a path's checkpoints, newest first, but those that are of another format by their side files.
 
     Raises:
-        UserError: there are no others.
+        UserError: all are of another format.
     """
     paths = candidates(where)
     sides = [summary_of(path) or SideFile() for path in paths]
-    own = [path for path, side in zip(paths, sides, strict=True) if side.get("format", FORMAT) == FORMAT]
-    if paths and not own:
+    same_format = [path for path, side in zip(paths, sides, strict=True) if side.get("format", FORMAT) == FORMAT]
+    if paths and not same_format:
         raise UserError(f"{paths[0]} {of_another_version(sides[0])}")
-    return own
+    return same_format
 
 
 def newest_summary(where: Path) -> tuple[Path, SideFile]:
-    """The newest checkpoint that has a side file, unverified: what a quick check needs; empty words where none has.
+    """Return the newest checkpoint with a side file, unverified, and that file; where none has one, the newest and {}.
 
     Raises:
-        UserError: there is no checkpoint, or none of this version.
+        UserError: there is no checkpoint, or none of this format.
     """
     paths = of_this_version(where)
     for path in paths:
@@ -140,20 +140,20 @@ def newest_summary(where: Path) -> tuple[Path, SideFile]:
 
 
 def config_of(where: Path) -> Composed | None:
-    """The composed config in the newest checkpoint that can be read, found without torch; None where there is none.
+    """Read the composed config from the newest readable checkpoint, without torch; None where there is none.
 
     Raises:
-        UserError, RunError: it holds something else than a run's config.
+        UserError, RunError: as `claimed` does.
     """
     content = claimed(where)
     return None if content is None else content["config"]
 
 
 def claimed(where: Path) -> Content | None:
-    """What the newest checkpoint that can be read holds, its plain values alone, found without torch.
+    """Read the plain values of the newest readable checkpoint, without torch; None where there is none.
 
     Raises:
-        UserError, RunError: all are of another version, or it holds something else than a run's.
+        UserError, RunError: all are of another format, or the content is not that of a run's checkpoint.
     """
     for path in of_this_version(where):
         try:
@@ -167,10 +167,10 @@ def claimed(where: Path) -> Content | None:
 
 
 def check_not_lost(run: Path) -> None:
-    """A run that had checkpoints must not begin again at 0 because they are gone.
+    """Refuse to resume a run whose checkpoints are gone: it would begin again at 0 images.
 
     Raises:
-        UserError: it had, and they are.
+        UserError: run.json says that the run has seen images, and there is no checkpoint.
     """
     images = (read_json(run / "run.json") or {}).get("images")
     if not isinstance(images, int) or images <= 0 or listed(run):
@@ -184,10 +184,10 @@ def check_not_lost(run: Path) -> None:
 
 
 def candidates(where: Path) -> list[Path]:
-    """Checkpoint files that a path typed by a user may mean: itself, or those of a run, newest first.
+    """List the checkpoint files that a path typed by a user may mean: the file itself, or a run's, newest first.
 
     Raises:
-        UserError: an entry of its run's folder is no file or folder of its own (`run_folder.check_entries`).
+        UserError: an entry of the run's folder is a link, a pipe or a device (`run_folder.check_entries`).
     """
     single = where.is_file() and where.suffix == ".pt"
     run = run_of(where) if single else where.parent if where.name == "checkpoints" else where
@@ -196,15 +196,15 @@ def candidates(where: Path) -> list[Path]:
 
 
 def run_of(checkpoint: Path) -> Path:
-    """The run that a checkpoint's file belongs to: the folder that it lies in, unless that is `checkpoints/`."""
+    """Return the run folder of a checkpoint's file: the folder it is in, or the one above `checkpoints/`."""
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def best_of(run: Path) -> Path:
-    """The file of a run's best checkpoint.
+    """Return the path of a run's best checkpoint; `run` is its folder or its `checkpoints/`.
 
     Raises:
-        UserError: the run kept none.
+        UserError: the run kept no best checkpoint.
     """
     run = run.parent if run.name == "checkpoints" else run
     check_entries(run)
@@ -217,10 +217,10 @@ def best_of(run: Path) -> Path:
 
 
 def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") -> tuple[Path, Content]:
-    """The newest valid checkpoint: its path and content. Says which files it had to pass over.
+    """Load the newest valid checkpoint: its path and content. Call `warn` for each damaged file passed over.
 
     Raises:
-        UserError: none is valid.
+        UserError: there is no valid checkpoint.
     """
     problems: list[str] = []
     for path in candidates(where):
@@ -236,20 +236,20 @@ def load(where: Path, warn: Callable[[str], object], map_location: str = "cpu") 
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a file, or None."""
+    """Return the fault of a checkpoint's file, in words; None where it is valid."""
     return fitting(path)[1]
 
 
 def fitting(path: Path) -> tuple[SideFile, str | None]:
-    """What the side file says of a file, and what is wrong with the file, or None.
+    """Return the side file's content for a checkpoint, and the checkpoint's fault in words (None if it is valid).
 
-    A file without a side file is judged by the checksums that torch puts into it.
+    A checkpoint without a side file is verified by the checksums that torch puts into it.
     """
     side = summary_of(path)
     if side is None:
-        whole = _checksums_fit(path)
-        fault = None if whole else "has no side file (.json) and is not whole: it was cut short or damaged"
-        return ({"format": FORMAT, "digest": digest_of_file(path)} if whole else {}), fault
+        intact = _checksums_fit(path)
+        fault = None if intact else "has no side file (.json) and is not whole: it was cut short or damaged"
+        return ({"format": FORMAT, "digest": digest_of_file(path)} if intact else {}), fault
     digest, before = digest_of_file(path), side.pop("before", None)
     if isinstance(before, dict) and digest == before.get("digest"):
         side = before
@@ -269,18 +269,18 @@ def digest_of_file(path: Path) -> str:
 
 def _checksums_fit(path: Path) -> bool:
     try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as parts:
-            stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())  # as torch does
-            return stored and parts.testzip() is None
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            uncompressed = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())  # as by torch
+            return uncompressed and archive.testzip() is None
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return False
 
 
 def read(path: Path, map_location: str = "cpu") -> Content:
-    """Tensors and plain values only; a file that holds anything else, or claims more than it has, is refused unread.
+    """Read a checkpoint. Refuse one that holds other objects, or claims more than it stores, before torch reads it.
 
     Raises:
-        RunError: not a checkpoint of ours.
+        RunError: it is no checkpoint of this program, or one of another format.
     """
     import pickle
 

@@ -1,8 +1,8 @@
-"""What the file of a checkpoint claims to hold, found without making any of it. Imports no torch.
+"""A first reading of a checkpoint's file: the objects that it claims to hold, without making any tensor.
 
-`torch.load(weights_only=True)` runs no code of a file's, but makes what it asks for: records that were deflated, a
-tensor larger than its storage, lists within themselves. So a file is read here first, as far as it says what there is.
-What `torch.save` writes for tensors and plain values passes; anything else is no checkpoint of ours.
+`torch.load(weights_only=True)` runs no code from a file, but it makes every object that the file asks for: compressed
+records of any size, a tensor larger than its storage, lists that contain themselves. So this module reads the file
+first. A file as `torch.save` writes it for tensors and plain values passes; any other is refused. Imports no torch.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from gan_cli.base.files import MOST_DEPTH
 
-MOST_PICKLED = 4 * 2**20  # bytes of the part that is no tensor's values; a checkpoint of 1,000 tensors has 150,000
-SHARED = 4  # how many times larger than the file its tensors may be, where several are views of one storage
-BYTES = {  # of an element, by the name of its storage's class
+MOST_PICKLED = 4 * 2**20  # bytes of the pickle, without the tensors' values; a checkpoint of 1,000 tensors has 150,000
+SHARED = 4  # the tensors may be this many times larger than the file, since several may be views of one storage
+BYTES = {  # per element, by the name of the storage's class
     **dict.fromkeys(("BoolStorage", "ByteStorage", "CharStorage"), 1),
     **dict.fromkeys(("HalfStorage", "BFloat16Storage", "ShortStorage"), 2),
     **dict.fromkeys(("FloatStorage", "IntStorage"), 4),
@@ -32,12 +32,12 @@ RECORD = re.compile(
 
 
 class ClaimError(ValueError):
-    """The file is not what `torch.save` writes of tensors and plain values; says why."""
+    """An error that says why a file is not as `torch.save` writes it for tensors and plain values."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A tensor that the file says it has: its shape, and the bytes of an element."""
+    """A tensor that the file claims to hold: its shape, and the bytes of one element."""
 
     shape: tuple[int, ...]
     bytes: int
@@ -45,23 +45,27 @@ class Claim:
 
 @dataclass(frozen=True)
 class Global:
+    """A class or function that the pickle names."""
+
     name: str
 
 
 @dataclass(frozen=True)
 class Storage:
+    """The stored values of tensors: how many, and the bytes of each."""
+
     count: int
     bytes: int
 
 
-MARK = Global("(")  # where a tuple, or the members of a list or a dict, begin
+MARK = Global("(")  # on the stack, the start of a tuple or of the members of a list or a dict
 
 
 def claims_of(file: BinaryIO) -> Any:
-    """The content with a `Claim` in the place of every tensor.
+    """Read a checkpoint's content with a `Claim` in the place of every tensor.
 
     Raises:
-        ClaimError: see there.
+        ClaimError: the file is not as `torch.save` writes it for tensors and plain values.
     """
     try:
         records, pickled = records_of(file)
@@ -77,7 +81,7 @@ def claims_of(file: BinaryIO) -> Any:
 
 
 def records_of(file: BinaryIO) -> tuple[dict[str, int], bytes]:
-    """The bytes of each record of a storage by its key, and the record that says what is made of them."""
+    """Read the size in bytes of each storage's record, by the storage's key, and the pickle that refers to them."""
     size = file.seek(0, 2)
     file.seek(0)
     if file.read(4) != b"PK\x03\x04":
@@ -102,13 +106,18 @@ def records_of(file: BinaryIO) -> tuple[dict[str, int], bytes]:
 
 
 def read(pickled: bytes, records: dict[str, int]) -> tuple[Any, int]:
-    """The content, and how many steps it took to read it."""
+    """Read a pickle, opcode by opcode; return its content and the number of opcodes.
+
+    Args:
+        pickled: the pickle.
+        records: bytes of each storage, by key.
+    """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     steps = claimed = 0
     argument: Any
-    for step, argument, _ in pickletools.genops(pickled):
-        steps, name = steps + 1, step.name
+    for opcode, argument, _ in pickletools.genops(pickled):
+        steps, name = steps + 1, opcode.name
         if name in ("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"):
             stack.append(argument)
         elif name in ("BINGET", "LONG_BINGET"):
@@ -131,7 +140,7 @@ def read(pickled: bytes, records: dict[str, int]) -> tuple[Any, int]:
             stack.append(storage_of(stack.pop(), records))
         elif name == "REDUCE":
             arguments = stack.pop()
-            stack.append(reduced(stack.pop(), arguments))
+            stack.append(call_result(stack.pop(), arguments))
             claimed += math.prod(stack[-1].shape) * stack[-1].bytes if isinstance(stack[-1], Claim) else 0
             if claimed > SHARED * (sum(records.values()) + 1):
                 raise ClaimError("its tensors are larger than what is stored of them")
@@ -147,7 +156,7 @@ MAKERS: dict[str, Any] = {"EMPTY_LIST": list, "EMPTY_DICT": dict}
 
 
 def fill(name: str, stack: list[Any]) -> None:
-    """The steps that put members into the list or dict that lies below them."""
+    """Apply an opcode that moves members from the top of the stack into the list or dict below them."""
     if name in ("APPEND", "SETITEM"):
         count = 1 if name == "APPEND" else 2
         members = stack[-count:]
@@ -170,6 +179,7 @@ def fill(name: str, stack: list[Any]) -> None:
 
 
 def since_mark(stack: list[Any]) -> list[Any]:
+    """Remove all above the last mark from the stack, and the mark; return what was above it."""
     place = len(stack) - 1
     while stack[place] is not MARK:  # an IndexError where there is none
         place -= 1
@@ -178,9 +188,9 @@ def since_mark(stack: list[Any]) -> list[Any]:
     return members
 
 
-def storage_of(named: Any, records: dict[str, int]) -> Storage:
-    """A storage as the file names it: `("storage", class, key, device, elements)`."""
-    word, kind, key, _, count = named
+def storage_of(identifier: Any, records: dict[str, int]) -> Storage:
+    """Make the `Storage` that a persistent id refers to: `("storage", class, key, device, elements)`."""
+    word, kind, key, _, count = identifier
     size = BYTES.get(kind.name.removeprefix("torch ")) if isinstance(kind, Global) else None
     if word != "storage" or size is None or not is_whole(count):
         raise ClaimError("it holds other objects than tensors and plain values")
@@ -189,13 +199,13 @@ def storage_of(named: Any, records: dict[str, int]) -> Storage:
     return Storage(count, size)
 
 
-def reduced(made: Any, arguments: Any) -> Any:
-    """What a call gives: an ordered dict, or a tensor's claim."""
-    if made == Global("collections OrderedDict") and arguments == ():
+def call_result(called: Any, arguments: Any) -> Any:
+    """Return the result of a call in the pickle: an empty dict for `OrderedDict()`, or a tensor's claim."""
+    if called == Global("collections OrderedDict") and arguments == ():
         return {}
-    if made != Global("torch._utils _rebuild_tensor_v2"):
-        what = f" ({made.name})" if isinstance(made, Global) else ""
-        raise ClaimError(f"it holds other objects than tensors and plain values{what}")
+    if called != Global("torch._utils _rebuild_tensor_v2"):
+        name = f" ({called.name})" if isinstance(called, Global) else ""
+        raise ClaimError(f"it holds other objects than tensors and plain values{name}")
     storage, offset, shape, strides = arguments[:4]
     if not isinstance(storage, Storage) or not all(map(is_whole, (offset, *shape, *strides))):
         raise ClaimError("a tensor's shape is no shape")
@@ -211,7 +221,10 @@ def is_whole(value: Any) -> bool:
 
 
 def check_walk(content: Any, most: int) -> None:
-    """Refuse what is in itself, too deep, or shared so often that to go through it takes more than `most` steps."""
+    """Refuse content that contains itself, is nested too deep, or takes more than `most` steps to walk through.
+
+    Content that repeats parts of itself can take very many.
+    """
     level, steps = [content], 0
     for _ in range(MOST_DEPTH):
         following: list[Any] = []
@@ -230,6 +243,7 @@ def check_walk(content: Any, most: int) -> None:
 
 
 def members_of(item: Any) -> Iterator[Any]:
+    """Yield the keys and values of a dict, or the members of a list or tuple."""
     if isinstance(item, dict):
         yield from item
         yield from item.values()

@@ -1,4 +1,4 @@
-"""Which class a user means: by its name, or by its index where no class is called so."""
+"""The classes that a user means by `labels=`: by name, or by index where no class has that name."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from collections.abc import Callable, Sequence
 
 from gan_cli.base.errors import UserError
 
-MOST_LISTED = 40  # classes in one sentence
+MOST_LISTED = 40  # class names in one message
 
 
 def class_indices(
-    wanted: Sequence[int | str], names: Sequence[str], count: int, say: Callable[[str], object]
+    labels: Sequence[int | str], names: Sequence[str], count: int, say: Callable[[str], object]
 ) -> list[int]:
-    """Indices of classes from what a user calls them.
+    """Find the indices of the classes that a user typed as names or indices.
 
-    A name wins, as it is written, else the only one that differs in nothing but upper and lower case; then an index.
+    An exact name comes first, then the only name that differs in upper and lower case alone, then an index.
 
     Args:
-        wanted: names or indices; an index may come as text.
-        names: of the classes, in the order of their indices; empty where they have none.
+        labels: names or indices; an index may come as text.
+        names: the classes' names, in the order of their indices; empty where they have none.
         count: how many classes there are.
-        say: told, in a sentence, what was taken for something other than it looks like.
+        say: called with one sentence where a text was read as another name or as an index.
 
     Raises:
-        UserError: no such class, or several that it could be.
+        UserError: there is no such class, or the text fits several.
     """
-    names = list(names[:count])  # a foreign checkpoint may hold more of them
-    found, taken = [], {}
-    for one in wanted:
-        text = str(one)
+    names = list(names[:count])  # a foreign checkpoint may have more names than classes
+    indices, meanings = [], {}
+    for label in labels:
+        text = str(label)
         if text in names:
-            found.append(names.index(text))
+            indices.append(names.index(text))
             continue
         alike = [number for number, name in enumerate(names) if folded(name) == folded(text)]
         if len(alike) == 1:
-            taken[text] = f'class "{names[alike[0]]}"'
+            meanings[text] = f'class "{names[alike[0]]}"'
         elif not alike and re.fullmatch(r"[0-9]{1,9}", text) and int(text) < count:
             alike = [int(text)]
             called = f'class "{names[alike[0]]}"' if alike[0] < len(names) else f"one of {count} classes without names"
-            taken[text] = f"index {alike[0]}, {called}"
+            meanings[text] = f"index {alike[0]}, {called}"
         else:
             raise UserError(f"labels= has {text!r}, which is no class of this model; {instead(text, names, count)}")
-        found.append(alike[0])
-    if taken:
-        first, *more = (f"{text}] is taken as {meant}" for text, meant in taken.items())
+        indices.append(alike[0])
+    if meanings:
+        first, *more = (f"{text}] is taken as {meaning}" for text, meaning in meanings.items())
         say("; ".join([f"labels=[{first}", *(f"[{other}" for other in more)]))
-    return found
+    return indices
 
 
 def folded(name: str) -> str:
-    """What two spellings of one name have in common: case, and how a file system writes an accent."""
+    """Return a name without what spellings of it differ in: upper case, and how Unicode composes an accent."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def instead(text: str, names: Sequence[str], count: int) -> str:
-    """`did you mean "Trouser"?` and what classes there are."""
+    """Return the classes to type instead, in words: `did you mean "Trouser"? it knows 0 "T-shirt", 1 "Trouser"`."""
     if not names:
         return f"its {count} classes have no names: say an index from 0 to {count - 1}"
     alike = [name for name in names if folded(name) == folded(text)]

@@ -1,4 +1,4 @@
-"""What a run says: on the console, and in run.log."""
+"""The lines that a run prints and writes to run.log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gan_cli.base.run_folder import Cell
 
 
 class Console:
-    """Prints, and writes the same lines to run.log; silent where `path` is None (other processes).
+    """A printer that writes the same lines to run.log.
 
-    A closed terminal or pipe must not end a run: it goes on, and run.log with it.
+    Where a terminal or pipe is closed, the run and run.log go on.
 
     Args:
-        path: of run.log.
-        cell: which of a sweep's the run is; printed in front of each line.
+        path: run.log's path; None prints and writes nothing (all processes but one).
+        cell: the run's cell of a sweep; its label is printed in front of each line.
     """
 
     def __init__(self, path: Path | None, cell: Cell | None = None) -> None:
@@ -26,13 +26,15 @@ class Console:
         self.held: list[str] | None = None
 
     def __call__(self, text: str, in_full: bool = False) -> None:
-        """
+        """Print a text and write it to run.log.
+
         Args:
-            in_full: what a run says at its start and its end; a cell of a sweep keeps it in run.log.
+            text: one or more lines.
+            in_full: whether it belongs to a run's start or end block, which a cell of a sweep only writes to run.log.
         """
         if self.path is None:
             return
-        text = printable(text)  # a resumed run says what stands in its folder, which may be a stranger's
+        text = printable(text)  # a resumed run quotes files of its folder, which may come from a stranger
         if self.held is None:
             self._write(text)
         else:
@@ -47,11 +49,11 @@ class Console:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
 
     def hold(self) -> None:
-        """Only print, until `release`: a run that is refused keeps its run.log as it is."""
+        """Print without writing to run.log, until `release`: a run that is refused leaves its run.log unchanged."""
         self.held = []
 
     def release(self) -> None:
-        """Write to run.log what was printed since `hold`, and from now on at once."""
+        """Write the lines printed since `hold` to run.log, and later lines at once."""
         for text in self.held or []:
             self._write(text)
         self.held = None

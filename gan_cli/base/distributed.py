@@ -1,8 +1,8 @@
-"""Several processes: joining the world, and the few things that processes tell each other.
+"""Training in several processes: joining their world, and the values that they exchange.
 
-Networks are plain modules, not wrapped in DDP: each update makes one flat all-reduce of its
-gradients. Two forwards before one backward, double backward and lazy phases then need no rules.
-With one process every function here is the identity and costs nothing.
+Networks are plain modules, not wrapped in DDP: each update makes one flat all-reduce of its gradients. So two forwards
+before one backward, double backward and lazy phases need no special rules. With one process, the exchanges do nothing
+and cost nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from gan_cli.base.errors import Interrupted, PictureError, RunError, UserError
 
-Made = TypeVar("Made")
-_left: list[bool] = []  # of the process: a world can't be joined twice
+Result = TypeVar("Result")
+_left: list[bool] = []  # not empty once this process has left its world, which can't be joined twice
 
 
 def rank() -> int:
@@ -30,7 +30,7 @@ def world_size() -> int:
 
 
 def world_described() -> int:
-    """How many processes torch's elastic agent or torchrun says there are."""
+    """Return the number of processes that torch's elastic agent or torchrun announces in the environment."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -39,12 +39,12 @@ def joined() -> bool:
 
 
 def has_left() -> bool:
-    """Whether this process was in a world: the others of it don't wait for it any more."""
+    """Return whether this process has left a world; its other processes no longer wait for it."""
     return bool(_left)
 
 
 def join() -> None:
-    """Join the world that torch's elastic agent or torchrun has described in the environment, if any.
+    """Join the world that torch's elastic agent or torchrun describes in the environment, if there is one.
 
     Raises:
         RunError: this process has left it before.
@@ -52,8 +52,8 @@ def join() -> None:
     if has_left():
         raise RunError("the other processes are gone, since an earlier run failed in this one alone; start them again")
     if not dist.is_initialized() and world_described() > 1:
-        # optimizers import this; where that happens after joining, its default arguments hold the group for ever, so
-        # that `leave` can't end gloo's threads, and a thread still running when Python ends now and then aborts it
+        # Optimizers import this. If that happens after joining, its default arguments keep the process group alive:
+        # `leave` then can't end gloo's threads, and a thread that still runs when Python ends can abort the process.
         import torch._dynamo
 
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
@@ -72,7 +72,7 @@ def barrier() -> None:
 
 @torch.no_grad()
 def average(tensors: Iterable[Tensor]) -> None:
-    """Replace each tensor by its mean over processes, in one flat all-reduce per dtype."""
+    """Replace each tensor in place by its mean over the processes, in one flat all-reduce per dtype."""
     if world_size() == 1:
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
@@ -87,7 +87,7 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 
 class _GlobalMean(torch.autograd.Function):
-    """Mean of equal-sized processes' means; each process's loss depends on all of them."""
+    """The mean of the processes' means of equal batches, differentiable: each process's loss depends on all of them."""
 
     @staticmethod
     def forward(ctx: object, local_mean: Tensor) -> Tensor:
@@ -103,13 +103,13 @@ class _GlobalMean(torch.autograd.Function):
 
 
 def global_mean(values: Tensor) -> Tensor:
-    """The mean of `values` over the global batch, a scalar, differentiable on every process."""
+    """Compute the mean of `values` over the global batch: a scalar, differentiable on every process."""
     mean = values.mean()
     return mean if world_size() == 1 else _GlobalMean.apply(mean)
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """All processes' tensors of one shape, joined along the first dimension in the order of their ranks."""
+    """Concatenate the processes' tensors, all of one shape, along the first dimension in the order of ranks."""
     if world_size() == 1:
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
@@ -118,7 +118,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def any_process(flag: int) -> int:
-    """The largest `flag` of all processes: how they agree to stop after the same step. Waits for no GPU."""
+    """Return the largest `flag` of all processes, so that they can stop after the same step. It waits for no GPU."""
     if world_size() == 1:
         return flag
     tensor = torch.tensor(flag)
@@ -126,37 +126,37 @@ def any_process(flag: int) -> int:
     return int(tensor)
 
 
-def all_or_none(work: Callable[[], Made]) -> Made:
-    """Carry out what may fail on one process alone, as reading pictures does: then the work of all of them ends, at
-    the same point.
+def all_or_none(work: Callable[[], Result]) -> Result:
+    """Call `work` and return its result; where it fails on one process, raise on all of them, at the same point.
 
-    Every process must call it. Of one within another the inner failure counts.
+    It is for work that may fail on one process alone, such as reading pictures. Every process must call it. Where
+    calls are nested, the failure of the inner one counts.
 
     Raises:
         PictureError: the same on every process.
-        Exception: whatever else `work` raises, here or on another process; `agreed` says so of it.
+        Exception: any other failure of `work`, here or on another process; `agreed` returns True for it.
     """
     if world_size() == 1:
         return work()
-    made, fault = None, None
+    result, fault = None, None
     try:
-        made = work()
+        result = work()
     except Exception as error:
-        if getattr(error, "agreed", False):  # within: the others have met it there
+        if getattr(error, "agreed", False):  # from a nested call, where the other processes raised it too
             raise
         fault = error
     if any_process(int(fault is not None)):
         faults: list[Exception | None] = [None] * world_size()
-        dist.all_gather_object(faults, fault if fault is None else as_told(fault))
-        first = next(told for told in faults if told is not None)
+        dist.all_gather_object(faults, fault if fault is None else as_sent(fault))
+        first = next(received for received in faults if received is not None)
         failure = first if fault is None or isinstance(fault, PictureError) else fault
         failure.agreed = True  # type: ignore[attr-defined]
         raise failure
-    return made  # type: ignore[return-value]
+    return result  # type: ignore[return-value]
 
 
-def as_told(error: Exception) -> Exception:
-    """A failure as another process can raise it."""
+def as_sent(error: Exception) -> Exception:
+    """Convert a failure to one that can be sent to another process and raised there."""
     if isinstance(error, (UserError, RunError)):
         return error
     if isinstance(error, OSError) and error.errno is not None:
@@ -165,17 +165,17 @@ def as_told(error: Exception) -> Exception:
 
 
 def agreed(error: BaseException) -> bool:
-    """Whether every process meets this failure at the same point, and then waits to be told what comes next."""
+    """Return whether every process meets this failure at the same point, and then waits for what comes next."""
     return isinstance(error, (RunError, Interrupted)) or getattr(error, "agreed", False)
 
 
 def peer_lost(error: BaseException) -> bool:
-    """Whether an exchange failed since another process is gone."""
+    """Return whether an exchange failed because another process is gone."""
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def broadcast_text(text: str) -> str:
-    """Process 0's `text`, on every process."""
+    """Return process 0's `text` on every process."""
     if world_size() == 1:
         return text
     box = [text]

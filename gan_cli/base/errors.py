@@ -1,12 +1,11 @@
-"""What a person at the keyboard gets to read when something can't be done.
+"""Errors whose message is for the user: one sentence that says what is wrong, where, and what would be right.
 
-Both carry one sentence that says what was wrong, where, and what would be right; the commands
-print it without a traceback.
+The commands print it without a traceback.
 """
 
 
 class UserError(Exception):
-    """Input that can't work, found before any work was done: exit code 2."""
+    """Input that can't work, refused before any work was done: exit code 2."""
 
     exit_code = 2
 
@@ -15,7 +14,7 @@ class RunError(Exception):
     """A run that started and had to stop (divergence, memory, disk): exit code 1."""
 
     exit_code = 1
-    status = "failed"  # what run.json says
+    status = "failed"  # in run.json
 
 
 class DivergedError(RunError):
@@ -25,10 +24,10 @@ class DivergedError(RunError):
 
 
 class PictureError(RunError):
-    """A picture that is gone, damaged or of no kind that is read: its path, and what is wrong with it."""
+    """A picture that is missing, damaged or of a format that is not read; says its path and the fault."""
 
 
-class Interrupted(Exception):  # noqa: N818  (it is no error: a person asked for it)
+class Interrupted(Exception):  # noqa: N818  (it is no error: the user asked for it)
     """Ctrl-C or SIGTERM, after the checkpoint was written: exit code 128 + signal (130, 143)."""
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -37,4 +36,4 @@ class Interrupted(Exception):  # noqa: N818  (it is no error: a person asked for
 
 
 class StoppedAtOnce(KeyboardInterrupt):
-    """A second signal, where the first would have been obeyed after a step: nothing is waited for."""
+    """A second Ctrl-C or SIGTERM while the step of the first still runs: the run stops at once."""

@@ -1,7 +1,7 @@
-"""TensorBoard's event files: written in the order that they are read in, each record at once.
+"""TensorBoard's event files, named in the order in which TensorBoard shall read them.
 
-The reader takes a folder's files in the order of their names and a name holds the time, so a file of ours is named
-after those that are there, whatever the clock says. No thread writes: what was added is in the file.
+TensorBoard reads a folder's files in the order of their names, and a name holds the time. So a new file gets a name
+that sorts after the existing ones, whatever the clock says. Records are written at once, without a thread.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 EVENTS = "events.out.tfevents.*"
-EVALUATED = ".gan_evaluate"  # ends the name of the event file that gan-evaluate writes
-LAST = ".last"  # ends that of what a run says of its last, unfinished interval
+EVALUATED = ".gan_evaluate"  # ends the name of an event file that gan-evaluate wrote
+LAST = ".last"  # ends the name of the event file of a run's last, unfinished interval
 TIME = re.compile(r"events\.out\.tfevents\.(\d{10})\.")
 
 
 class EventFile:
-    """A new event file of a folder; it sorts after all that are there.
+    """A new event file in a folder; its name sorts after the existing ones.
 
     Args:
-        folder: the run's; made if need be.
-        suffix: ends its name.
-        purge_step: the reader forgets what earlier files say of this step and later ones; None: nothing.
+        folder: the run's folder; created if it is missing.
+        suffix: the end of the file's name.
+        purge_step: TensorBoard forgets what earlier files hold of this step and later ones; None: it forgets nothing.
     """
 
     def __init__(self, folder: Path, suffix: str = "", purge_step: int | None = None) -> None:
@@ -36,14 +36,12 @@ class EventFile:
         self.path = folder / next_name(folder, suffix)
         start = SessionLog(status=SessionLog.START)
         first = [Event(wall_time=time.time(), file_version="brain.Event:2")]
-        if (
-            purge_step is not None
-        ):  # twice: TensorBoard takes the first of a folder for the beginning, and forgets nothing
+        if purge_step is not None:  # twice: at the first one in a folder, TensorBoard forgets nothing
             first += [Event(wall_time=time.time(), step=purge_step, session_log=start)] * 2
         self._write(first, "xb")
 
     def add(self, step: int, summaries: Iterable[Any]) -> None:
-        """Add some `Summary`, as torch.utils.tensorboard.summary makes them."""
+        """Add summaries of a step, as `torch.utils.tensorboard.summary` makes them."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._write([Event(wall_time=time.time(), step=step, summary=summary) for summary in summaries], "ab")
@@ -59,28 +57,28 @@ class EventFile:
 
 
 def next_name(folder: Path, suffix: str = "") -> str:
-    """A name that sorts after those of the folder's event files: by the clock, or a second after the last of them."""
-    times = [int(found[1]) for path in folder.glob(EVENTS) if (found := TIME.match(path.name))]
+    """Return a name that sorts after the folder's event files: with the time now, or a second after the last file."""
+    times = [int(match[1]) for path in folder.glob(EVENTS) if (match := TIME.match(path.name))]
     return f"events.out.tfevents.{max([int(time.time()), *(last + 1 for last in times)]):010d}.gan_train.0{suffix}"
 
 
 def tags_at(folder: Path, step: int) -> set[str]:
-    """What a run's own event files say of a step: the names of its scalars and pictures, as the reader would have them.
+    """List the names of the scalars and pictures of a step, as TensorBoard would read them.
 
-    A record that a killed run left unfinished ends its file.
+    Event files that gan-evaluate wrote are left out. Reading a file ends at a record that a killed run left unfinished.
     """
     from tensorboard.compat.proto.event_pb2 import SessionLog
 
-    found: set[str] = set()
+    tags: set[str] = set()
     for path in sorted(folder.glob(EVENTS)):
         if path.name.endswith(EVALUATED) or not path.is_file():
             continue
         for event in _events(path):
             if event.session_log.status == SessionLog.START and event.step <= step:
-                found.clear()
+                tags.clear()
             elif event.step == step:
-                found |= {value.tag for value in event.summary.value}
-    return found
+                tags |= {value.tag for value in event.summary.value}
+    return tags
 
 
 def _events(path: Path) -> Iterator[Any]:
@@ -90,18 +88,21 @@ def _events(path: Path) -> Iterator[Any]:
     for record in _records(path):
         try:
             yield Event.FromString(record)
-        except DecodeError:  # damaged: the reader too ends the file here
+        except DecodeError:  # damaged: TensorBoard also stops here
             return
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The whole records of an event file: of each its length (8 bytes), a checksum (4), the content, a checksum (4)."""
-    left = path.stat().st_size
+    """Yield the content of each complete record of an event file.
+
+    A record is its length (8 bytes), a checksum (4), the content and a checksum (4).
+    """
+    remaining = path.stat().st_size
     with open(path, "rb") as file:
         while len(header := file.read(12)) == 12:
             (length,) = struct.unpack("<Q", header[:8])
-            left -= length + 16
-            if left < 0:
+            remaining -= length + 16
+            if remaining < 0:
                 return
             yield file.read(length)
             file.read(4)

@@ -1,4 +1,4 @@
-"""Files that are read and written with care: never half written, never through a link, a pipe or a device.
+"""Safe reading and writing of files: never half written, never through a link, a pipe or a device.
 
 Imports no torch.
 """
@@ -17,24 +17,33 @@ from typing import Any, BinaryIO
 from gan_cli.base.errors import UserError
 
 MOST_JSON = 16 * 2**20  # bytes of a JSON file; a config of a thousand classes has 30,000
-MOST_YAML = 2**20  # bytes of Hydra's records
-MOST_LINES = 256 * 2**20  # bytes of a file of lines
-MOST_DEPTH = 64  # of lists and sections in one another
+MOST_YAML = 2**20  # bytes of a file of Hydra's in .hydra
+MOST_LINES = 256 * 2**20  # bytes of a text file, such as metrics.jsonl
+MOST_DEPTH = 64  # of nested lists and sections
 
 
-def check_entry(path: Path, fits: Any, wanted: str) -> None:
+def check_entry(path: Path, fits: Any, expected: str) -> None:
+    """Check that a path is missing or of the expected kind; do not follow a link.
+
+    Args:
+        fits: returns whether an `st_mode` is of that kind.
+        expected: the kind in words, for the message.
+
+    Raises:
+        UserError: it is of another kind.
+    """
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
     if not fits(mode):
         raise UserError(
-            f"{str(path)!r} is {kind_of(mode)}, and a run's folder has {wanted} there: look at it, remove it"
+            f"{str(path)!r} is {kind_of(mode)}, and a run's folder has {expected} there: look at it, remove it"
         )
 
 
 def kind_of(mode: int) -> str:
-    """What a path is, by its `st_mode`, in words."""
+    """Return the kind of a file in words, by its `st_mode`."""
     kinds = {
         "a link": stat.S_ISLNK,
         "a folder": stat.S_ISDIR,
@@ -46,7 +55,7 @@ def kind_of(mode: int) -> str:
 
 
 def expanded(text: str | Path) -> Path:
-    """A path as it was typed, with `~` and `~name` at its start as the home folders that they stand for.
+    """Return a path as it was typed, with the home folder in place of a `~` or `~name` at its start.
 
     Raises:
         UserError: there is no such user, or the user has no home.
@@ -60,14 +69,14 @@ def expanded(text: str | Path) -> Path:
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
-    """A file opened for reading, at the end of a link if it must be; never a pipe or a device, which might not end.
+    """Open a regular file for reading, or a link to one; never a pipe or a device, whose content might not end.
 
     Args:
-        most: bytes that it may have; None sets no bound.
+        most: the bytes that the file may have; None sets no bound.
 
     Raises:
         UserError: it is no regular file, or larger.
-        OSError: it is not there, or can't be opened.
+        OSError: it is missing, or can't be opened.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(handle)
@@ -81,7 +90,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """A file opened for writing at its end, made if need be.
+    """Open a file for writing at its end; create it if it is missing.
 
     Raises:
         UserError: it is a link, or no regular file.
@@ -93,22 +102,25 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 def read_text(path: Path, most: int = MOST_LINES) -> str:
-    """The text of a regular file; bytes that are no UTF-8 are replaced.
+    """Read the text of a regular file; bytes that are no UTF-8 are replaced.
+
+    Args:
+        most: the bytes that the file may have.
 
     Raises:
-        UserError: it is no regular file, or too large.
-        OSError: it is not there, or can't be opened.
+        UserError: it is no regular file, or larger.
+        OSError: it is missing, or can't be opened.
     """
     with open_regular(path, most) as file:
         return file.read().decode("utf-8", errors="replace")
 
 
 def read_yaml(path: Path) -> str:
-    """The text of a YAML file, without references to other parts of itself: a few make a document of any size.
+    """Read the text of a YAML file. Refuse aliases: a few of them expand to a document of any size.
 
     Raises:
-        UserError: it has such a reference, is no YAML, no regular file, or too large.
-        OSError: it is not there, or can't be opened.
+        UserError: it has an alias, is no YAML, no regular file, or too large.
+        OSError: it is missing, or can't be opened.
     """
     import yaml
 
@@ -123,10 +135,10 @@ def read_yaml(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """Write to a temporary name, flush to disk, rename: a reader meets the old file or the new one.
+    """Write a file under a temporary name, flush it to disk and rename it: a reader finds the old file or the new one.
 
     Args:
-        durable: whether to wait for the disk; not worth it for the thousandth of many files that can be made again.
+        durable: whether to flush to disk; it is not worth it for many files that can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -145,9 +157,10 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A path of the same ending in a new folder beside `path`, for a program that writes by name; takes its place.
+    """Yield a temporary path for a program that writes a file by name; then move that file to `path`.
 
-    Its name can't be known before: whatever lies in the folder, nothing else is written through it.
+    The temporary path has the same ending and lies in a new folder beside `path`. Its name is random, so that nobody
+    can put a link there before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
@@ -157,14 +170,15 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, as `write_atomically` does."""
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The content, or None where there is no such file or it is not JSON.
+    """Read the object in a JSON file; None where the file is missing or holds no JSON object.
 
     Raises:
-        UserError: it is a pipe or a device, or far too large.
+        UserError: it is no regular file, or larger than `MOST_JSON`.
     """
     try:
         with open_regular(path, MOST_JSON) as file:
@@ -175,10 +189,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def loads(text: str) -> Any:
-    """JSON as plain values.
+    """Parse JSON to plain values.
 
     Raises:
-        ValueError: it is none, or nested deeper than `MOST_DEPTH`.
+        ValueError: it is no JSON, or nested deeper than `MOST_DEPTH`.
     """
     try:
         content = json.loads(text)
@@ -190,7 +204,7 @@ def loads(text: str) -> Any:
 
 
 def depth_of(content: Any) -> int:
-    """Lists and sections in one another, without recursion; content without circles, as JSON is."""
+    """Compute how deep lists and dicts are nested, without recursion; the content must not contain itself."""
     depth, level = 0, [content]
     while level := [inner for outer in level for inner in _members(outer)]:
         depth += 1

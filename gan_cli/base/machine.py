@@ -1,4 +1,4 @@
-"""The machine that a run is on: device, threads, signals, versions."""
+"""The machine that a run uses: device, threads, signals, versions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CODE = Path(__file__).resolve().parent
 
 
 def pick_device(name: str) -> torch.device:
-    """The training device of this process: "auto" is CUDA, else MPS, else the CPU.
+    """Select the training device of this process; "auto" is CUDA, else MPS, else the CPU.
 
     Raises:
-        UserError: it is not there.
+        UserError: the machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -47,10 +47,10 @@ def pick_device(name: str) -> torch.device:
 
 
 class StopSignals:
-    """Remembers SIGINT and SIGTERM; a second one is not waited for.
+    """A handler that records SIGINT and SIGTERM; at a second signal it raises `StoppedAtOnce`.
 
-    Except under torch's elastic agent: it passes a signal on that the terminal has sent already, and
-    kills by itself what does not end in time.
+    Under torch's elastic agent it does not: the agent repeats a signal that the terminal has sent already, and itself
+    kills a process that does not end in time.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class StopSignals:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """While it is open, Ctrl-C and SIGTERM are noted instead of obeyed at once (main thread only)."""
+    """Record Ctrl-C and SIGTERM in the context, instead of obeying them at once; in the main thread only."""
     stop = StopSignals()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -78,14 +78,14 @@ def stop_signals() -> Iterator[StopSignals]:
 
 
 def use_threads(threads: Threads) -> None:
-    """Have torch work in so many threads from here on."""
+    """Set the number of torch's threads, from here on."""
     if threads.count is not None:
         torch.set_num_threads(threads.count if threads.exact else min(threads.count, torch.get_num_threads()))
 
 
 @contextmanager
 def thread_count(threads: Threads) -> Iterator[None]:
-    """While it is open, torch works in so many threads."""
+    """Set the number of torch's threads in the context, and restore it at its end."""
     before = torch.get_num_threads()
     use_threads(threads)
     try:
@@ -95,24 +95,24 @@ def thread_count(threads: Threads) -> Iterator[None]:
 
 
 @contextmanager
-def determinism(wanted: bool) -> Iterator[None]:
-    """`trainer.deterministic`: torch raises where an operation has no deterministic form."""
+def determinism(on: bool) -> Iterator[None]:
+    """Apply `trainer.deterministic` in the context: torch raises for an operation without a deterministic form."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    if wanted:
+    if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if wanted != before[0]:  # the call alone loads torch's compiler, a second of every start
-        torch.use_deterministic_algorithms(wanted)
-    torch.backends.cudnn.benchmark = not wanted
+    if on != before[0]:  # the call alone loads torch's compiler, which takes a second
+        torch.use_deterministic_algorithms(on)
+    torch.backends.cudnn.benchmark = not on
     try:
         yield
     finally:
-        if wanted != before[0]:
+        if on != before[0]:
             torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
 
 
 def versions() -> dict[str, str]:
-    """What a result may depend on."""
+    """Return the versions of this program, Python and the libraries that results may depend on."""
     names = ("torch", "torchvision", "hydra-core", "numpy")
     return {
         "gan_cli": __version__,
@@ -122,29 +122,32 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(code: Path = CODE) -> str | None:
-    """The commit of this program's own code, with "+changes" where it is not clean; None where it is no checkout.
+    """Return the git commit of this program's code, with "+changes" where files differ; None outside a checkout.
 
-    Never that of the working folder: git obeys the configuration of the repository that it is asked about, which in a
-    run folder may be a stranger's and may name a program to run.
+    Git is never asked about the working folder: it obeys the configuration of the repository there, which may be a
+    stranger's and may name a program to run.
     """
     root = code.parent
     if not (root / ".git").exists():
         return None
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    own["GIT_OPTIONAL_LOCKS"] = "0"
-    ask = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(root)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    command = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(root)]
 
-    def told(*words: str) -> str:
-        done = subprocess.run([*ask, *words], env=own, capture_output=True, text=True, timeout=5, check=True)
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            [*command, *words], env=environment, capture_output=True, text=True, timeout=5, check=True
+        )
         return done.stdout.strip()
 
     try:
-        return told("rev-parse", "HEAD") + ("+changes" if told("status", "--porcelain", "-uno") else "")
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def device_name(device: torch.device) -> str:
+    """Return a device's name for people: the GPU's, or the CPU's number of threads."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
     count = torch.get_num_threads()

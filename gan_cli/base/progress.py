@@ -1,8 +1,7 @@
-"""What is going on while a command has nothing else to say: a bar on a terminal, a line now and then elsewhere.
+"""Progress of long work: a bar on a terminal, a line every few seconds elsewhere.
 
-For all that may take longer than a moment besides training itself, whose status line is its own. What is done soon
-says nothing. Everything goes to stderr: what a command prints on stdout may be read by another program. Imports no
-torch.
+It is for all work that may take longer than a moment, except training, which has a status line. Work that ends soon
+shows nothing. All output goes to stderr, since another program may read a command's stdout. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from gan_cli.base.garbage import collect_as_usual
 from gan_cli.base.printable import printable, tell
 
 BAR_AFTER_S, BAR_EVERY_S = 1.0, 0.2  # on a terminal
-LINE_EVERY_S = 10.0  # elsewhere; the first after as long
+LINE_EVERY_S = 10.0  # elsewhere; also the time before the first line
 Item = TypeVar("Item")
 
 
 class Progress:
-    """While it is open, a thread of its own shows how far things are; called, it counts.
+    """A context in which a thread shows progress; a call counts items as done.
 
     Args:
-        what: is being done, as in "training a classifier".
-        total: of the things that are counted; None where nothing is.
-        unit: their name.
-        about: how long it takes, in words, where nothing is counted.
-        at_once: show the bar now: what follows may not let another thread speak, as a library that is loaded.
+        what: the work in words, such as "training a classifier".
+        total: the number of items; None where it is unknown or nothing is counted.
+        unit: the items' name.
+        about: how long the work takes, in words, where nothing is counted.
+        at_once: whether to show the bar before the work starts, since the work may block other threads (an import).
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self.begun = time.monotonic()
-        self.quiet = int(os.environ.get("RANK", "0")) > 0  # one process of several speaks
+        self.quiet = int(os.environ.get("RANK", "0")) > 0  # of several processes, one shows progress
         if self.quiet:
             return self
         if self.at_once and on_terminal():
@@ -61,7 +60,7 @@ class Progress:
                 self.bar.close()
 
     def __call__(self, count: int = 1) -> None:
-        """So many more are done."""
+        """Count `count` more items as done."""
         self.done += count
 
     def _watch(self) -> None:
@@ -72,7 +71,7 @@ class Progress:
                 self._show()
                 pause = BAR_EVERY_S
             elif sys.stderr is not None:
-                with suppress(OSError, ValueError):  # a closed terminal or pipe ends nothing
+                with suppress(OSError, ValueError):  # a closed terminal or pipe does not end the work
                     tell(f"  {self.line()}", sys.stderr)
 
     def _show(self) -> None:
@@ -80,14 +79,14 @@ class Progress:
 
         if self.bar is None:
             form = None if self.total is not None else "{desc}   {elapsed}"
-            told = self.what + (f", {self.about}" if self.about else "")
-            self.bar = tqdm(total=self.total, desc=told, unit=f" {self.unit}", leave=False, bar_format=form)
+            description = self.what + (f", {self.about}" if self.about else "")
+            self.bar = tqdm(total=self.total, desc=description, unit=f" {self.unit}", leave=False, bar_format=form)
             self.bar.start_t -= time.monotonic() - self.begun
         self.bar.n = self.done if self.total is None else min(self.done, self.total)
         self.bar.refresh()
 
     def line(self) -> str:
-        """`training a classifier   500 of 1,400 steps   12s, 22s left`"""
+        """Format the progress so far: `training a classifier   500 of 1,400 steps   12s, 22s left`."""
         passed = time.monotonic() - self.begun
         parts, spent = [self.what], duration(passed)
         if self.total is not None:
@@ -102,7 +101,7 @@ class Progress:
 
 
 def counted(items: Iterable[Item], what: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
-    """Items as they come, counted in the open."""
+    """Yield the items and show how many are done."""
     with Progress(what, total, unit) as step:
         for item in items:
             yield item
@@ -118,22 +117,22 @@ class LoadingTorch(Progress):
 
 
 def loading_torch() -> Progress:
-    """Show the wait for the first import of torch: seconds, but a minute and more from a cold disk."""
+    """Return a context that shows progress during the first import of torch: seconds, or minutes from a cold disk."""
     return LoadingTorch(
         "loading torch", about="slow from a cold disk or on a busy machine", at_once="torch" not in sys.modules
     )
 
 
 def on_terminal() -> bool:
-    """Whether somebody looks at what is said of progress."""
+    """Return whether stderr, where progress is shown, is a terminal."""
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # none, or closed
+    except (AttributeError, ValueError):  # stderr is None, or closed
         return False
 
 
 def duration(seconds: float) -> str:
-    """75.0 -> '1m15s'"""
+    """Format a duration: 75.0 becomes `1m15s`."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds}s"

@@ -1,8 +1,7 @@
-"""Every random number of a run is a function of the seed and of what it is drawn for.
+"""Random numbers: each draw of a run is a function of the seed and of the draw's purpose.
 
-Nothing is drawn from a generator that lives on from step to step, so a checkpoint needs no
-generator state, a resumed run draws what the uninterrupted one would have drawn, and a job that
-draws samples between two steps can't disturb training.
+No generator is kept from step to step. So a checkpoint needs no generator state, and a resumed run draws the same
+numbers as an uninterrupted one. A job that draws samples between two steps can't disturb training.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-AT_ONCE = 16  # samples that go through a network at once where nothing is trained; see `in_blocks`
+AT_ONCE = 16  # samples in one forward pass where nothing is trained; see `in_blocks`
 
 
 def derive_seed(*key: object) -> int:
-    """A seed of 63 bits from a key such as `(seed, first_image, "latent")`; equal on every machine."""
+    """Compute a seed of 63 bits from a key such as `(seed, first_image, "latent")`; it is the same on every machine."""
     text = "\x1f".join(str(part) for part in key)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator_for(device: torch.device | str, *key: object) -> torch.Generator:
-    """A fresh generator on `device`, seeded by `key`; on the CPU for the meta device, which has none."""
-    there = "cpu" if torch.device(device).type == "meta" else device
-    return torch.Generator(device=there).manual_seed(derive_seed(*key))
+    """Make a generator on `device`, seeded by `key`; for the meta device, which has none, it is on the CPU."""
+    device = "cpu" if torch.device(device).type == "meta" else device
+    return torch.Generator(device=device).manual_seed(derive_seed(*key))
 
 
 def seed_everything(*key: object) -> None:
-    """Seed the global generators of the CPU and of the accelerator in use (dropout, in-network noise) by `key`.
+    """Seed the global generators of the CPU and of the accelerator in use by `key` (for dropout, noise in networks).
 
-    As `torch.manual_seed` does, which at every call also formats a Python stack for each accelerator that is not there,
-    half a millisecond each: this stands in every update.
+    `torch.manual_seed` does the same, but each call also formats a Python stack for each missing accelerator. That
+    takes half a millisecond each, and every update seeds.
     """
     seed = derive_seed(*key)
     torch.default_generator.manual_seed(seed)
@@ -43,43 +42,48 @@ def seed_everything(*key: object) -> None:
 
 
 def permutation(count: int, *key: object) -> Tensor:
-    """A permutation of `range(count)`, shape (count,), int64, on the CPU."""
+    """Draw a permutation of `range(count)`: shape (count,), int64, on the CPU."""
     return torch.randperm(count, generator=generator_for("cpu", *key))
 
 
 def in_blocks(
     make: Callable[..., Tensor], *rows: Tensor | None, size: int = AT_ONCE, key: tuple[object, ...] = (0, "sample")
 ) -> Iterator[Tensor]:
-    """Yield `make(*rows)` in blocks of `size` rows, so that what comes of row i does not depend on how many there are.
+    """Yield `make(*rows)` in blocks of `size` rows, so that the result of row i does not depend on the number of rows.
 
-    Kernels add up in another order at another batch size: the last block is filled up with its last row, and cut
-    again. What networks draw by themselves is seeded by `key` and the number of the block.
+    Kernels sum in another order at another batch size. So the last block is filled up with copies of its last row, and
+    the copies' results are dropped. Random draws inside networks are seeded by `key` and the number of the block.
 
     Args:
-        make: rows (size, ...) of each tensor -> (size, ...), each row from its own alone.
-        rows: (N, ...) each, or None, which is passed on.
+        make: maps rows (size, ...) of each tensor to (size, ...); each output row depends on its input row alone.
+        rows: tensors (N, ...), or None, which is passed on.
+        size: rows of a block.
+        key: seeds the draws inside networks.
     """
-    for here, some in blocks(rows, size, key):
-        yield make(*some)[:here]
+    for count, block in blocks(rows, size, key):
+        yield make(*block)[:count]
 
 
 def blocks(
     rows: Sequence[Tensor | None], size: int = AT_ONCE, key: tuple[object, ...] = (0, "sample")
 ) -> Iterator[tuple[int, list[Tensor | None]]]:
-    """Yield blocks of `size` rows, the last one filled up, each with how many of them count; seeds before each."""
-    count = len(next(some for some in rows if some is not None))
-    for number, start in enumerate(range(0, count, size)):
-        here = min(size, count - start)
+    """Yield (number of true rows, block of `size` rows); seed the global generators before each block.
+
+    The last block is filled up with copies of its last row.
+    """
+    total = len(next(tensor for tensor in rows if tensor is not None))
+    for number, start in enumerate(range(0, total, size)):
+        count = min(size, total - start)
         seed_everything(*key, number)
-        yield here, [None if some is None else _filled(some[start : start + here], size) for some in rows]
+        yield count, [None if tensor is None else _filled(tensor[start : start + count], size) for tensor in rows]
 
 
-def _filled(some: Tensor, size: int) -> Tensor:
-    return some if len(some) == size else torch.cat([some, some[-1:].expand(size - len(some), *some.shape[1:])])
+def _filled(rows: Tensor, size: int) -> Tensor:
+    return rows if len(rows) == size else torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])])
 
 
 def joined(parts: Iterator[Tensor], size: int) -> Iterator[Tensor]:
-    """Yield the rows of `parts` again, `size` at a time."""
+    """Yield the rows of the tensors in `parts`, in order, `size` rows at a time; the last tensor may be smaller."""
     waiting: list[Tensor] = []
     for part in parts:
         waiting.append(part)

@@ -1,6 +1,6 @@
-"""What the files of a run hold, as types: run.json, a checkpoint, the JSON beside it. Imports no torch.
+"""Types of the contents of a run's files: run.json, a checkpoint, a checkpoint's side file. Imports no torch.
 
-Whether a file that was found holds that is for `stored` to say.
+`stored` checks whether a file has such a content.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from typing import Any, TypedDict
 
 from gan_cli.base.run_config import Choices, Composed
 
-StateDict = dict[str, Any]  # what a part of torch gives of itself: tensors, and for an optimizer plain values too
+StateDict = dict[str, Any]  # of a torch module or optimizer: tensors and plain values
 
 
 class Record(TypedDict, total=False):
-    """What run.json says; that of a stranger or of an earlier version may lack any of it."""
+    """The content of run.json; a file of a stranger or of an earlier version may lack any key."""
 
     status: str
     images: int
@@ -33,7 +33,7 @@ class Record(TypedDict, total=False):
 
 
 class Progress(TypedDict):
-    """How far a run is: `types.State` as plain values."""
+    """The progress of a run: `types.State` as plain values."""
 
     seed: int
     images: int
@@ -42,7 +42,7 @@ class Progress(TypedDict):
 
 
 class DataFacts(TypedDict):
-    """By what a run knows its data again."""
+    """Facts by which a resumed run recognises its data set."""
 
     fingerprint: str
     count: int
@@ -50,7 +50,7 @@ class DataFacts(TypedDict):
 
 
 class MeterSums(TypedDict):
-    """What a `Meter` has summed up of some scalars since the last log point; `sums` is a tensor."""
+    """The sums of a `Meter` over its scalars since the last log point; `sums` is a tensor."""
 
     names: list[str]
     sums: Any
@@ -58,7 +58,7 @@ class MeterSums(TypedDict):
 
 
 class OfEveryRun(TypedDict):
-    """What each checkpoint holds: tensors and plain values."""
+    """The keys that every checkpoint has: tensors and plain values."""
 
     config: Composed
     progress: Progress
@@ -71,13 +71,13 @@ class OfEveryRun(TypedDict):
 
 
 class Content(OfEveryRun, total=False):
-    """What a checkpoint holds; `base` is the digest of the file that the run builds on."""
+    """The content of a checkpoint; `base` is the digest of the file that the run builds on."""
 
     base: str
 
 
 class BestScore(TypedDict):
-    """By what a best checkpoint was chosen."""
+    """The score by which a best checkpoint was chosen."""
 
     name: str
     value: float
@@ -85,10 +85,10 @@ class BestScore(TypedDict):
 
 
 class SideFile(TypedDict, total=False):
-    """What the JSON beside a checkpoint says, readable without torch.
+    """The content of a checkpoint's side file, readable without torch.
 
     Attributes:
-        before: the words on the file that is being replaced; gone once the new one is in place.
+        before: the side file's content for the file that is being replaced; absent once the new file is in place.
     """
 
     format: int

@@ -1,6 +1,6 @@
-"""A composed config, typed where it arrives in the run: below `run/` nothing takes the whole of it.
+"""Types of a composed config. Code below `run/` takes its part of a config, never all of it.
 
-A part of it that becomes an object is a `Node`: a dict with a `_target_` and arguments.
+A section of the config that becomes an object is a `Node`: a dict with a `_target_` and arguments.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, TypedDict
 from gan_cli.base.settings import TrainerSettings, trainer_settings
 
 Node = dict[str, Any]
-Choices = Mapping[str, Any]  # by group: an option's name, or several, or None
+Choices = Mapping[str, Any]  # by group: the chosen option's name, several names, or None
 
 
 class Composed(TypedDict, total=False):
-    """A composed config as plain values: what `gan-train --cfg job` prints, resolved. A stored one may lack keys."""
+    """A composed config as plain values, as `gan-train --cfg job` prints it, resolved. A stored one may lack keys."""
 
     seed: int
     model: Node
@@ -42,11 +42,11 @@ class Composed(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class GameConfig:
-    """What a game is built of.
+    """The sections of the config that a game is built from.
 
     Attributes:
-        seed: of its first weights.
-        model, loss, augment: nodes; no augmentation is None.
+        seed: the seed of the initial weights.
+        model, loss, augment: nodes; `augment` is None where there is none.
         penalties: nodes by name.
     """
 
@@ -58,22 +58,22 @@ class GameConfig:
 
     @property
     def base(self) -> str | None:
-        """The run that the model builds on, as it was typed; None where there is none, or it is loaded."""
+        """Return the path of the run that the model builds on, as typed; None where there is none or it is loaded."""
         where = self.model.get("base")
         return str(where) if isinstance(where, (str, int)) else None
 
     def without(self, part: str) -> GameConfig:
-        """The same with None for a part of the model."""
+        """Return this config with None for a part of the model."""
         return replace(self, model={**self.model, part: None}) if self.model.get(part) is not None else self
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set, as it was chosen.
+    """The chosen data set.
 
     Attributes:
-        name: of the choice, for people.
-        node: with what the data set `provides`.
+        name: the name of the chosen option, for people.
+        node: its section of the config, with `provides`.
     """
 
     name: str
@@ -84,21 +84,20 @@ class DataConfig:
         return self.node["provides"]["medium"]
 
     def changed(self, **options: Any) -> DataConfig:
-        """With other values for those of the options that it has."""
-        own = {key: value for key, value in options.items() if key in self.node}
-        return replace(self, node={**self.node, **own})
+        """Return this config with other values for options; options that the data set does not have are left out."""
+        known = {key: value for key, value in options.items() if key in self.node}
+        return replace(self, node={**self.node, **known})
 
     def without_download(self) -> DataConfig:
-        """Taken from where it lies: nothing is fetched to a folder that another run names, which may be a
-        stranger's."""
+        """Return this config without downloads: a folder that a stranger's run names must not be written to."""
         return self.changed(download=False)
 
     def undecoded(self) -> DataConfig:
-        """Its pictures decoded when they are asked for: to tell of them takes no wait."""
+        """Return this config with pictures that are decoded when used, so that facts on the data take no wait."""
         return self.changed(memory_limit_mb=0)
 
     def held_out(self) -> DataConfig:
-        """The part that training never sees, decoded when it is needed, and never fetched."""
+        """Return the config of the test split, which training never sees; decoded when used, never downloaded."""
         return self.without_download().undecoded().of_split("test")
 
     def of_split(self, split: str) -> DataConfig:
@@ -107,11 +106,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All of a run's config.
+    """The whole config of a run.
 
     Attributes:
-        plain: the composed config itself, resolved to plain values: what a checkpoint keeps.
-        trust: packages whose classes it may use besides the allow-list; said on the command line.
+        plain: the composed config, resolved to plain values, as a checkpoint keeps it.
+        trust: packages that the command line adds to the allow-list of classes.
     """
 
     plain: Composed
@@ -130,7 +129,7 @@ class RunConfig:
 
     @classmethod
     def of(cls, plain: Composed, trust: Sequence[str] = ()) -> RunConfig:
-        """From what `gan-train --cfg job` prints, resolved."""
+        """Make it from a composed config, resolved."""
         config: Composed = {**plain}
         choices = plain.get("choices") or {}
         return cls(
@@ -156,13 +155,13 @@ class RunConfig:
         )
 
     def on_data(self, data: DataConfig) -> RunConfig:
-        """The same run, its data set found elsewhere."""
+        """Return this config with another data config: the same data set in another place."""
         return replace(self, data=data, plain={**self.plain, "dataset": data.node})
 
     def on_base(self, base: object) -> RunConfig:
-        """The same run, what its model builds on loaded (`game.base.Base`)."""
+        """Return this config with the loaded run that the model builds on, a `game.base.Base`."""
         return replace(self, game=replace(self.game, model={**self.game.model, "base": base}))
 
     def chosen(self, group: str, node: Node) -> str:
-        """What was chosen of a group, in a word: the option's name, else its class."""
+        """Return the name of the option chosen in a group, or the name of its class where no option is recorded."""
         return str(self.choices.get(group) or node["_target_"])

@@ -1,8 +1,8 @@
-"""One run's folder: what belongs in it, run.json, the lock. Imports no torch.
+"""A run's folder: its files and folders, run.json, the lock, and the runs in other folders. Imports no torch.
 
-The folder may be a stranger's. The path that a user typed may be a link, but what a run keeps inside must be files and
-folders (`check_entries`): through a link this program would write into, or delete, what lies elsewhere, and a pipe or
-a device would hold it for ever.
+The folder may come from a stranger. The path that a user typed may be a link, but the entries inside must be regular
+files and folders (`check_entries`). Through a link, this program would write or delete files elsewhere. A pipe or a
+device would block it for ever.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from gan_cli.base.files import check_entry, open_to_append, read_json, write_jso
 from gan_cli.base.run_config import Composed
 from gan_cli.base.settings import TrainerSettings
 
-CONFIG = "config.json"  # our copy of the composed config, resolved: Hydra rewrites .hydra of an existing folder
+CONFIG = "config.json"  # a copy of the composed config, resolved; Hydra rewrites .hydra in an existing folder
 BASE = "base.pt"  # the networks of the run that this one builds on
 FILES = ("run.json", CONFIG, BASE, "base.json", "run.log", "metrics.jsonl", "scalars.jsonl", ".lock", "study.db")
 FOLDERS = ("checkpoints", "samples", ".hydra")
 
 
 def check_entries(folder: Path) -> None:
-    """What a run keeps in its folder must be regular files and folders. Before anything is read there or written.
+    """Check that the entries of a run's folder are regular files and folders, before any of them is read or written.
 
     Raises:
-        UserError: an entry is a link, a pipe, a device, or a file where a folder belongs; names it.
+        UserError: an entry is a link, a pipe, a device, or a file where a folder belongs; the message names it.
     """
     for name in FILES:
         check_entry(folder / name, stat.S_ISREG, "a regular file")
@@ -56,48 +56,56 @@ def _inside(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run's."""
+    """Return whether a folder is a run's: whether it has a run.json."""
     return (folder / "run.json").is_file()
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder has cells, and is no run itself."""
+    """Return whether a folder has cells, and is no run itself."""
     return not is_run(folder) and bool(cells_in(folder))
 
 
 def has_lock(folder: Path) -> bool:
-    """Whether a folder was ever held, as that of a sweep is while it trains."""
+    """Return whether a folder has a lock file, as the folder of a trained sweep has."""
     return (folder / ".lock").is_file()
 
 
-DEEPEST = 3  # folders below outputs/: sweeps/NAME/CELL
-MOST_TOLD = 4
+DEEPEST = 3  # levels of folders below outputs/: sweeps/NAME/CELL
+MOST_NAMED = 4  # runs in one message
 
 
 def cells_in(folder: Path, is_one: Callable[[Path], bool] = is_run) -> list[Path]:
-    """A sweep's cells, sorted: the runs in its folder. Deeper ones only where it has the lock of a sweep, for any other
-    folder may hold what was never one sweep.
+    """List a sweep's cells, sorted: the runs in its folder, and deeper ones where it has the lock of a sweep.
+
+    Deeper runs in any other folder may not be of one sweep.
+
+    Args:
+        is_one: returns whether a folder is a cell.
     """
     return runs_below(folder, DEEPEST if has_lock(folder) else 1, is_one)
 
 
 def runs_below(folder: Path, depth: int = DEEPEST, is_one: Callable[[Path], bool] = is_run) -> list[Path]:
-    """The runs below a folder, sorted, so many folders deep, none within another and none behind a link."""
-    found, places = [], [folder]
+    """List the runs below a folder, at most `depth` levels deep, sorted; it follows no link and enters no run.
+
+    Args:
+        is_one: returns whether a folder is a run.
+    """
+    runs, places = [], [folder]
     for _ in range(depth):
         places = [Path(e.path) for place in places for e in _inside(place) if e.is_dir(follow_symlinks=False)]
-        found += [place for place in places if is_one(place)]
+        runs += [place for place in places if is_one(place)]
         places = [place for place in places if not is_one(place)]
-    return sorted(found)
+    return sorted(runs)
 
 
 def links_in(folder: Path) -> list[Path]:
-    """Links in a folder that lead to runs, which are no cells of it."""
+    """List the links in a folder that lead to runs; such runs are no cells of it."""
     return sorted(Path(e.path) for e in _inside(folder) if e.is_symlink() and is_run(Path(e.path)))
 
 
 def none_in(where: Path) -> str:
-    """Why there is no checkpoint in a place."""
+    """Return the words that say why a path has no checkpoint."""
     if (where / "run.json").is_file():
         return (
             f"the run {str(where)!r} has no checkpoint: there is no images-*.pt file in its checkpoints/;"
@@ -108,31 +116,31 @@ def none_in(where: Path) -> str:
 
 
 def runs_in(folder: Path) -> str:
-    """`: it holds 6 runs, the newest are ...; name one of them`; nothing where it holds none, or is no folder."""
-    found = runs_below(folder)
-    if not found:
+    """Return `: it holds 6 runs, the newest are ...; name one of them`; "" where the path has no runs."""
+    runs = runs_below(folder)
+    if not runs:
         return ""
-    found.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)
-    newest = ", ".join(str(run) for run in found[:MOST_TOLD])
-    if len(found) <= MOST_TOLD:
-        return f": it holds {'a run' if len(found) == 1 else f'{len(found)} runs'}, {newest}; name one of them"
-    return f": it holds {len(found)} runs, the newest are {newest}; name one of them"
+    runs.sort(key=lambda run: (run / "run.json").stat().st_mtime, reverse=True)
+    newest = ", ".join(str(run) for run in runs[:MOST_NAMED])
+    if len(runs) <= MOST_NAMED:
+        return f": it holds {'a run' if len(runs) == 1 else f'{len(runs)} runs'}, {newest}; name one of them"
+    return f": it holds {len(runs)} runs, the newest are {newest}; name one of them"
 
 
 def update_run(folder: Path, **values: Any) -> None:
-    """Change some keys of `run.json`."""
+    """Set keys of `run.json`; the others stay."""
     write_json(folder / "run.json", {**(read_json(folder / "run.json") or {}), **values})
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A run that is one of a sweep's, as the console and TensorBoard tell it.
+    """A run's place in its sweep, for the console, TensorBoard and the choice of threads.
 
     Attributes:
-        label: `[1 of 4] loss=hinge seed=0`, in front of what it prints.
+        label: `[1 of 4] loss=hinge seed=0`, printed in front of each line.
         axes: the overridden keys in which the cells of its sweep differ.
         alone: whether no other cell runs at the same time.
-        workers: cells that run at the same time on this machine.
+        workers: how many cells run at the same time on this machine.
     """
 
     label: str
@@ -142,7 +150,7 @@ class Cell:
 
 
 class Spent:
-    """Seconds that a run has taken in all its parts; counts from when it is made."""
+    """The seconds that a run has taken, with those before each resume; counts from when the object is made."""
 
     def __init__(self, folder: Path) -> None:
         before = (read_json(folder / "run.json") or {}).get("seconds")
@@ -150,60 +158,64 @@ class Spent:
         self.begun = time.monotonic()
 
     def seconds(self) -> float:
+        """Return the seconds so far."""
         return round(self.before + time.monotonic() - self.begun, 1)
 
 
-# keys that say nothing of what is trained
+# keys of the config that do not affect the trained weights
 NOT_LEARNED = (
     *("name", "notes", "sweep", "resume", "trust", "dry_run", "full_size", "choices", "metric", "features"),
     *(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME if key not in ("total_images", "patience_images")),
 )
 
 
-SET_BY_CHECK = "dataset.provides."  # facts found by looking, not chosen
-PLACES = ("dataset.root", "model.base")  # where something lies: what it is, a checkpoint knows by its fingerprint
+SET_BY_CHECK = "dataset.provides."  # facts that the check reads from the data's files; the user does not choose them
+PLACES = ("dataset.root", "model.base")  # paths; a checkpoint has fingerprints of what lies there
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
-    """A digest of the composed config that two runs share exactly if they train the same thing, wherever it lies."""
+    """Compute a digest of the config, equal for two runs exactly if they train the same, wherever their data lies."""
     relevant = {key: value for key, value in flat(config).items() if not not_learned(key) and key not in PLACES}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def chosen_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What was chosen of what a run trains, by dotted key: where this is equal, a run may be gone on with.
+    """Select the chosen values that affect the trained weights, by dotted key; with equal ones a run may be resumed.
 
-    A key that is null is left out: a config of an earlier version may not have it.
+    A key that is null is left out, since a config of an earlier version may not have it.
     """
     kept = {key: value for key, value in flat(config).items() if not not_learned(key)}
     return {key: value for key, value in kept.items() if value is not None and not key.startswith(SET_BY_CHECK)}
 
 
 def identity_of(config: Mapping[str, Any], without: Sequence[str] = ()) -> str:
-    """A digest of `chosen_of`, equal where that is: by it a sweep finds its cells, whatever they are called.
+    """Compute a digest of `chosen_of`, by which a sweep finds its cells, whatever their names.
 
     Args:
-        without: keys that are passed over.
+        without: keys that are left out.
     """
     chosen = {key: value for key, value in chosen_of(config).items() if key not in without}
-    alike = json.loads(json.dumps(chosen), parse_float=_whole_if_equal)
+    alike = json.loads(json.dumps(chosen), parse_float=_int_if_whole)
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
 
 
-def _whole_if_equal(text: str) -> float:
+def _int_if_whole(text: str) -> float:
     number = float(text)
-    return int(number) if number.is_integer() else number  # 1.0 was chosen where 1 is: they are equal
+    return int(number) if number.is_integer() else number  # 1.0 and 1 are the same choice
 
 
 def not_learned(key: str) -> bool:
-    """Whether a dotted key is one of `NOT_LEARNED`, or below one, or what a part declares; facts of the data count."""
+    """Return whether a dotted key does not affect the trained weights.
+
+    Such keys are those of `NOT_LEARNED`, keys below them, and `META_KEYS` sections other than the data set's.
+    """
     group, *inside = key.split(".")
     declared = group != "dataset" and any(part in META_KEYS for part in inside)
     return declared or any(f"{key}.".startswith(f"{name}.") for name in NOT_LEARNED)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
+    """Convert nested sections to one dict by dotted key."""
     out: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):
@@ -215,10 +227,13 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
-    """Hold the folder's lock, or refuse; the system lets go of it however the process ends.
+    """Hold the folder's lock in the context; the system releases it however the process ends.
+
+    Args:
+        what: the kind of folder in words, for the message.
 
     Raises:
-        UserError: another process holds it; an entry of the folder is none of a run's (`check_entries`).
+        UserError: another process holds the lock, or an entry is no regular file or folder (`check_entries`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     check_entries(folder)
@@ -249,13 +264,13 @@ def _try_lock(file: IO[bytes]) -> bool:
 
 
 NOT_NETWORKS = (*META_KEYS, "perceptual")
-STAGES = (".start", ".fade_images", ".stable_images")  # of a growing model: when which level comes
+STAGES = (".start", ".fade_images", ".stable_images")  # ends of keys of a growing model: when each level is trained
 
 
 def model_facts(config: Composed) -> dict[str, Any]:
-    """What decides a model's weights, its class and its networks, flat, by dotted key; kept in the side file.
+    """Select the facts that determine a model's weights, its class and its networks, by dotted key, for the side file.
 
-    Not what it is trained by: loss weights, the lengths of stages, the features that it is compared in.
+    Facts of its training are left out: loss weights, lengths of stages, features for a perceptual loss.
     """
     networks = {
         key: value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # read from the source, never made
 
 @dataclass
 class TrainerSettings:
-    """How a run is carried out; see `conf/trainer/default.yaml` for each key's meaning and unit."""
+    """The settings of a training run; `conf/trainer/default.yaml` explains each key and its unit."""
 
     total_images: Count = 100_000
     batch_size: Batch = 64
@@ -41,7 +41,7 @@ class TrainerSettings:
     keep_best: str | None = None
     patience_images: Count | None = None
 
-    # what may differ when a run goes on: none of it changes what is learned
+    # keys that a resume may change: none of them changes what is learned
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
         "total_images",
         "device",
@@ -63,16 +63,16 @@ class TrainerSettings:
 
 @dataclass
 class OptimizerSettings:
-    """What of `optimizer` is this program's own, beside the options of its class; read by the check."""
+    """The keys of `optimizer` that belong to this program, not to the optimizer's class; the check reads them."""
 
     learning_rate: Rate
     rates: dict[str, Rate | None] | None = None  # by player
     player_betas: dict[str, tuple[Beta, Beta] | None] | None = None
-    schedule: dict[str, Any] | None = None  # of `schedule.Schedule`
+    schedule: dict[str, Any] | None = None  # arguments of `schedule.Schedule`
     final_beta2: Beta | None = None
 
 
 def trainer_settings(section: Mapping[str, Any]) -> TrainerSettings:
-    """From the `trainer` section of a composed config."""
+    """Make the settings from the `trainer` section of a composed config."""
     names = {field.name for field in fields(TrainerSettings)}
     return TrainerSettings(**{key: value for key, value in section.items() if key in names})

@@ -1,7 +1,7 @@
-"""What the files of a run and its checkpoints must look like before anything in them is used. Imports no torch.
+"""Rules for the contents of a run's files and checkpoints, checked before any of it is used. Imports no torch.
 
-They may be a stranger's. A value of the wrong kind is told in a sentence that names it; what a rule does not know is
-left to whoever reads it, inside `foreign`.
+The files may come from a stranger. A value of the wrong kind leads to a message that names it. Values without a rule
+are used inside `foreign`, which converts their errors to such a message.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gan_cli.base.records import Record
 from gan_cli.base.scoring import finite
 
 MOST_IMAGES = 10**15
-MOST_WHOLE = 2**16  # of a whole number that says how a model is built: widths, counts of layers
-MOST_OF_DATA = 10**7  # of one that says how a data set is
+MOST_WHOLE = 2**16  # of a whole number in a model's section: widths, numbers of layers
+MOST_OF_DATA = 10**7  # of a whole number in a data set's section
 
-ANY_NUMBER = ("_images", "seed", "root")  # ends of keys whose number, if it is one, sizes nothing
+NO_SIZES = ("_images", "seed", "root")  # ends of keys whose numbers are no sizes
 
 
 def is_whole(value: Any, least: int = 0, most: float = MOST_IMAGES) -> bool:
@@ -69,7 +69,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     ),
     "a section of sections": lambda value: is_section(value) and all(isinstance(v, dict) for v in value.values()),
 }
-# what is read of each file, by dotted key; "?" may be missing or null
+# rules: the kind of value at each dotted key of a file; "?" allows a missing key or null
 RECORD = {
     "status": "a text?",
     "images": "a whole number from 0 up?",
@@ -142,25 +142,28 @@ SIDE_FILE = {
 
 
 def misfit(content: Mapping[str, Any], rules: Mapping[str, str]) -> str | None:
-    """What is wrong with the first key that breaks its rule, in words; None where all is well."""
+    """Return the fault of the first key that breaks its rule, in words; None where all keys fit."""
     for key, rule in rules.items():
-        where: Any = content
+        value: Any = content
         for part in key.split("."):
-            where = where.get(part) if isinstance(where, dict) else None
+            value = value.get(part) if isinstance(value, dict) else None
         kind = rule.removesuffix("?")
-        if where is None and rule.endswith("?"):
+        if value is None and rule.endswith("?"):
             continue
-        if not KINDS[kind](where):
-            shown = repr(where)
+        if not KINDS[kind](value):
+            shown = repr(value)
             return f"{key} is {shown if len(shown) <= 60 else shown[:57] + '...'}, and {kind} belongs there"
     return None
 
 
 def check_config(config: Mapping[str, Any], what: str) -> None:
-    """A composed config, as it was stored.
+    """Check a stored composed config.
+
+    Args:
+        what: the file in words, for the message.
 
     Raises:
-        UserError: a section that is missing or of another kind; a size that no model and no data set has.
+        UserError: a section is missing or of another kind, or a size is larger than any model or data set has.
     """
     problem = misfit(config, CONFIG)
     for part, most in (("model", MOST_WHOLE), ("loss", MOST_WHOLE), ("augment", MOST_WHOLE), ("dataset", MOST_OF_DATA)):
@@ -170,22 +173,26 @@ def check_config(config: Mapping[str, Any], what: str) -> None:
 
 
 def too_large(node: Any, key: str, most: int) -> str | None:
-    """Where a whole number is beyond what is reasonable."""
+    """Find a whole number above `most` in a section; return its key and value in words, or None."""
     if isinstance(node, dict):
-        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith(ANY_NUMBER))
+        inner = ((value, f"{key}.{name}") for name, value in node.items() if not str(name).endswith(NO_SIZES))
     elif isinstance(node, (list, tuple)):
         inner = ((value, key) for value in node)
     else:
         large = isinstance(node, (int, float)) and not isinstance(node, bool) and abs(node) > most and node % 1 == 0
         return f"{key} is {str(node)[:20]}, and {most:,} is the most" if large else None
-    return next((found for value, name in inner if (found := too_large(value, name, most))), None)
+    return next((problem for value, name in inner if (problem := too_large(value, name, most))), None)
 
 
 def check_content(content: Any, what: str) -> None:
-    """A checkpoint's content, as `checkpoint.read` gives it.
+    """Check a checkpoint's content, as `checkpoint.read` returns it.
+
+    Args:
+        what: the file in words, for the message.
 
     Raises:
-        RunError: not what `snapshot` makes.
+        RunError: it is not the content of a run's checkpoint.
+        UserError: the stored config does not fit (`check_config`).
     """
     problem = misfit(content, CONTENT)
     for name, weights in content["ema"].items() if problem is None else ():
@@ -197,10 +204,10 @@ def check_content(content: Any, what: str) -> None:
 
 
 def read_record(folder: Path) -> Record | None:
-    """A run's run.json; None where there is none, or it is not JSON.
+    """Read a run's run.json; None where it is missing or no JSON.
 
     Raises:
-        UserError: a key of it holds what does not belong there.
+        UserError: a value is of the wrong kind.
     """
     record = read_json(folder / "run.json")
     problem = misfit(record or {}, RECORD)
@@ -211,10 +218,13 @@ def read_record(folder: Path) -> Record | None:
 
 @contextmanager
 def foreign(what: str) -> Iterator[None]:
-    """Around the use of what was read from a file: where it does not fit, that is the file's fault, in one sentence.
+    """Convert errors in the context, where a file's content is used, to one sentence that blames the file.
+
+    Args:
+        what: the file in words, for the message.
 
     Raises:
-        RunError: with the cause.
+        RunError: the content does not fit; the first error is its cause.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""How many CPU threads a process shall use, and how they wait for each other. Imports no torch.
+"""The number of CPU threads that a process uses, and how they wait for each other. Imports no torch.
 
-torch's threads meet at the end of every operation, and the one that is there first spins: so many threads as there are
-cores are fast on an idle machine, and far slower than one where another program has one of the cores. So a command
-takes as many as there are cores free when it starts, and has threads that wait let go of their core soon. What the
-user said wins: `threads=`, or the variables of the environment that OpenMP and MKL read.
+torch's threads wait for each other at the end of every operation, and a waiting thread spins. One thread per core is
+fast on an idle machine, but far slower than a single thread where another program uses one of the cores. So a command
+takes as many threads as cores are free at its start, and sets waiting threads to release their core soon. The user's
+choice wins: `threads=`, or the environment variables that OpenMP and MKL read.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pathlib import Path
 from gan_cli.base.garbage import collect_seldom
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # of the user's; torch reads both
-# How long a thread that waits keeps its core: turns of a loop in GNU's OpenMP (its own: 300,000, milliseconds),
-# milliseconds in LLVM's and Intel's (200). Each unless one of the variables behind it is set.
+COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # environment variables that a user may set; torch reads both
+# How long a waiting thread spins: turns of a loop in GNU's OpenMP (its default is 300,000, which take milliseconds),
+# milliseconds in LLVM's and Intel's (default 200). Neither is set where the user has set it, or one of the variables
+# listed after it.
 WAITING = {
     "GOMP_SPINCOUNT": ("1000", ("OMP_WAIT_POLICY",)),
     "KMP_BLOCKTIME": ("1", ("OMP_WAIT_POLICY", "KMP_LIBRARY")),
 }
-LEAST_S, LONGEST_S = 0.2, 10.0  # between two looks at how busy the machine is
-_watched: list[Look] = []  # the first look of a command, which hides in its start-up
+LEAST_S, LONGEST_S = 0.2, 10.0  # seconds between two looks at how busy the machine is
+_watched: list[Look] = []  # the look at a command's start; its start-up is the time between two looks
 
 
 @dataclass(frozen=True)
 class Threads:
-    """What was chosen.
+    """The chosen number of threads.
 
     Attributes:
-        count: threads of each process; None leaves torch's own number.
-        why: in a few words, for the start block; "" where there is nothing to say.
-        exact: whether it is that many even if torch alone would take fewer (one for each core, not for each
-            hyper-thread).
+        count: threads of each process; None leaves torch's default.
+        why: the reason in a few words, for the start block; "" where there is none.
+        exact: whether to use `count` even where torch's default is lower (one for each core, not hyper-thread).
     """
 
     count: int | None = None
@@ -47,18 +47,25 @@ class Threads:
 
 @dataclass(frozen=True)
 class Look:
-    """CPU seconds used so far: by all on the cores that this process may use, by itself, by its control groups."""
+    """CPU seconds used so far, on the cores that this process may use.
+
+    Attributes:
+        at: the time of the look.
+        busy: by all programs; None where the system does not tell.
+        by_process: by this process.
+        groups: of each control group of this process, its quota in cores, and the seconds used by it.
+    """
 
     at: float
-    busy: float | None  # None: not told here
-    own: float
-    groups: dict[str, tuple[float, float | None]] = field(default_factory=dict)  # quota in cores, seconds used
+    busy: float | None
+    by_process: float
+    groups: dict[str, tuple[float, float | None]] = field(default_factory=dict)
 
 
 def begin() -> None:
-    """Settle how threads wait, take a first look, and collect garbage seldom; at the start of a command, before torch.
+    """Set how threads wait, take a first look, and collect garbage seldom. Call it at a command's start, before torch.
 
-    Worker processes inherit it. Where torch is loaded already it does nothing for this process.
+    Worker processes inherit the setting. Where torch is loaded already, it has no effect on this process.
     """
     for name, (value, others) in WAITING.items():
         if not any(os.environ.get(each) for each in (name, *others)):
@@ -68,43 +75,44 @@ def begin() -> None:
 
 
 def choose(wanted: int | None = None, processes: int = 1, workers: int = 1, before: int | None = None) -> Threads:
-    """
+    """Choose the number of threads of each process of a run.
+
     Args:
-        wanted: what the user typed.
-        processes: that share the work of this run.
-        workers: runs that a sweep's launcher carries out at a time.
-        before: of the same run, which goes on: the same number gives the same last bits.
+        wanted: the number that the user typed; None where there is none.
+        processes: the number of processes that share the work of this run.
+        workers: the number of runs that a sweep's launcher trains at a time.
+        before: the number that this run had before it was resumed; the same number gives the same last bits.
     """
     if wanted is not None:
         return Threads(wanted, "as asked for")
-    if named := said():
-        return Threads(None, named[0])
+    if variables := said():
+        return Threads(None, variables[0])
     all_cores, share = cores(), processes * workers
     free = all_cores if workers > 1 or not _watched else free_cores()
-    there = f"{free} of {all_cores} cores free"
+    state = f"{free} of {all_cores} cores free"
     if before is not None and before * processes <= all_cores:
         more = free // processes
-        faster = f"; {there}: threads={more} is faster" if more > before else f"; {there}"
+        faster = f"; {state}: threads={more} is faster" if more > before else f"; {state}"
         return Threads(before, "as before" + ("" if more == before else faster))
     if workers > 1:
         return Threads(max(1, all_cores // share), f"{all_cores} cores for {workers} runs at a time", exact=False)
     if not _watched and processes == 1:
-        return Threads()  # in a notebook: torch's own number, which the user may have set
-    return Threads(max(1, free // processes), there if _watched else f"{all_cores} cores", exact=False)
+        return Threads()  # in a notebook: torch's number, which the user may have set
+    return Threads(max(1, free // processes), state if _watched else f"{all_cores} cores", exact=False)
 
 
 def said() -> tuple[str, ...]:
-    """The variables of the environment that say how many threads to use."""
+    """List the environment variables that are set and tell torch how many threads to use."""
     return tuple(name for name in COUNTS if os.environ.get(name))
 
 
 def cores() -> int:
-    """Cores that this process may use: those that the system lets it run on, and its control groups' quotas."""
+    """Count the cores that this process may use, by its CPU affinity and its control groups' quotas."""
     return max(1, int(min([float(allowed()), *(quota for _, quota in quotas())]) + 0.5))
 
 
 def free_cores() -> int:
-    """Of those, how many nobody else uses now, rounded; the first look is taken anew where it is old."""
+    """Count the cores that no other program uses now, rounded; take a new first look where the last one is old."""
     first = _watched[0]
     if not LEAST_S <= time.monotonic() - first.at <= LONGEST_S:
         first = look()
@@ -114,54 +122,55 @@ def free_cores() -> int:
 
 
 def left(first: Look, last: Look) -> float:
-    """Cores that other programs left free between two looks."""
+    """Compute how many cores other programs left free between two looks."""
     span = max(last.at - first.at, 1e-9)
-    own = (last.own - first.own) / span
+    by_process = (last.by_process - first.by_process) / span
     free = [float(allowed())]
     if first.busy is not None and last.busy is not None:
-        free.append(allowed() - max(0.0, (last.busy - first.busy) / span - own))
+        free.append(allowed() - max(0.0, (last.busy - first.busy) / span - by_process))
     for name, (quota, used) in last.groups.items():
-        then = first.groups.get(name, (quota, None))[1]
-        others = 0.0 if used is None or then is None else max(0.0, (used - then) / span - own)
+        used_before = first.groups.get(name, (quota, None))[1]
+        others = 0.0 if used is None or used_before is None else max(0.0, (used - used_before) / span - by_process)
         free.append(quota - others)
     return min(free)
 
 
 def look() -> Look:
+    """Take a look: read the clock and the CPU seconds used so far."""
     spent = os.times()
-    own = spent.user + spent.system + spent.children_user + spent.children_system
+    by_process = spent.user + spent.system + spent.children_user + spent.children_system
     groups = {str(folder): (quota, used_by(folder)) for folder, quota in quotas()}
-    return Look(time.monotonic(), busy_seconds(), own, groups)
+    return Look(time.monotonic(), busy_seconds(), by_process, groups)
 
 
 def allowed() -> int:
-    """Cores that the system lets this process run on."""
+    """Count the cores that the system lets this process run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def busy_seconds() -> float | None:
-    """CPU seconds that all programs used on those cores since the machine started; None where that is not told."""
+    """Read the CPU seconds that all programs used on the allowed cores since the machine started; None if unknown."""
     if sys.platform != "linux":
         try:
-            import psutil  # there by the dependencies of these systems
+            import psutil  # a dependency of this program on these systems
         except ImportError:
             return None
         every = psutil.cpu_times(percpu=True)
         return float(sum(each.user + each.system + getattr(each, "nice", 0.0) for each in every))
     try:
         lines = (PROC / "stat").read_text().splitlines()
-        here = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        rows = [list(map(int, line.split()[1:9])) for line in lines if line.split(" ", 1)[0] in here]
+        allowed_cpus = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        rows = [list(map(int, line.split()[1:9])) for line in lines if line.split(" ", 1)[0] in allowed_cpus]
     except (OSError, ValueError):
         return None
-    if len(rows) < len(here) or any(len(row) < 4 for row in rows):
+    if len(rows) < len(allowed_cpus) or any(len(row) < 4 for row in rows):
         return None
-    ticks = sum(sum(row) - row[3] - sum(row[4:5]) for row in rows)  # all but idle, and idle while a disk is waited for
+    ticks = sum(sum(row) - row[3] - sum(row[4:5]) for row in rows)  # all columns but idle and iowait
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def quotas() -> Iterator[tuple[Path, float]]:
-    """Control groups of this process that limit its CPU time, as containers have them, and to how many cores."""
+    """Yield (folder, quota in cores) of each control group that limits this process's CPU time, as in a container."""
     try:
         lines = (PROC / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -180,6 +189,7 @@ def quotas() -> Iterator[tuple[Path, float]]:
 
 
 def quota_of(folder: Path) -> float | None:
+    """Read the quota of a control group, in cores; None where it has none."""
     try:
         if (folder / "cpu.max").exists():
             most, period = (folder / "cpu.max").read_text().split()
@@ -191,7 +201,7 @@ def quota_of(folder: Path) -> float | None:
 
 
 def used_by(folder: Path) -> float | None:
-    """CPU seconds of all processes of a control group; None where that is not told."""
+    """Read the CPU seconds used by all processes of a control group; None where the system does not tell."""
     try:
         words = (folder / "cpu.stat").read_text().split()
         return int(words[words.index("usage_usec") + 1]) / 1e6

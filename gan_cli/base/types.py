@@ -1,7 +1,7 @@
-"""The words that all layers share.
+"""Types that all layers share: batches, random draws, and the questions put to critics.
 
-Shape legend: N samples in a batch, C,H,W an image, Z latent size, K classes, D coordinates of a
-point. Images are in [-1, 1] at every interface. Labels are class indices, int64, shape (N,).
+Shape legend: N samples in a batch, C,H,W an image, Z latent size, K classes, D coordinates of a point. Images are in
+[-1, 1] at every interface. Labels are class indices, int64, shape (N,).
 """
 
 from __future__ import annotations
@@ -21,27 +21,33 @@ from gan_cli.base.records import Progress
 
 @dataclass
 class Batch:
-    """Some real samples of one step, on the training device.
+    """A batch of real samples, on the training device.
 
-    `fields` holds tensors whose first dimension is N (`image`, `label`, `point`, ...), and `field` is the name of the
-    one that a plain critic looks at: the medium says which. In a run of several processes, or with `accumulate`, a
-    batch is rows `start:start + len(batch)` of a global batch of `total` samples; random draws are made for the global
-    batch and sliced, so that they don't depend on how it was split.
+    With several processes or `accumulate`, it is rows `start:start + len(batch)` of a global batch of `total` samples.
+    Random draws are made for the global batch and sliced, so that they don't depend on how it is split.
+
+    Attributes:
+        fields: tensors whose first dimension is N, by name (`image`, `label`, `point`, ...).
+        first: index of the global batch's first image among all images that the run sees.
+        total: samples in the global batch.
+        start: the first of this batch's rows in the global batch.
+        field: the name of the field that a plain critic sees; the medium tells it.
+        fakes: fakes that an earlier phase of the same step drew, with their graph.
     """
 
     fields: dict[str, Tensor]
-    first: int  # index, among all images of the run, of the global batch's first one
-    total: int  # size of the global batch
+    first: int
+    total: int
     start: int = 0
     field: str = "image"
-    fakes: dict[str, Tensor] | None = None  # drawn ahead for a later phase of the same step, graph kept
+    fakes: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.fields.values())))
 
     @property
     def real(self) -> Tensor:
-        """What a plain critic looks at."""
+        """Return the field that a plain critic sees."""
         return self.fields[self.field]
 
     @property
@@ -53,7 +59,7 @@ class Batch:
         return slice(self.start, self.start + len(self))
 
     def split(self, parts: int) -> Iterator[Batch]:
-        """Equal consecutive parts, for gradient accumulation; the batch itself where `parts` is 1."""
+        """Yield equal consecutive parts, for gradient accumulation; the batch itself where `parts` is 1."""
         if parts == 1:
             yield self
             return
@@ -66,7 +72,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Span:
-    """Which rows of which global batch: all that random draws need to know of a batch."""
+    """The place of rows in a global batch; random draws need no more of a batch."""
 
     first: int
     total: int
@@ -80,48 +86,49 @@ class Span:
 
 @dataclass
 class State:
-    """How far a run is. All of it is in the checkpoint."""
+    """The progress of a run; checkpoints keep all of it."""
 
     seed: int = 0
-    images: int = 0  # real images consumed by the phases that draw them, every critic repetition counted
+    images: int = 0  # real images consumed by the phases that draw them; each repetition of the critic counts
     step: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # optimizer steps by phase name
 
     def to_dict(self) -> Progress:
+        """Convert it to plain values."""
         return {"seed": self.seed, "images": self.images, "step": self.step, "updates": dict(self.updates)}
 
 
 class Noise:
-    """Random draws of one update: made for the global batch, then cut to this part's rows."""
+    """The random draws of one update: made for the global batch, then sliced to this batch's rows."""
 
     def __init__(self, device: torch.device, batch: Batch | Span, *key: object) -> None:
         self.device, self.batch, self.key = device, batch, key
 
     def on_cpu(self) -> Noise:
-        """The same for draws that Python reads: nothing then waits for the device."""
+        """Return the same noise drawn on the CPU, for draws that Python reads: no read then waits for the device."""
         return Noise(torch.device("cpu"), self.batch, *self.key)
 
     def whole(self, name: str, *shape: int) -> Tensor:
-        """(total, *shape) in [0, 1), for the whole global batch."""
+        """Draw (total, *shape) uniform in [0, 1), for all rows of the global batch."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
         return torch.rand(self.batch.total, *shape, generator=generator, device=generator.device).to(self.device)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """(N, *shape) in [0, 1); equal `name`s give equal draws."""
+        """Draw (N, *shape) uniform in [0, 1); equal `name`s give equal draws."""
         return self.whole(name, *shape)[self.batch.rows]
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """(N, *shape), standard normal; equal `name`s give equal draws."""
+        """Draw (N, *shape) from a standard normal; equal `name`s give equal draws."""
         generator = generator_for(self.device, *self.key, self.batch.first, name)
         drawn = torch.randn(self.batch.total, *shape, generator=generator, device=generator.device)
         return drawn[self.batch.rows].to(self.device)
 
 
 class OwnNoise(Noise):
-    """Draws of each sample by itself: the same in any batch, and made on the CPU, the same on any device.
+    """Random draws by sample: those of a sample are the same in any batch, and on any device, as the CPU draws them.
 
     Args:
-        samples: which they are.
+        samples: the samples' numbers; each seeds its draws.
     """
 
     def __init__(self, device: torch.device, samples: Sequence[int], *key: object) -> None:
@@ -138,23 +145,23 @@ class OwnNoise(Noise):
         return self._each(torch.randn, name, *shape)
 
     def _each(self, draw: Callable[..., Tensor], name: str, *shape: int) -> Tensor:
-        made = [draw(shape, generator=generator_for("cpu", *self.key, sample, name)) for sample in self.samples]
-        return torch.stack(made).to(self.device)
+        drawn = [draw(shape, generator=generator_for("cpu", *self.key, sample, name)) for sample in self.samples]
+        return torch.stack(drawn).to(self.device)
 
 
 class CriticOutput(NamedTuple):
-    """What a critic with an auxiliary classifier answers: logits (N,), and logits of the classes (N, K)."""
+    """The output of a critic with an auxiliary classifier: logits (N,), and logits of the classes (N, K)."""
 
     logits: Tensor
     classes: Tensor
 
 
 class Side(NamedTuple):
-    """What a critic is shown: a sample, and what stands beside it (its label, its source, its code).
+    """The input of a critic: samples, and what stands beside each (its label, its source, its code).
 
     Attributes:
         sample: (N, ...).
-        beside: tensors (N, ...), further arguments of the critic.
+        beside: tensors (N, ...), the critic's further arguments.
     """
 
     sample: Tensor
@@ -164,23 +171,22 @@ class Side(NamedTuple):
 class Match:
     """One question put to one critic: which of these are real?
 
-    What the two sides share (a label, a source) is the question's; in what they differ, the players move, and there
-    penalties take input gradients: always in the sample, and in what stands beside it where each side has its own.
+    The two sides may share a tensor beside the sample, such as a label or a source: it belongs to the question. The
+    sample, and each tensor beside it that differs between the sides, come from the players. Penalties take input
+    gradients in those.
+
+    Logits are computed on first use, in one pass for the real side and one for the fake side. So the sides never share
+    a batch in batch norm.
 
     Args:
-        critic: maps a side, `(sample, *beside)`, to logits (N,), or (N, ...) where it answers by patch, or to
-            `CriticOutput`.
+        critic: maps a side, `(sample, *beside)`, to logits (N,), or (N, ...) for a patch critic, or to `CriticOutput`.
         real, fake: the two sides, equal in shape.
-        noise: where a penalty gets its random numbers from.
-        suffix: sets the terms of several matches of one game apart in the log (`_a`, `_b`).
-        differentiates: which sides a penalty takes input gradients of ("real", "fake"). They become
-            leaves that ask for gradients before their logits are made, so that the penalty can
-            share the logits of the adversarial term.
-        precise: judge in float32 whatever the precision of the run (a penalty's double backward).
-        label: (N,), of both sides, where the critic names classes too.
-
-    Logits are made on first use, the real ones and the fake ones in two passes: they never share
-    a batch through batch norm.
+        noise: the source of a penalty's random numbers.
+        suffix: distinguishes the terms of several matches of a game in the log (`_a`, `_b`).
+        differentiates: the sides in which a penalty takes input gradients ("real", "fake"). They become leaves that
+            require gradients before their logits are computed, so that penalty and loss share the logits.
+        precise: compute in float32 whatever the run's precision, for a penalty's double backward.
+        label: (N,), of both sides, where the critic also names classes.
     """
 
     def __init__(
@@ -195,37 +201,38 @@ class Match:
         label: Tensor | None = None,
     ) -> None:
         self.critic, self.noise, self.suffix, self.precise, self.label = critic, noise, suffix, precise, label
+        # for each tensor beside the samples, whether the sides have different ones
         self.own = tuple(mine is not theirs for mine, theirs in zip(real.beside, fake.beside, strict=True))
         self.real = self.leaf(real) if "real" in differentiates else real
         self.fake = self.leaf(fake) if "fake" in differentiates else fake
 
     def parts(self, side: Side) -> list[Tensor]:
-        """What the players move of a side: its sample, and what of `beside` is not shared with the other side."""
+        """List the tensors of a side that come from the players: its sample, and those beside it not shared by both."""
         beside = [part for part, own in zip(side.beside, self.own, strict=True) if own and part is not None]
         return [side.sample, *beside]
 
     def changed(self, side: Side, parts: Sequence[Tensor]) -> Side:
-        """A side with other `parts` in place of its own."""
+        """Return a side with other tensors in place of its `parts`."""
         sample, *rest = parts
         pairs = zip(side.beside, self.own, strict=True)
         beside = [rest.pop(0) if own and part is not None else part for part, own in pairs]
         return Side(sample, tuple(beside))
 
     def leaf(self, side: Side) -> Side:
-        """The same side, cut off from its history, asking for gradients."""
+        """Return a side whose `parts` are detached from their graph and require gradients."""
         return self.changed(side, [part.detach().requires_grad_() for part in self.parts(side)])
 
     def answer(self, side: Side) -> Tensor | CriticOutput:
-        """What the critic says of any side, float32."""
+        """Compute the critic's output for any side, in float32."""
         with torch.autocast(side.sample.device.type, enabled=False) if self.precise else nullcontext():
             shown = [side.sample, *side.beside]
-            said = self.critic(*(map(_float, shown) if self.precise else shown))
-        return CriticOutput(*(part.float() for part in said)) if isinstance(said, CriticOutput) else said.float()
+            output = self.critic(*(map(_float, shown) if self.precise else shown))
+        return CriticOutput(*(part.float() for part in output)) if isinstance(output, CriticOutput) else output.float()
 
     def judge(self, side: Side) -> Tensor:
-        """Logits of any side, float32."""
-        said = self.answer(side)
-        return said.logits if isinstance(said, CriticOutput) else said
+        """Compute the critic's logits for any side, in float32."""
+        output = self.answer(side)
+        return output.logits if isinstance(output, CriticOutput) else output
 
     @cached_property
     def real_answer(self) -> Tensor | CriticOutput:
@@ -244,20 +251,20 @@ class Match:
         return self.fake_answer.logits if isinstance(self.fake_answer, CriticOutput) else self.fake_answer
 
     def classes(self, side: str) -> Tensor:
-        """The critic's logits of the classes (N, K) of its "real" or "fake" side.
+        """Return the critic's logits of the classes (N, K) for the "real" or "fake" side.
 
         Raises:
-            TypeError: a critic without a classifier.
+            TypeError: the critic has no classifier.
         """
-        said = self.real_answer if side == "real" else self.fake_answer
-        if not isinstance(said, CriticOutput):
+        output = self.real_answer if side == "real" else self.fake_answer
+        if not isinstance(output, CriticOutput):
             raise TypeError("this critic names no classes: its answer is no `CriticOutput`")
-        return said.classes
+        return output.classes
 
     def seen(self) -> dict[str, Tensor]:
-        """The logits made so far, by name, for the log."""
-        made = {name: self.__dict__.get(f"{name}_logits") for name in ("real", "fake")}
-        return {f"{name}{self.suffix}": logits.detach() for name, logits in made.items() if logits is not None}
+        """Return the logits computed so far, by name, for the log."""
+        by_side = {name: self.__dict__.get(f"{name}_logits") for name in ("real", "fake")}
+        return {f"{name}{self.suffix}": logits.detach() for name, logits in by_side.items() if logits is not None}
 
 
 def _float(part: Tensor | None) -> Tensor | None:
@@ -265,5 +272,5 @@ def _float(part: Tensor | None) -> Tensor | None:
 
 
 def per_sample(values: Tensor) -> Tensor:
-    """(N, ...) -> (N,): a critic that answers by patch counts as the mean over its patches."""
+    """Average (N, ...) to (N,): the logit of a patch critic is the mean over its patches."""
     return values.flatten(1).mean(1) if values.dim() > 1 else values

@@ -14,18 +14,19 @@ from gan_cli.parts.schedule import Schedule, pass_on_progress
 class EMA:
     """Averaged copies of networks, for sampling.
 
-    After each step every averaged parameter moves by `1 - 0.5 ** (images / halflife)` towards the
-    trained one; the half-life is in images, so that it means the same at any batch size. At the
-    start it is shortened to `ramp_up` of the images seen, or the average would remember the
-    untrained network. Buffers (batch norm statistics, tracked means) are copied, not averaged.
+    After each step, every averaged parameter moves by `1 - 0.5 ** (images / halflife)` towards the trained one. The
+    half-life is in images, so that it means the same at any batch size. At the start it is at most the share `ramp_up`
+    of the images seen, else the average would keep the untrained network. Buffers (batch norm statistics, tracked
+    means) are copied, not averaged.
 
     Source: the form of Karras et al. 2020 ("Training GANs with limited data", appendix).
 
     Args:
-        halflife_images: 0: no averaging.
-        ramp_up: share of the images seen that the half-life is at most; None: it is what it is from the start.
-        ramp_images: the half-life grows from 0 along a cosine instead, over so many images (R3GAN).
-        decay: share of the average that stays at each step, in place of all these (ProGAN: 0.999).
+        networks: the trained networks, by name.
+        halflife_images: the half-life in images; 0 averages nothing.
+        ramp_up: the half-life is at most this share of the images seen; None: no such limit.
+        ramp_images: instead of `ramp_up`, the half-life grows from 0 along a cosine over this many images (R3GAN).
+        decay: in place of a half-life, the share of the average that stays at each step (ProGAN: 0.999).
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class EMA:
 
     @classmethod
     def of(cls, networks: dict[str, nn.Module], settings: TrainerSettings) -> EMA:
-        """As a run's settings say."""
+        """Make the averages that a run's settings describe."""
         return cls(
             networks,
             settings.ema_halflife_images,
@@ -56,14 +57,14 @@ class EMA:
         )
 
     def halflife(self, images: int) -> float:
-        """The half-life in force when so many images were seen, in images."""
+        """Compute the half-life, in images, at a count of images seen."""
         if self.ramp is not None:
             return self.halflife_images * self.ramp.done(images)
         return self.halflife_images if self.ramp_up is None else min(self.halflife_images, images * self.ramp_up)
 
     @torch.no_grad()
     def update(self, images: int) -> None:
-        """Follow the trained networks; `images` is the run's count of images seen."""
+        """Move the averages towards the trained networks; `images` is the run's count of images seen."""
         passed, self.images = images - self.images, images
         pass_on_progress(self.networks.values(), images)
         decay = self.decay

@@ -1,4 +1,4 @@
-"""Latent distributions: what a generator's input is drawn from."""
+"""Latent distributions, from which a generator's input is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_cli.base.limits import Weight, Width
 from gan_cli.base.randomness import generator_for
 
-SIXTEEN = 16  # numbers that torch.randn makes together on the CPU
+SIXTEEN = 16  # torch.randn makes numbers in groups of 16 on the CPU
 
 
 class Latent(Protocol):
@@ -21,23 +21,23 @@ class Latent(Protocol):
     def size(self) -> int: ...
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, Z) on the generator's device."""
+        """Draw (count, Z) on the generator's device."""
         ...
 
     def truncated(self, latent: Tensor, psi: float) -> Tensor:
-        """(N, Z) nearer to the middle."""
+        """Move latents (N, Z) nearer to the centre of the distribution."""
         ...
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
-        """(N, Z) on the way from `a` to `b`, at `place` (N, 1) in [0, 1]."""
+        """Interpolate (N, Z) between `a` and `b`, at `place` (N, 1) in [0, 1]."""
         ...
 
 
 def latents(latent: Latent, count: int, *key: object) -> Tensor:
     """Draw (count, Z) on the CPU: row i is a function of `key` and i alone, whatever the count and the run's device.
 
-    `torch.randn` draws its last 16 numbers again where there are no whole sixteens of them, and on a GPU orders its
-    numbers by how many there are. So whole sixteens of rows are drawn on the CPU, and cut.
+    `torch.randn` draws its last 16 numbers again where their count is no multiple of 16. On a GPU, the order of its
+    numbers depends on the count. So a multiple of 16 rows is drawn on the CPU, and the surplus dropped.
     """
     return latent.draw(-(-count // SIXTEEN) * SIXTEEN, generator_for("cpu", *key))[:count]
 
@@ -49,27 +49,27 @@ class Gaussian:
         self.size = size
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, Z) on the generator's device."""
+        """Draw (count, Z) on the generator's device."""
         return torch.randn(count, self.size, generator=generator, device=generator.device)
 
     def truncated(self, latent: Tensor, psi: float) -> Tensor:
-        """(N, Z): psi times a normal that is cut at 2 deviations (Brock et al. 2019, sec. 3.1).
+        """Convert latents (N, Z) to psi times a normal truncated at 2 deviations (Brock et al. 2019, sec. 3.1).
 
-        Each value keeps its rank, where drawing anew would make other pictures: x becomes the cut normal's quantile at
-        x's own.
+        The paper draws such values anew, which would make other pictures. Here each value keeps its rank: x becomes
+        the truncated normal's quantile at the share of the normal below x.
         """
         least = 0.5 * math.erfc(math.sqrt(2))  # below -2
         share = torch.special.ndtr(latent.double()) * (1 - 2 * least) + least
         return (psi * torch.special.ndtri(share)).to(latent.dtype)
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
-        """(N, Z) on the great circle from `a` to `b`, at `place` (N, 1) in [0, 1]; lengths go over evenly."""
+        """Interpolate (N, Z) on the great circle from `a` to `b`, with linear lengths, at `place` (N, 1) in [0, 1]."""
         length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
         angle = (a / length_a * b / length_b).sum(1, keepdim=True).clamp(-1, 1).acos()
         sine = angle.sin()
         weights = ((1 - place) * angle).sin() / sine, (place * angle).sin() / sine
         around = weights[0] * a / length_a + weights[1] * b / length_b
-        straight = torch.lerp(a / length_a, b / length_b, place)  # (nearly) one direction has no circle
+        straight = torch.lerp(a / length_a, b / length_b, place)  # for (nearly) equal directions there is no circle
         unit = torch.where(sine.abs() < 1e-4, straight, around)
         return unit * torch.lerp(length_a, length_b, place)
 
@@ -81,14 +81,14 @@ class Uniform:
         self.size, self.bound = size, bound
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, Z) on the generator's device."""
+        """Draw (count, Z) on the generator's device."""
         unit = torch.rand(count, self.size, generator=generator, device=generator.device)
         return unit.mul_(2 * self.bound).sub_(self.bound)
 
     def truncated(self, latent: Tensor, psi: float) -> Tensor:
-        """(N, Z), uniform in psi times the bounds."""
+        """Scale latents (N, Z) to a uniform distribution in psi times the bounds."""
         return psi * latent
 
     def between(self, a: Tensor, b: Tensor, place: Tensor) -> Tensor:
-        """(N, Z) on the line from `a` to `b`, at `place` (N, 1) in [0, 1]."""
+        """Interpolate (N, Z) on the line from `a` to `b`, at `place` (N, 1) in [0, 1]."""
         return torch.lerp(a, b, place)

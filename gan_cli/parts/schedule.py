@@ -1,4 +1,4 @@
-"""Schedules: pure functions of images seen."""
+"""Schedules of learning rates and other options, as functions of images seen."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gan_cli.base.limits import Images
 
 
 class Schedule:
-    """1 until `start_images`, then towards `final_factor` at `end_images`, then constant.
+    """A factor: 1 until `start_images`, then changing to `final_factor` at `end_images`, then constant.
 
     Args:
-        kind: "constant", "linear" or "cosine" (how the factor falls between the two ends).
-        start_images: where the change begins, in images seen.
-        end_images: where it ends; needed unless `kind` is "constant". A span of its own: making a
-            run longer does not stretch it.
+        kind: "constant", "linear" or "cosine": the form of the change.
+        start_images: the images seen at which the change begins.
+        end_images: the images seen at which it ends; required unless `kind` is "constant". It does not depend on the
+            run's length, so that a longer run keeps it.
         final_factor: the factor at and after `end_images`.
-        warmup_images: the factor rises linearly from 0 over the first images; 0 for none.
+        warmup_images: over so many images, the factor also rises linearly from 0; 0: no warmup.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Schedule:
         return warmup * (1.0 + (self.final_factor - 1.0) * self.done(images))
 
     def done(self, images: int) -> float:
-        """How much of the change is behind: 0 until its start, 1 from its end on; a constant schedule has none."""
+        """Compute the share of the change that is done: 0 until its start, 1 from its end on; constant schedules: 0."""
         if self.kind == "constant" or self.end_images is None:
             return 0.0
         passed = min(max((images - self.start_images) / (self.end_images - self.start_images), 0.0), 1.0)
@@ -55,16 +55,16 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Course:
-    """What an optimizer's options are, by images seen; called, it gives the learning rate.
+    """The options of an optimizer as functions of images seen; a call returns the learning rate.
 
     Attributes:
-        base: learning rate before the schedule.
-        schedule: the factor on it.
-        betas: Adam's, where the optimizer has them.
-        final_beta2: what the second of them becomes as `schedule` runs its span; None: it stays.
-        slower: lazy regularization takes more steps: the rate is multiplied by this, and the betas are raised to it
-            (Karras et al. 2020, appendix B).
-        faster: where a stage has a rate of its own: a factor.
+        base: the learning rate before the schedule.
+        schedule: the factor of the learning rate.
+        betas: Adam's betas; None where the optimizer has none.
+        final_beta2: the second beta at the end of `schedule`; None: it does not change.
+        slower: with lazy regularization, a player takes more steps: the learning rate is multiplied by this, and the
+            betas are raised to this power (Karras et al. 2020, appendix B).
+        faster: a further factor of the learning rate, for a stage of a growing network.
     """
 
     base: float
@@ -78,7 +78,7 @@ class Course:
         return self.base * self.faster * self.slower * self.schedule(images)
 
     def set(self, optimizer: Optimizer, images: int) -> None:
-        """A restored optimizer brings its old options, so they are set anew before every step."""
+        """Set an optimizer's learning rate and betas, before every step: a restored optimizer has old values."""
         for group in optimizer.param_groups:
             group["lr"] = self(images)
             if self.betas is not None:
@@ -88,12 +88,13 @@ class Course:
                 group["betas"] = (first**self.slower, second**self.slower)
 
     def changed(self, **options: Any) -> Course:
+        """Return a copy with other values of attributes."""
         return replace(self, **options)
 
 
 def pass_on_progress(modules: Iterable[nn.Module], images: int) -> None:
-    """Tell every part that has a method `set_progress` how many images were seen."""
+    """Pass the count of images seen to every submodule that has a method `set_progress`."""
     for module in modules:
         for part in module.modules():
-            if callable(told := getattr(part, "set_progress", None)):
-                told(images)
+            if callable(set_progress := getattr(part, "set_progress", None)):
+                set_progress(images)
