@@ -146,7 +146,7 @@ class Cells:
 
     Args:
         folder: the folder of the sweep.
-        same: tells, for a run's folder and a cell's config, whether the run has learned from other data (False).
+        same: called with a run's folder and a cell's config; returns false if the run has learned from other data.
     """
 
     def __init__(self, folder: Path, same: Callable[[Path, Mapping[str, Any]], bool]) -> None:

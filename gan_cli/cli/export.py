@@ -1,4 +1,4 @@
-"""`gan-export`."""
+"""The `gan-export` command: a trained generator as a file for other programs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from gan_cli.cli.options import Export, checked, free, path
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-export` as a console script."""
     run("export", export, export_help)
 
 
 def export(typed: Mapping[str, Any]) -> None:
-    """Check what was asked for, load, write, compare; prints where and how exact.
+    """Check the options, load the model, write the file, and compare its samples with those of the model.
+
+    Print the path of the file and the largest difference.
 
     Raises:
-        UserError: input that can't work; nothing was written.
+        UserError: the options can't work; nothing was written.
     """
     asked = check(typed)
     make_importable(asked.trust)
@@ -55,5 +57,5 @@ def export(typed: Mapping[str, Any]) -> None:
 
 
 def check(typed: Mapping[str, Any]) -> Export:
-    """Of the options alone."""
+    """Check the options alone, and return them."""
     return checked(Export, typed)

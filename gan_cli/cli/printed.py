@@ -16,7 +16,7 @@ from gan_cli.base.run_folder import flat
 from gan_cli.check.brought import check_brought
 from gan_cli.check.hints import meant
 from gan_cli.check.kinds import shown
-from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
+from gan_cli.cli.composition import composed_as_typed, resolved_where_possible
 from gan_cli.cli.config import plain
 from gan_cli.cli.judge import settled
 from gan_cli.cli.sentences import REFUSALS, sentence
@@ -31,12 +31,12 @@ def values(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
 def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
     typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if root != "train":
-        return as_far_as_can_be(typed), ""
+        return resolved_where_possible(typed), ""
     try:
         content = plain(config, config.hydra.runtime.choices)
         check_brought(content)
     except REFUSALS as error:
-        return as_far_as_can_be(typed), sentence(error, list)
+        return resolved_where_possible(typed), sentence(error, list)
     return {key: value for key, value in content.items() if key != "choices"}, ""
 
 
@@ -72,7 +72,9 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
 def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
     """Hydra's own settings, without its texts of help."""
     node = config.hydra
-    content: Any = as_far_as_can_be(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    content: Any = (
+        resolved_where_possible(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    )
     return {key: value for key, value in content.items() if key not in ("help", "hydra_help")}
 
 
