@@ -22,7 +22,7 @@ from gan_cli.check.players import players_of
 from gan_cli.check.signatures import check_typed, nodes_of, tables_of
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.complete import complete
-from gan_cli.cli.places import settle
+from gan_cli.cli.places import make_absolute
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 SWEEPS = Path("outputs/sweeps")  # as train.yaml has it
@@ -171,7 +171,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
     check_typed(typed, trust)  # type: ignore[arg-type]
     for path, node in nodes_of(typed):  # type: ignore[arg-type]
         check_declared(path, node)
-    settle(copy)
+    make_absolute(copy)
     complete(copy)
     name_players(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have

@@ -1,4 +1,4 @@
-"""`--cfg`, and the values that `--help` shows: those that would run."""
+"""The output of `--cfg`, and the values that `--help` shows: those that would run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gan_cli.cli.typed import Typed
 
 
 def values(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
-    """What would run, as plain values, and why it would be refused, if it would."""
+    """Return the plain values that would run, and the reason for a refusal; "" if there is none."""
     return values_of(composed_as_typed(settled(typed, root), root), root)
 
 
@@ -41,10 +41,10 @@ def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
 
 
 def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = None) -> int:
-    """Carry out `--cfg`; returns the exit code.
+    """Print what `--cfg` asks for, and return the exit code.
 
     Args:
-        content: what would run where it is known already, as for a resume.
+        content: the values that would run, where they are known already, as for a resume.
 
     Raises:
         UserError: `--package` names nothing.
@@ -70,7 +70,7 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
 
 
 def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
-    """Hydra's own settings, without its texts of help."""
+    """Return Hydra's own settings, without its help texts."""
     node = config.hydra
     content: Any = (
         resolved_where_possible(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
@@ -79,12 +79,12 @@ def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
 
 
 def select(node: Any, package: str) -> Any:
-    found, names = node, [*flat(node), *node]
+    selected, names = node, [*flat(node), *node]
     for key in package.split("."):
-        if not isinstance(found, dict) or key not in found:
+        if not isinstance(selected, dict) or key not in selected:
             raise UserError(f"--package {package}: there is no {package} here{meant(package, names)}")
-        found = found[key]
-    return found
+        selected = selected[key]
+    return selected
 
 
 def written(node: Any) -> str:
@@ -92,7 +92,7 @@ def written(node: Any) -> str:
 
 
 def value_lines(content: Mapping[str, Any]) -> list[str]:
-    """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
+    """Format each key that can be typed as a line, such as `  optimizer.learning_rate = 0.0002`."""
     hidden = {"_target_", *META_KEYS}
     return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
 
