@@ -46,7 +46,7 @@ def are_pictures(path: Path) -> bool:
 
 
 def check_one(path: Path, keys: list[str]) -> list[str]:
-    """Return the keys, unless the path is a folder of runs: they take one run.
+    """Return the keys, each of which takes one run, unless the path is a folder of several runs.
 
     Raises:
         UserError: the folder holds runs, and is no run itself.

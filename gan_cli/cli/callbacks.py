@@ -193,7 +193,7 @@ def grid(config: DictConfig) -> list[list[str]]:
     """List the overrides of every cell, as Hydra's sweeper makes them.
 
     Raises:
-        UserError: a range is an interval, which has no cells.
+        UserError: an override is an interval, which has no cells.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -218,7 +218,7 @@ def refuse_twins(cells: list[list[str]], contents: list[Composed]) -> None:
     """Refuse a sweep in which two cells train the same thing.
 
     Raises:
-        UserError: two cells do.
+        UserError: there are two such cells.
     """
     first: dict[str, list[str]] = {}
     for cell, content in zip(cells, contents, strict=True):

@@ -65,9 +65,8 @@ def read_facts(dataset: Any) -> None:
     }
     find = layout.FINDERS[provides.scan]
     source, target = find(str(dataset.root), **options)
-    held_out, _ = find(
-        str(dataset.root), **{**options, "split": "test"}
-    )  # so that its faults too are reported before training
+    # read now, so that faults of the held-out files too are reported before training
+    held_out, _ = find(str(dataset.root), **{**options, "split": "test"})
     provides.source_channels, provides.channels = source.channels, target.channels
     provides.count = max(len(source.files), len(target.files))
     if provides.resolution is None:

@@ -88,7 +88,7 @@ def check(typed: Mapping[str, Any]) -> Evaluate:
 def of_checkpoint(asked: Evaluate, where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:
     """Score the model of one run, and append the scores to its metrics.jsonl."""
     file = best_of(where) if asked.best else where
-    newest_summary(file)  # before torch is loaded: is there anything at all?
+    newest_summary(file)  # refuses a path without a checkpoint before torch is loaded
 
     load_torch(asked.threads)
     from gan_cli.run.log import show_evaluated

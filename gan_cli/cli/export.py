@@ -34,7 +34,7 @@ def export(typed: Mapping[str, Any]) -> None:
     make_importable(asked.trust)
     where = expanded(str(asked.checkpoint))
     where = best_of(where) if asked.best else where
-    newest_summary(where)  # before torch is loaded: is there anything at all?
+    newest_summary(where)  # refuses a path without a checkpoint before torch is loaded
 
     load_torch(asked.threads)
     from gan_cli.use import export as exporter

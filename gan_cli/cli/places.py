@@ -45,7 +45,7 @@ def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
 
 
 def as_typed(run: Path) -> str | None:
-    """Return the folder to which a run's `dataset.root`, as typed or by default, would lead here and now."""
+    """Return the folder to which a run's `dataset.root`, as typed or by default, would lead now; None if none."""
     source = run / ".hydra" / "config.yaml"
     content = yaml.safe_load(read_yaml(source)) if source.is_file() else None
     dataset = content.get("dataset") if isinstance(content, dict) else None

@@ -54,7 +54,7 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
     if content is None:
         config = composed_as_typed(typed, root)
         if kind != "job":
-            node["hydra"] = of_hydra(config, "--resolve" in typed.flags)
+            node["hydra"] = hydra_settings(config, "--resolve" in typed.flags)
         if kind != "hydra":
             content, refusal = values_of(config, root)
     node |= content or {}
@@ -69,7 +69,7 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
     return 0
 
 
-def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
+def hydra_settings(config: DictConfig, resolve: bool) -> dict[str, Any]:
     """Return Hydra's own settings, without its help texts."""
     node = config.hydra
     content: Any = (

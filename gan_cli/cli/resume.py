@@ -87,7 +87,7 @@ def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Rec
         hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
         raise UserError(f"resume={str(run)!r} is no run{hint}")
     if listed(run):
-        newest_summary(run)  # of this version?
+        newest_summary(run)  # refuses a checkpoint of another version
     parts = record.get("parts") or {}
     config = changed(run, stored, overrides, parts)
     with foreign(str(run / CONFIG)):

@@ -36,7 +36,7 @@ def sample(typed: Mapping[str, Any]) -> None:
     asked, mode_options = check(typed)
     where = expanded(str(asked.checkpoint))
     where = best_of(where) if asked.best else where
-    newest_summary(where)  # before torch is loaded: is there anything at all?
+    newest_summary(where)  # refuses a path without a checkpoint before torch is loaded
     source, target = path(asked.input), path(asked.output)
     if source is not None and not source.exists():
         raise UserError(f"input={str(source)!r} does not exist; give a file or a folder of files")

@@ -17,12 +17,8 @@ from gan_cli.base.run_folder import cells_in, not_learned
 
 STUDY = "study.db"
 EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"
-SCORING = (
-    "metric",
-    "features",
-    "trainer.evaluate",
-    "trainer.keep_best",
-)  # they change no training, but the score depends on them
+# keys that change no training, but on which the score depends
+SCORING = ("metric", "features", "trainer.evaluate", "trainer.keep_best")
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return of_a_key(lines, text, error)
+    return describe_override(lines, text, error)
 
 
 # patterns of OmegaConf's and Hydra's messages about an override, and our words for them
@@ -121,7 +121,7 @@ OF_A_VALUE = (
 )
 
 
-def of_a_key(lines: list[str], text: str, error: Exception) -> str:
+def describe_override(lines: list[str], text: str, error: Exception) -> str:
     """Describe what is wrong with one override, or with one value that refers to others."""
     if message := first_match(OF_AN_OVERRIDE, text):
         return message

@@ -47,9 +47,8 @@ def main() -> None:
 def command(arguments: list[str]) -> int:
     """Carry out a command line, and return its exit code."""
     help_flags = {"--help", "-h", "--version"} & {*arguments}
-    if (
-        int(os.environ.get("RANK", "0")) > 0 and not help_flags
-    ):  # under torchrun: process 0 alone composes and makes folders
+    # under torchrun, process 0 alone composes and makes folders
+    if int(os.environ.get("RANK", "0")) > 0 and not help_flags:
         from gan_cli.run.launch import follow
 
         return follow()
@@ -116,7 +115,7 @@ def task(config: DictConfig) -> Any:
     number = about.job.num if sweeps else 0
     try:
         content = plain(config, about.runtime.choices)
-    except REFUSALS as error:  # the check passed before, so the data has gone since
+    except REFUSALS as error:  # the check passed before, so files have gone since
         if sweeps:
             refusal = UserError(sentence(error, outcome.names))
             return not_finished(note.label(number, overrides), folder, refusal)
