@@ -1,4 +1,4 @@
-"""A path that was typed without its key: `gan-sample outputs/RUN`."""
+"""Paths that are typed without a key, as in `gan-sample outputs/RUN`."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from gan_cli.cli.config import SWEEPS, named_again
 
 
 def check_bare(words: Iterable[str], program: str) -> None:
-    """Say which key a bare path lacks.
+    """Refuse a path without a key, and say which key it needs.
 
     Args:
-        words: what is typed, but for the flags.
-        program: the command's name.
+        words: the typed words, without flags.
+        program: the name of the command.
 
     Raises:
-        UserError: one of them is a path.
+        UserError: one of the words is a path.
     """
     paths = {word: expanded(word) for word in words if may_be_path(word)}
-    found = [word for word, path in paths.items() if "/" in word or path.exists()]
-    if not found:
+    bare = [word for word, path in paths.items() if "/" in word or path.exists()]
+    if not bare:
         return
-    if program == "gan-evaluate" and all(are_pictures(paths[word]) for word in found):
-        a, b = [*map(shlex.quote, found), "FOLDER"][:2]
+    if program == "gan-evaluate" and all(are_pictures(paths[word]) for word in bare):
+        a, b = [*map(shlex.quote, bare), "FOLDER"][:2]
         raise UserError(f"folders of pictures have keys: say {program} a={a} b={b}, the real ones in b=")
-    word = found[0]
+    word = bare[0]
     keys = KEYS[program](paths[word])
-    said = " or ".join(f"{program} {shlex.quote(f'{key}={word}')}" for key in keys)
-    raise UserError(f"{word!r} is a path without its key: say {said}")
+    commands = " or ".join(f"{program} {shlex.quote(f'{key}={word}')}" for key in keys)
+    raise UserError(f"{word!r} is a path without its key: say {commands}")
 
 
 def may_be_path(word: str) -> bool:
-    return not ("=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word))  # ~key: taken out
+    return not ("=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word))  # ~key removes a key
 
 
 def are_pictures(path: Path) -> bool:
-    """Whether a folder has nothing of a run."""
+    """Return whether a path is a folder that holds no run, and is no part of one."""
     of_run = is_run(path) or path.name == "checkpoints" or (path / "checkpoints").is_dir()
     return path.is_dir() and not of_run and not runs_below(path)
 
 
 def check_one(path: Path, keys: list[str]) -> list[str]:
-    """The keys that take a run, for a path that may be one.
+    """Return the keys, each of which takes one run, unless the path is a folder of several runs.
 
     Raises:
-        UserError: it holds runs and is none.
+        UserError: the folder holds runs, and is no run itself.
     """
     if not is_run(path) and (hint := runs_in(path)):
         raise UserError(f"{str(path)!r} is no run{hint}, as {' or '.join(f'{key}=RUN' for key in keys)}")

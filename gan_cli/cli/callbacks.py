@@ -1,4 +1,4 @@
-"""Hydra's callbacks: the check before a run folder is made, the grid check before a sweep, its summary.
+"""Hydra's callbacks: the check before a run's folder is made, the check of a grid, and the summary of a sweep.
 
 Hydra turns an exception in a callback into a warning, so a refusal leaves as SystemExit.
 """
@@ -38,21 +38,21 @@ from gan_cli.report.text import listed, plural
 
 
 class CheckFirst(Callback):
-    """For `gan-train`."""
+    """The checks of `gan-train` before a run or a sweep begins."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             content = checked(config)
             folder = Path(str(OmegaConf.select(config, "hydra.run.dir")))
             self.refuse_another(folder, content)
-            if not (folder / "run.json").exists():  # else it is this very run, which was tried then
+            if not (folder / "run.json").exists():  # else it is this very run, which was checked at its start
                 check_built(content)
         except REFUSALS as error:
             refuse(error)
 
     @staticmethod
     def refuse_another(folder: Path, content: Composed) -> None:
-        """A folder that holds another run is not gone on in under a new config."""
+        """Refuse a folder that holds a run of another config."""
         check_entries(folder)
         if (folder / "run.json").exists():
             changes = locked_in(changed_keys(folder, content), PLACES)
@@ -68,34 +68,35 @@ class CheckFirst(Callback):
         try:
             if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
                 self.plan(config, grid(config))
-            else:  # it chooses its cells as it goes
+            else:  # a search chooses its cells as it goes
                 outcome.hold_sweep(self.folder)
         except REFUSALS as error:
             refuse(error)
 
     def plan(self, config: DictConfig, cells: list[list[str]]) -> None:
-        """
+        """Check the cells of a grid, and choose a folder for each of them.
+
         Raises:
-            UserError: no cells, a cell that can't work, two that train the same, a folder that another sweep is in.
+            UserError: no cells, a cell that can't work, two that train the same, or a folder that another sweep uses.
         """
         note = Note(len(cells), axes_of(cells))
         note.leave()
         if not cells:
             raise UserError("the sweep has no cells: one of its keys has no values")
-        tell(f"sweep      {plural(len(cells), 'cell')}{told_axes(note)}; checked before the first one starts")
+        tell(f"sweep      {plural(len(cells), 'cell')}{axes_text(note)}; checked before the first one starts")
         configs = [composed(config, cell, number) for number, cell in enumerate(cells)]
         before = Cells(self.folder, SameData()) if self.folder.is_dir() else None
         contents = [checked(cell, before) for cell in configs]
         replace(note, facts=tuple(map(facts_of, contents))).leave()
         refuse_twins(cells, contents)
-        for content in contents:  # torch is loaded once all of them are right without
+        for content in contents:  # this loads torch, so the checks without torch come first for all cells
             check_built(content)
         outcome.hold_sweep(self.folder)
-        there = Cells(self.folder, SameData())
+        runs = Cells(self.folder, SameData())
         names = [name_of_settings(varying(cell, note.axes)) for cell in cells]
         if any(text.startswith("hydra.sweep.subdir=") for text in words_of(config.hydra.overrides.hydra)):
             names = [str(OmegaConf.select(cell, "hydra.sweep.subdir")) for cell in configs]
-        places = [there.place(content, name) for content, name in zip(contents, names, strict=True)]
+        places = [runs.place(content, name) for content, name in zip(contents, names, strict=True)]
         for place in places:
             check_entries(place)
         outcome.places = {tuple(cell): place for cell, place in zip(cells, places, strict=True)}
@@ -104,12 +105,12 @@ class CheckFirst(Callback):
         tell_common(contents, self.folder, at_a_time(config.hydra.launcher, len(cells)))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if outcome.runs:  # a search has summed up by itself
+        if outcome.runs:  # a search prints a summary of its own
             outcome.summarise(self.folder)
 
 
 class NoSweeps(Callback):
-    """For the commands that make no runs; their tasks check by themselves."""
+    """The refusal of a sweep by the commands that make no runs. Their tasks check the options."""
 
     def __init__(self, instead: str) -> None:
         self.instead = instead
@@ -123,16 +124,16 @@ def refuse(error: Exception) -> NoReturn:
 
 
 def content_of(config: DictConfig) -> Composed:
-    """The plain content of a composed config with its `hydra` node."""
+    """Convert a composed config with its `hydra` node to plain values."""
     HydraConfig.instance().set_config(config)
     return plain(config, config.hydra.runtime.choices)
 
 
 def checked(config: DictConfig, sweep: Cells | None = None) -> Composed:
-    """Check one composed config with its `hydra` node; returns its plain content.
+    """Check one composed config with its `hydra` node, and return its plain values.
 
     Args:
-        sweep: the cells that are there already: one with a checkpoint needs nothing of the run that it began from.
+        sweep: the runs in the sweep's folder. A cell with a checkpoint no longer needs the run that it began from.
     """
     content = content_of(config)
     check_places(config)
@@ -144,11 +145,11 @@ def checked(config: DictConfig, sweep: Cells | None = None) -> Composed:
 
 
 def check_places(config: DictConfig) -> None:
-    """What would put a run somewhere else than it says: Hydra's settings, and a sweep's name that is typed for one run.
+    """Check the settings that decide where a run is written: Hydra's folders, and the name of a sweep.
 
     Raises:
-        UserError: a folder's name is empty or leads out of the folder that it is in, or the run would change into its
-            folder; `sweep=` without a sweep.
+        UserError: a folder's name is empty or leads out of its parent folder, the run would change into its folder, or
+            `sweep=` is typed without a sweep.
     """
     sweep = config.hydra.mode.name != "RUN"
     name = None if sweep else value_of(list(config.hydra.overrides.task), "sweep")
@@ -169,10 +170,10 @@ def check_places(config: DictConfig) -> None:
 
 
 def fetch(content: Composed) -> None:
-    """Fetch files that are missing now: a download that fails, or weights that don't fit, must leave no run folder.
+    """Fetch missing files before the run folder is made: a failed download or wrong weights must leave no folder.
 
     Raises:
-        UserError: it failed.
+        UserError: a download failed, or the weights don't fit.
     """
     dataset = content["dataset"]
     files = (dataset.get("provides") or {}).get("files") or []
@@ -189,10 +190,10 @@ def fetch(content: Composed) -> None:
 
 
 def grid(config: DictConfig) -> list[list[str]]:
-    """The overrides of every cell, as Hydra's sweeper makes them.
+    """List the overrides of every cell, as Hydra's sweeper makes them.
 
     Raises:
-        UserError: an interval, which has no cells.
+        UserError: an override is an interval, which has no cells.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -209,14 +210,15 @@ def grid(config: DictConfig) -> list[list[str]]:
     return [list(cell) for cell in batch]
 
 
-def told_axes(note: Note) -> str:
+def axes_text(note: Note) -> str:
     return f" of {listed(note.axes)}" if note.axes else ""
 
 
 def refuse_twins(cells: list[list[str]], contents: list[Composed]) -> None:
-    """
+    """Refuse a sweep in which two cells train the same thing.
+
     Raises:
-        UserError: two cells train the same thing.
+        UserError: there are two such cells.
     """
     first: dict[str, list[str]] = {}
     for cell, content in zip(cells, contents, strict=True):
@@ -231,7 +233,7 @@ def refuse_twins(cells: list[list[str]], contents: list[Composed]) -> None:
 
 
 def tell_common(contents: list[Composed], folder: Path, workers: int = 1) -> None:
-    """What all cells of a sweep have in common, once; the run.log of each has the whole."""
+    """Print once what all cells of a sweep have in common. The run.log of each cell has all of its settings."""
     from gan_cli.run.start import common_block, lines_of
 
     for line in lines_of({**common_block(contents, workers), "folder": shown(folder)}):
@@ -239,12 +241,12 @@ def tell_common(contents: list[Composed], folder: Path, workers: int = 1) -> Non
 
 
 def config_loader() -> ConfigLoader:
-    """What this command composes with; without it `glob(...)` has no options to match."""
+    """Return the config loader of this command. Without it, `glob(...)` has no options to match."""
     return GlobalHydra.instance().config_loader()
 
 
 def composed(config: DictConfig, overrides: list[str], number: int = 0) -> DictConfig:
-    """One cell's config, of a sweep's."""
+    """Compose the config of one cell from the config of its sweep."""
     cell = config_loader().load_sweep_config(config, overrides)
     with open_dict(cell):
         cell.hydra.job.num = cell.hydra.job.id = number

@@ -1,7 +1,7 @@
-"""The cells of a sweep: in what they differ, what they are called, and the folder that each is found in again.
+"""The cells of a sweep: the keys in which they differ, their names, and their folders.
 
-A cell is named by what varies in its own sweep, and found by what it trains: an axis that is added later, or another
-order of typing, leads to the same folder. Imports no torch.
+The name of a cell shows what varies in its sweep. Its folder is found by a digest of what the cell trains: an axis that
+is added later, or another order of typing, leads to the same folder. Imports no torch.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from gan_cli.base.threads import cores, said
 from gan_cli.cli import outcome
 
 GRID = "hydra_plugins.gan_cli.GridSweeper"  # Hydra takes plugins by a name in this package alone
-NOTE = "GAN_CLI_SWEEP"  # in the environment, so that a launcher's worker processes know it too
-UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that don't name a cell
+NOTE = "GAN_CLI_SWEEP"  # an environment variable: a launcher's worker processes read it too
+UNNAMED = ("hydra.", "hydra/", *(f"{key}=" for key in NOT_LEARNED))  # overrides that are no part of a cell's name
 
 
 @dataclass(frozen=True)
 class Note:
-    """What every cell of a sweep is told of it.
+    """The facts of a sweep that each of its cells needs.
 
     Attributes:
-        cells: how many there are; 0 where nobody knows.
-        axes: the overridden keys in which they differ.
-        searched: whether the sweeper has a line of its own for each cell's end.
-        facts: of each cell's data (`facts_of`) when the sweep was checked; empty where it was not.
-        counts: the variables of the environment in which the user has said how many threads; None where nobody knows.
+        cells: the number of cells; 0 where it is unknown.
+        axes: the overridden keys in which the cells differ.
+        searched: whether the sweeper itself prints a line at the end of each cell.
+        facts: a digest of each cell's data (`facts_of`) at the check of the sweep; empty where there was no check.
+        counts: the environment variables in which the user set a number of threads; None where they are unknown.
     """
 
     cells: int = 0
@@ -61,16 +61,18 @@ class Note:
         return Note(**{**content, **lists})
 
     def keep_to_said(self) -> None:
-        """Forget the numbers of threads that a launcher has set for its worker processes, as joblib does: nobody said
-        them. To be called before torch is loaded, which reads them.
+        """Delete the numbers of threads that a launcher, such as joblib, set for its worker processes.
+
+        The user did not choose them. Call this before torch is loaded, which reads them.
         """
         for name in () if self.counts is None else set(said()) - set(self.counts):
             del os.environ[name]
 
     def check(self, number: int, content: Mapping[str, Any]) -> None:
-        """
+        """Check that the data of a cell has not changed since the check of the sweep.
+
         Raises:
-            UserError: a cell's data is no longer what it was when the sweep was checked.
+            UserError: it has changed.
         """
         if self.facts and self.facts[number] != facts_of(content):
             raise UserError(
@@ -79,21 +81,21 @@ class Note:
             )
 
     def label(self, number: int, overrides: Iterable[str]) -> str:
-        """`[1 of 4] loss=hinge seed=0`"""
+        """Return the label of a cell, such as `[1 of 4] loss=hinge seed=0`."""
         place = f"[{number + 1} of {self.cells}]" if self.cells else f"[{number + 1}]"
         return " ".join([place, *(f"{key}={value}" for key, value in varying(overrides, self.axes))])
 
 
 def facts_of(content: Mapping[str, Any]) -> str:
-    """What a look at a cell's data told, in short."""
+    """Compute a short digest of the facts that were read from the files of a cell's data set."""
     return hashlib.sha256(json.dumps(content["dataset"].get("provides"), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def at_a_time(launcher: Any, count: int = 0) -> int:
-    """How many cells a sweep's launcher carries out beside each other on this machine; as joblib counts them.
+    """Return how many cells a sweep's launcher runs at the same time on this machine, as joblib counts them.
 
     Args:
-        count: of the sweep's cells; 0 where nobody knows.
+        count: the number of the sweep's cells; 0 where it is unknown.
     """
     jobs = OmegaConf.select(launcher, "n_jobs") if launcher is not None else None
     if not isinstance(jobs, int) or jobs == 0:
@@ -103,60 +105,60 @@ def at_a_time(launcher: Any, count: int = 0) -> int:
 
 
 def words_of(overrides: Any) -> list[str]:
-    """Overrides as they were typed: a `${...}` in them is each cell's own to work out."""
+    """Return overrides as they were typed: each cell resolves a `${...}` in them by itself."""
     words: Any = OmegaConf.to_container(overrides, resolve=False)
     return [str(word) for word in words]
 
 
 def settings_of(overrides: Iterable[str]) -> dict[str, str]:
-    """Values by overridden key, as texts."""
+    """Map the keys of overrides to their values as text."""
     return {key: value for key, _, value in (text.partition("=") for text in overrides)}
 
 
 def axes_of(cells: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The keys in which the overrides of cells differ; parts and the seed first, which tell more."""
+    """Find the keys in which the overrides of cells differ. Parts and the seed come first: they tell more."""
     settings = [settings_of(overrides) for overrides in cells]
-    keys = {key for found in settings for key in found}
-    differing = [key for key in keys if len({found.get(key) for found in settings}) > 1]
-    return tuple(sorted(differing, key=in_order))
+    keys = {key for values in settings for key in values}
+    differing = [key for key in keys if len({values.get(key) for values in settings}) > 1]
+    return tuple(sorted(differing, key=parts_first))
 
 
-def in_order(key: str) -> tuple[bool, str]:
+def parts_first(key: str) -> tuple[bool, str]:
     return "." in key, key
 
 
 def varying(overrides: Iterable[str], axes: Iterable[str]) -> list[tuple[str, str]]:
-    """A cell's values along the axes of its sweep."""
+    """List the keys and values of a cell along the axes of its sweep."""
     settings = settings_of(overrides)
     return [(key, settings[key]) for key in axes if key in settings]
 
 
 def cell_name(overrides: Iterable[str]) -> str:
-    """A cell's name where nobody knows the others: by all that was typed of what it learns."""
+    """Name a cell whose sweep is unknown, by all typed overrides that change what it learns."""
     settings = settings_of(text for text in overrides if not text.lstrip("+~").startswith(UNNAMED))
-    return name_of_settings((key, settings[key]) for key in sorted(settings, key=in_order))
+    return name_of_settings((key, settings[key]) for key in sorted(settings, key=parts_first))
 
 
 class Cells:
-    """The runs in a sweep's folder, by what they train. Only who holds the folder's lock may place new ones.
+    """The runs in a sweep's folder, by what they train. Only the process that holds the folder's lock may add runs.
 
-    A link among them is not looked into: what it leads to is no part of the sweep.
+    A link in the folder is ignored: its target is no part of the sweep.
 
     Args:
-        folder: the sweep's.
-        same: whether the run of a folder, if it has learned anything, did so from the data of a cell's config.
+        folder: the folder of the sweep.
+        same: called with a run's folder and a cell's config; returns false if the run has learned from other data.
     """
 
     def __init__(self, folder: Path, same: Callable[[Path, Mapping[str, Any]], bool]) -> None:
         self.folder, self.same = folder, same
         self.places: dict[str, Path] = {}
-        self.moved: dict[str, list[Path]] = {}  # those whose data lies no more where it was, by all but its place
-        there = (place for place in folder.iterdir() if place.is_dir() and not place.is_symlink())
-        for place in sorted(there, key=lambda place: (not finished(place), place.name)):
+        self.moved: dict[str, list[Path]] = {}  # runs whose data is gone from its folder, by a digest without paths
+        folders = (place for place in folder.iterdir() if place.is_dir() and not place.is_symlink())
+        for place in sorted(folders, key=lambda place: (not finished(place), place.name)):
             self.look(place)
 
     def look(self, place: Path) -> None:
-        """Remember the run of a folder, if it is one; of several that train the same, the first."""
+        """Register the run of a folder, if there is one; of several that train the same, only the first."""
         config = read_json(place / CONFIG)
         if config is None:
             return
@@ -167,26 +169,26 @@ class Cells:
             self.moved.setdefault(identity_of(config, PLACES), []).append(place)
 
     def has_begun(self, content: Mapping[str, Any]) -> bool:
-        """Whether a cell has a checkpoint already."""
+        """Return whether a cell has a checkpoint already."""
         place = self.places.get(identity_of(dict(content)))
         return place is not None and bool(listed(place))
 
     def place(self, content: Mapping[str, Any], name: str) -> Path:
-        """The folder of a cell: that which has its run already, else a new one.
+        """Return the folder of a cell: the one that has its run already, else a new one.
 
         Args:
             content: the cell's composed config.
-            name: what a new folder is called; with a digest where another run has that name.
+            name: the name of a new folder; where another run has that name, a digest follows it.
 
         Raises:
-            UserError: the folder's run has learned from other data than the cell's is now.
+            UserError: the run in the folder has learned from other data than the cell has now.
         """
         identity, moved = identity_of(dict(content)), self.moved.get(identity_of(dict(content), PLACES), [])
         if identity not in self.places and (place := next((p for p in moved if self.same(p, content)), None)):
-            moved.remove(place)  # of one cell alone
+            moved.remove(place)  # it belongs to one cell alone
             self.places[identity] = place
         if identity not in self.places:
-            self.look(self.folder / name)  # of a name that was typed, and may lie deeper than a cell's usually does
+            self.look(self.folder / name)  # a typed name may lie deeper than the usual folder of a cell
         if identity not in self.places:
             place = self.folder / name
             self.places[identity] = self.folder / f"{name}-{identity[:10]}" if self.is_taken(place) else place
@@ -208,7 +210,7 @@ def finished(place: Path) -> bool:
 
 
 class CellSweeper(Sweeper):
-    """What sweepers share: through Hydra's launcher, each cell into the folder that was found for it."""
+    """The base of the sweepers: Hydra's launcher runs each cell in the folder that was found for it."""
 
     config: DictConfig
 
@@ -219,15 +221,18 @@ class CellSweeper(Sweeper):
         )
 
     def launch(self, cells: Sequence[tuple[Sequence[str], Path]], first: int = 0) -> list[outcome.End]:
-        """Carry out cells, overrides with their folders; returns how each ended, in whatever process.
+        """Run cells, and return how each of them ended, in whatever process.
 
         Args:
-            first: the number of the first of them in the sweep.
+            cells: the overrides and the folder of each cell.
+            first: the number of the first cell in the sweep.
         """
         assert self.launcher is not None
         sweep = Path(str(OmegaConf.select(self.config, "hydra.sweep.dir")))
-        led = [[*overrides, f"hydra.sweep.subdir='{escaped(place.relative_to(sweep))}'"] for overrides, place in cells]
-        return [outcome.end_of(job.return_value) for job in self.launcher.launch(led, initial_job_idx=first)]
+        calls = [
+            [*overrides, f"hydra.sweep.subdir='{escaped(place.relative_to(sweep))}'"] for overrides, place in cells
+        ]
+        return [outcome.end_of(job.return_value) for job in self.launcher.launch(calls, initial_job_idx=first)]
 
 
 def escaped(path: Path) -> str:
@@ -235,11 +240,11 @@ def escaped(path: Path) -> str:
 
 
 class GridSweeper(CellSweeper):
-    """All cells of a grid, as they were checked and placed before the first one starts (`outcome.places`).
+    """The cells of a grid, which are checked and placed before the first one starts (`outcome.places`).
 
     Args:
-        max_batch_size: how many the launcher gets at a time; None: all.
-        params: further keys of the grid, which are in its cells already.
+        max_batch_size: the number of cells that the launcher gets at a time; None: all.
+        params: further keys of the grid; its cells hold them already.
     """
 
     def __init__(self, max_batch_size: int | None = None, params: Any = None) -> None:

@@ -1,7 +1,7 @@
-"""The last check before a run folder is made: do the networks fit each other, and the machine?
+"""The last check before a run's folder is made: whether the networks fit each other and the machine's memory.
 
-They are built and asked once on torch's meta device, where nothing is computed and nothing takes memory. torch is
-imported here; the run that follows needs it anyway. What names and numbers alone can tell, `check` has told before.
+They are built and called once on torch's meta device, which computes nothing and takes no memory. This imports torch,
+which the run needs anyway. `check` has judged names and numbers before.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ BYTES = 2 * 4  # of a parameter and its gradient, in float32: the least that tra
 
 
 def check_built(config: Composed) -> None:
-    """Refuse networks that can't be built, called or held.
+    """Refuse networks that can't be built, can't be called, or don't fit in memory.
 
     Args:
-        config: plain, complete and checked (`check`). One that trusts code from elsewhere is not looked at: that code
-            may read its tensors, and there is nothing in them here.
+        config: a plain, complete and checked (`check`) config. One that trusts code from elsewhere is skipped: that
+            code may read values of tensors, and tensors hold none here.
 
     Raises:
-        UserError: what is wrong with them.
+        UserError: the networks have such a fault.
     """
     if not config.get("trust"):
         _check(json.dumps({"seed": 0, **{part: config.get(part) for part in PARTS}}))
@@ -52,11 +52,11 @@ def _check(text: str) -> None:
             game = build_game(config.game)
             check_memory(parameter_counts(game))
             phases = game.phases(optimizer_factory(config.optimizer))
-            ask(game, phases, config, build_medium(config.data).field)
+            call_networks(game, phases, config, build_medium(config.data).field)
     except (UserError, NotImplementedError) as error:
         if isinstance(error, UserError):
             raise
-        # the other is a part that the meta device does not know: nothing is said against the networks
+        # the meta device does not know an operation: that says nothing against the networks
     except (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "meta" not in reason:
@@ -65,8 +65,8 @@ def _check(text: str) -> None:
             ) from error
 
 
-def ask(game: Game, phases: list[Phase], config: RunConfig, field: str) -> None:
-    """Make fakes and have them and reals judged, as many as an update takes at a time."""
+def call_networks(game: Game, phases: list[Phase], config: RunConfig, field: str) -> None:
+    """Generate fakes, and let the critics judge them and reals, as many as an update takes at a time."""
     import torch
 
     from gan_cli.base.types import Batch, Noise
@@ -92,13 +92,14 @@ def ask(game: Game, phases: list[Phase], config: RunConfig, field: str) -> None:
 
 
 def check_memory(parameters: dict[str, int]) -> None:
-    """
+    """Check that the parameters of all networks fit in the memory of the machine.
+
     Raises:
         UserError: more parameters than the machine's memory can hold with their gradients.
     """
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):  # not told here
+    except (ValueError, OSError):  # this system does not tell its memory
         return
     name, most = max(parameters.items(), key=lambda item: item[1])
     needed = BYTES * sum(parameters.values())

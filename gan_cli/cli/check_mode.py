@@ -1,4 +1,4 @@
-"""A mode of `gan-sample`: what its YAML declares, and what was typed set against it. Imports no torch."""
+"""The checks of a mode of `gan-sample`: its YAML, and the options that are typed for it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gan_cli.check.declared import check_declared
 from gan_cli.check.signatures import Argument
 from gan_cli.cli.options import Sample, options_of
 
-CHOSEN_BY_MODE = ("count", "labels", "columns", "space", "input", "dataset")  # each mode says whether it takes them
+CHOSEN_BY_MODE = ("count", "labels", "columns", "space", "input", "dataset")  # options that only some modes take
 
 
 def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> None:
-    """Of a mode's YAML and constructor.
+    """Check that the YAML of a mode fits the constructor of its class and the options of the command.
 
     Args:
-        node: of the config, with its `_target_`.
-        takes: the constructor's arguments.
+        node: the config node of the mode, with its `_target_`.
+        takes: the arguments of the constructor.
 
     Raises:
-        UserError: it declares what the check can't work with, or has an option that the command has too.
+        UserError: a declaration that can't work, an option that the command has too, or an argument without a value.
     """
     check_declared("mode", node)
     name, options = (node.get("provides") or {}).get("name"), options_in(config_folders(), "mode")
     if name not in options:
         raise UserError(f"mode.provides.name={name!r} must be the name of the mode's file, one of {', '.join(options)}")
-    own = {*options[name], *takes} - {"mode"}
-    for key in sorted(own & {*options_of(Sample), "mode"}):
+    mode_keys = {*options[name], *takes} - {"mode"}
+    for key in sorted(mode_keys & {*options_of(Sample), "mode"}):
         raise UserError(f"mode={name} has an option {key}=, which gan-sample has itself: give it another name")
     for key in (node.get("requires") or {}).get("options") or []:
         if key not in CHOSEN_BY_MODE:
@@ -40,35 +40,34 @@ def check_declaration(node: dict[str, Any], takes: Mapping[str, Argument]) -> No
 
 
 def check_given(typed: Mapping[str, Any]) -> None:
-    """What was typed against what the mode takes; each value is one that it may have (`options`).
+    """Check that the mode takes the typed options. Their values are checked before (`options`).
 
     Raises:
-        UserError: an option of the command that the mode does not take, one that it needs, or two that don't go
-            together.
+        UserError: an option that the mode does not take, one that it needs and lacks, or two that don't go together.
     """
     name, requires = typed["mode"]["provides"]["name"], typed["mode"].get("requires") or {}
     defaults = {**written("sample"), **options_in(config_folders(), "mode")[name]}
-    given = {key for key in typed if key != "mode" and typed[key] != defaults.get(key)}
+    typed_keys = {key for key in typed if key != "mode" and typed[key] != defaults.get(key)}
     for key, sentence in (requires.get("given") or {}).items():
-        if key not in given:
+        if key not in typed_keys:
             raise UserError(sentence)
     for key in CHOSEN_BY_MODE:
-        if key in given and key not in (requires.get("options") or []):
+        if key in typed_keys and key not in (requires.get("options") or []):
             raise UserError(untaken(key, name, requires))
     for key, partners in (requires.get("beside") or {}).items():
         for other, sentence in partners.items():
-            if key in given and other not in given:
+            if key in typed_keys and other not in typed_keys:
                 raise UserError(sentence)
     for key, others in (requires.get("without") or {}).items():
         for other, sentence in others.items():
-            if {key, other} <= given:
+            if {key, other} <= typed_keys:
                 raise UserError(sentence)
     if requires.get("one_class") and len(typed["labels"] or []) > 1:
         raise UserError(f"mode={name} shows one class: say labels=[NAME], and one name")
 
 
 def untaken(key: str, name: str, requires: Mapping[str, Any]) -> str:
-    """The sentence for an option of the command that a mode does not take."""
+    """Return the error message for an option of the command that a mode does not take."""
     typed = f"{key}.root" if key == "dataset" else key
     instead = (requires.get("instead") or {}).get(key)
     if instead is not None:

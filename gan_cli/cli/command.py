@@ -1,4 +1,4 @@
-"""What the commands without sweeps share: flags, composing, and an end in one sentence."""
+"""The frame of the commands without sweeps: flags, composing, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Values = Callable[[Typed, str], tuple[Mapping[str, Any], str]]
 
 
 def run(name: str, carry_out: Carry, help_text: HelpText) -> None:
-    """A console script, from `sys.argv` to its exit code.
+    """Run a console script, from `sys.argv` to its exit code.
 
     Args:
-        name: of the root config.
-        carry_out: given the composed config as plain values.
-        help_text: what `--help` prints, made from the folders of the configs.
+        name: the name of the root config.
+        carry_out: called with the composed config as plain values.
+        help_text: makes the text of `--help` from the folders of the configs.
     """
     begin()
     arguments = sys.argv[1:]
@@ -62,13 +62,15 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: HelpText
 
 
 def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = values) -> int | None:
-    """What needs no run: `--version`, `--help`; returns the exit code, None where there is more to do.
+    """Answer `--version` and `--help`, and refuse a command line that can't work.
+
+    Return the exit code, or None where there is more to do.
 
     Args:
-        shown: what would run, for the values that `--help` shows where something is typed beside it.
+        shown: computes the values that would run: `--help` shows them if overrides are typed beside it.
 
     Raises:
-        UserError: what was typed can't be.
+        UserError: the command line can't work.
     """
     if "--version" in typed.flags:
         print(f"gan_cli {__version__}")
@@ -85,7 +87,7 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = value
 
 
 def show_beside(typed: Typed, root: str, shown: Values) -> None:
-    """After `--help`: the values that the overrides beside it would run with; a sweep has many."""
+    """Print, after `--help`, the values with which the typed overrides would run. Of a sweep print nothing."""
     if typed.sweeps:
         return
     try:
@@ -100,6 +102,6 @@ def show_beside(typed: Typed, root: str, shown: Values) -> None:
 
 
 def hand_over(typed: Typed, root: str, task: Callable[[DictConfig], Any]) -> None:
-    """Let Hydra compose, and carry out `task` once or for each cell of a sweep."""
+    """Let Hydra compose the config, and call `task` once or for each cell of a sweep."""
     sys.argv[1:] = (completed(typed) if "--shell-completion" in typed.flags else typed).arguments
     hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=root)(task)()

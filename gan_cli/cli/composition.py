@@ -1,4 +1,4 @@
-"""What a command line composes to, without carrying anything out: for `--cfg`, `--help` and hints."""
+"""The config that a command line composes to, for `--cfg`, `--help` and hints. Nothing is run."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from gan_cli.cli.typed import Typed
 
 
 def composed_as_typed(typed: Typed, root: str, overrides: list[str] | None = None) -> DictConfig:
-    """The config of one run, with its `hydra` node, as Hydra's main would compose it.
+    """Compose the config of one run, with its `hydra` node, as Hydra's main does.
 
     Args:
-        root: of the command's config.
-        overrides: instead of those typed.
+        typed: the command line.
+        root: the name of the command's root config.
+        overrides: overrides that replace the typed ones.
 
     Raises:
-        HydraException: it can't be composed.
+        HydraException: the config can't be composed.
     """
-    first, *own = [str(folder.absolute()) for folder in typed.folders()]
+    first, *added = [str(folder.absolute()) for folder in typed.folders()]
     search_path = create_automatic_config_search_path(None, None, first)
-    for folder in own:
+    for folder in added:
         search_path.prepend("command-line", f"file://{folder}", SearchPathQuery("schema"))
     GlobalHydra.instance().clear()
     try:
@@ -51,12 +52,12 @@ def composed_as_typed(typed: Typed, root: str, overrides: list[str] | None = Non
 
 
 def names_of(typed: Typed, root: str) -> list[str]:
-    """All keys of what the typed choices compose to, and the groups: what a misspelled key may have meant."""
+    """List the keys and groups of the config that the typed choices compose to, as hints for a misspelled key."""
     for overrides in (chosen_groups(typed), []):
         try:
             config = composed_as_typed(typed, root, overrides)
             break
-        except HydraException:  # of the choices together: what is told about is the mistake that was met first
+        except HydraException:  # the choices don't compose: the user is told of the mistake that was met first
             continue
     else:
         return []
@@ -68,7 +69,7 @@ def names_of(typed: Typed, root: str) -> list[str]:
 
 
 def chosen_groups(typed: Typed) -> list[str]:
-    """The `group=option` and `group=[option,option]` among the overrides; of a sweep's options the first."""
+    """List the overrides such as `group=option` and `group=[option,option]`; of a sweep's options take the first."""
     chosen = []
     for text in typed.overrides:
         name, equals, value = text.partition("=")
@@ -85,8 +86,8 @@ def exists(typed: Typed, group: str, option: str) -> bool:
     )
 
 
-def as_far_as_can_be(node: Any) -> Any:
-    """A node as plain values; what can't be worked out stays as it is written."""
+def resolved_where_possible(node: Any) -> Any:
+    """Convert a node to plain values; a value that can't be resolved stays as it is written."""
     if OmegaConf.is_dict(node):
         return {str(key): value_at(node, key) for key in node}
     return [value_at(node, number) for number in range(len(node))]
@@ -100,4 +101,4 @@ def value_at(node: Any, key: Any) -> Any:
         value = node[key]
     except OmegaConfBaseException:
         return raw
-    return as_far_as_can_be(value) if OmegaConf.is_config(value) else raw if isinstance(value, Enum) else value
+    return resolved_where_possible(value) if OmegaConf.is_config(value) else raw if isinstance(value, Enum) else value

@@ -1,4 +1,4 @@
-"""Where the configs are, the resolvers they use, and the plain dict that comes out. Imports no torch."""
+"""The resolvers of the YAML files, and a composed config as a plain dict. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from gan_cli.check.players import players_of
 from gan_cli.check.signatures import check_typed, nodes_of, tables_of
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.complete import complete
-from gan_cli.cli.places import settle
+from gan_cli.cli.places import make_absolute
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
 SWEEPS = Path("outputs/sweeps")  # as train.yaml has it
 
 
 def register_resolvers() -> None:
-    """Make the resolvers of the YAML files known; may be called again."""
+    """Register the resolvers that the YAML files use; a second call does no harm."""
     resolvers: dict[str, Callable[..., Any]] = {
         "brought": brought,
         "classes_if": classes_if,
         "critic_norm": critic_norm,
         "half": lambda number: None if number is None else int(number) // 2,
         "times": lambda *numbers: None if None in numbers else math.prod(numbers),
-        "sum": lambda *numbers: None if None in numbers else sum(numbers),  # None: the files are not looked at yet
+        "sum": lambda *numbers: None if None in numbers else sum(numbers),  # None: the files are not read yet
         "n_critic": n_critic,
         "r1_weight": lambda side, batch: None if side is None else 2e-4 * side**2 / batch,  # StyleGAN2-ADA's rule
         "recommended": recommended,
@@ -50,51 +50,58 @@ def register_resolvers() -> None:
 
 
 def stamp() -> str:
-    """When this command started, to the millisecond: two that start in one second need two folders."""
+    """Return the start time of this command, to the millisecond: two runs of one second need two folders."""
     return os.environ.get(STAMP) or set_stamp()
 
 
 def set_stamp() -> str:
-    """Kept in the environment: a sweep launcher's worker processes must name the same folder."""
+    """Set the start time of this command to now, and return it.
+
+    It is kept in the environment: the worker processes of a sweep's launcher must name the same folder.
+    """
     now = time.time()
     os.environ[STAMP] = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
     return os.environ[STAMP]
 
 
-def critic_norm(own: str, *, _root_: DictConfig) -> str:
-    """What the loss or a penalty demands of the critic's norm, else the model's own."""
+def critic_norm(default: str, *, _root_: DictConfig) -> str:
+    """Return the norm that the loss or a penalty demands in the critic, else the default of the model."""
     parts = [_root_.get("loss"), *(_root_.get("penalty") or {}).values()]
     demanded = [OmegaConf.select(part, "brings.critic_norm") for part in parts if part is not None]
-    return next((norm for norm in demanded if norm is not None), own)
+    return next((norm for norm in demanded if norm is not None), default)
 
 
 def classes_if(conditional: str, *, _root_: DictConfig) -> Any:
-    """The data set's number of classes for a conditional model, else None."""
+    """Return the number of classes of the data set for a conditional model, else None."""
     return None if conditional == "none" else OmegaConf.select(_root_, "dataset.provides.classes")
 
 
-def n_critic(own: int, *, _root_: DictConfig) -> int:
-    """Critic updates for each generator update: the optimizer's (TTUR: one) or the model's, else the loss's own."""
+def n_critic(default: int, *, _root_: DictConfig) -> int:
+    """Return the number of critic updates for each generator update.
+
+    The optimizer decides (TTUR: one), else the model, else the default of the loss.
+    """
     brought = (OmegaConf.select(_root_, f"{part}.brings.n_critic") for part in ("optimizer", "model"))
-    return next((number for number in brought if number is not None), own)
+    return next((number for number in brought if number is not None), default)
 
 
 def brought(key: str, default: Any, *, _root_: DictConfig) -> Any:
-    """What the loss brings, else what the model brings, else the default; the model first where it `insists`."""
+    """Return the value that the loss brings, else the model's, else the default. A model that `insists` comes first."""
     parts = ("model", "loss") if OmegaConf.select(_root_, "model.brings.insists") else ("loss", "model")
     values = (OmegaConf.select(_root_, f"{part}.brings.{key}") for part in parts)
-    found = next((value for value in values if value is not None), default)
-    return OmegaConf.create(found) if isinstance(found, list) else found  # else `--resolve` can't print it
+    chosen = next((value for value in values if value is not None), default)
+    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen  # else `--resolve` can't print it
 
 
 def recommended(key: str, default: Any, *, _root_: DictConfig) -> Any:
-    """What the loss or the model recommends for the optimizer, else the default."""
+    """Return the optimizer setting that the loss or the model recommends, else the default."""
     return brought(f"optimizer.{key}", default, _root_=_root_)
 
 
 def name_players(config: DictConfig) -> None:
-    """Give each of the model's players its place in the optimizer's tables, with what is recommended for it; and take
-    out the places of those that it does not have, where nothing was typed for them.
+    """Give each player of the model a place in the tables of the optimizer, with its recommended setting.
+
+    Remove the places of players that the model does not have, where nothing was typed for them.
     """
     players = players_of(config.get("model"))
     for place in tables_of("optimizer"):
@@ -110,42 +117,42 @@ def name_players(config: DictConfig) -> None:
 
 
 def run_name(name: Any, *parts: Any) -> str:
-    """`<name>-<model>-<loss>-<dataset>` for the run's folder."""
-    own = name_of_list([str(part) for part in parts], "-")
-    return own if name in (None, "") else f"{name_of(str(name))}-{own}"
+    """Return the name of a run's folder: `<name>-<model>-<loss>-<dataset>`, or without `<name>` where there is none."""
+    joined = name_of_list([str(part) for part in parts], "-")
+    return joined if name in (None, "") else f"{name_of(str(name))}-{joined}"
 
 
 def sweep_name(name: Any) -> str:
-    """The name of a sweep's folder; by default when the command started, to the second.
+    """Return the name of a sweep's folder; by default the start time of the command, to the second.
 
-    A folder that is there already, by its name or as it is printed, is that folder.
+    An existing folder may be typed by its name, or by its path as `gan-train` prints it.
     """
     if name in (None, ""):
         return stamp()[:-4]
     printed = str(name).rstrip("/").removeprefix(f"{SWEEPS.as_posix()}/")
-    return printed if printed in sweeps_there() else name_of(str(name))
+    return printed if printed in existing_sweeps() else name_of(str(name))
 
 
 def named_again(sweep: Path) -> str:
-    """What starts a sweep again, as a shell takes it: `sweep=NAME`, or the folder where it lies elsewhere."""
+    """Return the override that starts a sweep again, quoted for a shell: `sweep=NAME`, or its folder elsewhere."""
     usual = sweep.absolute().parent == SWEEPS.absolute()
     return shlex.quote(f"sweep={sweep.name}" if usual else f"hydra.sweep.dir={sweep}")
 
 
-def sweeps_there() -> list[str]:
-    """The folders of sweeps by their names as they are stored: a file system may take others for them."""
+def existing_sweeps() -> list[str]:
+    """List the stored names of the sweeps' folders: a file system may find a folder under another spelling too."""
     return [entry.name for entry in SWEEPS.iterdir() if entry.is_dir()] if SWEEPS.is_dir() else []
 
 
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
-    """The composed config as plain values, completed from the data set's facts; what a run is made of.
+    """Convert a composed config to plain values, and complete it with facts of the data set. A run needs no more.
 
     Args:
-        config: as composed; its `hydra` node, if it is there, is left out.
+        config: the composed config; its `hydra` node, if there is one, is left out.
         choices: Hydra's record of the chosen options, by group.
 
     Raises:
-        UserError: a value that its part can't take, a data set that can't be looked at (`complete`), or one of another
+        UserError: a value that its part can't take, a data set that can't be read (`complete`), or one of another
             kind than the model needs.
     """
     chosen = {
@@ -158,13 +165,13 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
     trust = copy.get("trust")
     trust = [str(name) for name in trust] if isinstance(trust, ListConfig) else []
     make_importable(trust)
-    # as typed: what is worked out from a value that can't be would be blamed, or would crash
+    # before anything is computed from a wrong value: an error would blame the computed value, or be a crash
     typed = OmegaConf.to_container(copy, resolve=False)
     check_parts(typed)  # type: ignore[arg-type]
     check_typed(typed, trust)  # type: ignore[arg-type]
     for path, node in nodes_of(typed):  # type: ignore[arg-type]
         check_declared(path, node)
-    settle(copy)
+    make_absolute(copy)
     complete(copy)
     name_players(copy)
     # before anything is resolved: a model may refer to what another kind of data does not have

@@ -1,4 +1,4 @@
-"""`gan-evaluate`."""
+"""The `gan-evaluate` command: scores of a run, of a sweep's cells, or of two folders of pictures."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ SOURCES = "say what to score: checkpoint=RUN, sweep=FOLDER, or a=FOLDER b=FOLDER
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-evaluate` as a console script."""
     run("evaluate", evaluate, evaluate_help)
 
 
 def evaluate(typed: Mapping[str, Any]) -> None:
-    """Check what was asked for, then score and write; prints a table.
+    """Check the options, score, print a table and write the scores.
 
     Raises:
-        UserError: input that can't work; nothing was written.
+        UserError: the options can't work; nothing was written.
     """
     asked = check(typed)
     output = free(path(asked.output), asked.overwrite)
     a, b, sweep = map(path, (asked.a, asked.b, asked.sweep))
     if a is not None and b is not None:
-        found = {f"{asked.a} against {asked.b}": of_folders(asked, a, b)}
+        results = {f"{asked.a} against {asked.b}": of_folders(asked, a, b)}
     elif sweep is not None:
-        found = of_sweep(asked, sweep)
+        results = of_sweep(asked, sweep)
     else:
         where = expanded(str(asked.checkpoint))
-        found = {str(where): of_checkpoint(asked, where, {})}
+        results = {str(where): of_checkpoint(asked, where, {})}
     if output is not None:
-        lines = {name: [asdict(score) for score in scores] for name, scores in found.items()}
+        lines = {name: [asdict(score) for score in scores] for name, scores in results.items()}
         write_json(output, lines)
         tell(f"scores in {output}")
 
 
 def check(typed: Mapping[str, Any]) -> Evaluate:
-    """Of the options alone."""
+    """Check the options alone, and return them."""
     asked = checked(Evaluate, typed)
     make_importable(asked.trust)
-    given = [source for source in (asked.checkpoint, asked.sweep, asked.a) if source is not None]
-    if not given and asked.b is None:
+    sources = [source for source in (asked.checkpoint, asked.sweep, asked.a) if source is not None]
+    if not sources and asked.b is None:
         raise UserError(SOURCES)
-    if len(given) != 1 or (asked.a is None) != (asked.b is None):
+    if len(sources) != 1 or (asked.a is None) != (asked.b is None):
         raise UserError(f"{SOURCES}; one of these at a time")
     if asked.white_level is not None and asked.a is None:
         raise UserError(
@@ -86,9 +86,9 @@ def check(typed: Mapping[str, Any]) -> Evaluate:
 
 
 def of_checkpoint(asked: Evaluate, where: Path, evaluators: dict[str, Evaluator]) -> list[Score]:
-    """Score one run's model; appends to its metrics.jsonl."""
+    """Score the model of one run, and append the scores to its metrics.jsonl."""
     file = best_of(where) if asked.best else where
-    newest_summary(file)  # before torch is loaded: is there anything at all?
+    newest_summary(file)  # refuses a path without a checkpoint before torch is loaded
 
     load_torch(asked.threads)
     from gan_cli.run.log import show_evaluated
@@ -111,7 +111,7 @@ def of_checkpoint(asked: Evaluate, where: Path, evaluators: dict[str, Evaluator]
 
 
 def evaluator_for(data: DataConfig, asked: Evaluate, known: dict[str, Evaluator]) -> Evaluator:
-    """One for all cells of a data set: its real side is then made once."""
+    """Return the evaluator of a data set: cells that share it compute the statistics of real data once."""
     from gan_cli.base.machine import pick_device
     from gan_cli.data.folder import cache_folder
     from gan_cli.evaluation.evaluator import Evaluator
@@ -126,16 +126,16 @@ def evaluator_for(data: DataConfig, asked: Evaluate, known: dict[str, Evaluator]
 
 
 def of_sweep(asked: Evaluate, folder: Path) -> dict[str, list[Score]]:
-    """Every cell that has a checkpoint; the others are named, and make the exit code 1.
+    """Score the cells of a sweep. Print an error for a cell that can't be scored, and set the exit code to 1.
 
     Raises:
-        UserError: no cell has one.
+        UserError: no cell can be scored.
     """
     cells = sorted([*cells_in(folder), *links_in(folder)])
     if not cells:
         hint = runs_in(folder) or ": it holds no folder with a run.json"
         raise UserError(f"{str(folder)!r} is not a sweep's folder{hint}")
-    found: dict[str, list[Score]] = {}
+    results: dict[str, list[Score]] = {}
     evaluators: dict[str, Evaluator] = {}
     for number, cell in enumerate(cells, 1):
         tell(f"\n[{number} of {len(cells)}] {cell.relative_to(folder)}")
@@ -144,17 +144,17 @@ def of_sweep(asked: Evaluate, folder: Path) -> dict[str, list[Score]]:
                 raise UserError(
                     "it is a link, and scores would be written where it leads; say checkpoint= for that run"
                 )
-            found[str(cell)] = of_checkpoint(asked, cell, evaluators)
+            results[str(cell)] = of_checkpoint(asked, cell, evaluators)
         except (UserError, RunError) as error:
             tell(f"\n{cell} ({status_of(cell)}): {error}", sys.stderr)
             outcome.code = 1
-    if not found:
+    if not results:
         raise UserError(f"no cell of {str(folder)!r} could be scored")
-    return found
+    return results
 
 
 def status_of(run: Path) -> str:
-    """What its run.json says of how it ended, as far as it can be read."""
+    """Return the status in the run.json of a run, or "unknown" if it can't be read."""
     try:
         return str((read_record(run) or {}).get("status") or "unknown")
     except UserError:
@@ -176,7 +176,7 @@ def of_folders(asked: Evaluate, a: Path, b: Path) -> list[Score]:
 
 
 def show(scores: list[Score]) -> None:
-    """A table, and below it the protocol that all of them share."""
+    """Print a table of scores, and below it the protocol that they share."""
     width = max(len(score.name) for score in scores)
     for score in scores:
         end = f"{score.better} is better" if score.better else ""

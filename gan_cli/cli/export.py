@@ -1,4 +1,4 @@
-"""`gan-export`."""
+"""The `gan-export` command: a trained generator as a file for other programs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from gan_cli.cli.options import Export, checked, free, path
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-export` as a console script."""
     run("export", export, export_help)
 
 
 def export(typed: Mapping[str, Any]) -> None:
-    """Check what was asked for, load, write, compare; prints where and how exact.
+    """Check the options, load the model, write the file, and compare its samples with those of the model.
+
+    Print the path of the file and the largest difference.
 
     Raises:
-        UserError: input that can't work; nothing was written.
+        UserError: the options can't work; nothing was written.
     """
     asked = check(typed)
     make_importable(asked.trust)
     where = expanded(str(asked.checkpoint))
     where = best_of(where) if asked.best else where
-    newest_summary(where)  # before torch is loaded: is there anything at all?
+    newest_summary(where)  # refuses a path without a checkpoint before torch is loaded
 
     load_torch(asked.threads)
     from gan_cli.use import export as exporter
@@ -55,5 +57,5 @@ def export(typed: Mapping[str, Any]) -> None:
 
 
 def check(typed: Mapping[str, Any]) -> Export:
-    """Of the options alone."""
+    """Check the options alone, and return them."""
     return checked(Export, typed)

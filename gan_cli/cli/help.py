@@ -1,4 +1,4 @@
-"""`--help`, made from the YAML files: each option's first comment line is its description."""
+"""The text of `--help`, made from the YAML files: the first comment line of an option's file describes it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ ORDER = (
 
 
 def train_help(folders: list[Path]) -> str:
-    """What `gan-train --help` prints."""
+    """Return the text of `gan-train --help`."""
     lines = [
         "gan-train: train a generative adversarial network.",
         "",
@@ -83,7 +83,7 @@ def train_help(folders: list[Path]) -> str:
 
 
 def sample_help(folders: list[Path]) -> str:
-    """What `gan-sample --help` prints."""
+    """Return the text of `gan-sample --help`."""
     lines = ["gan-sample: samples from a trained model.", ""]
     lines += ["Usage: gan-sample checkpoint=RUN_OR_FILE [mode=NAME] [KEY=VALUE ...]", ""]
     lines += [*options_of("mode", folders), "", "Keys:", *root_keys(folders[0] / "sample.yaml"), ""]
@@ -95,7 +95,7 @@ def sample_help(folders: list[Path]) -> str:
 
 
 def evaluate_help(folders: list[Path]) -> str:
-    """What `gan-evaluate --help` prints."""
+    """Return the text of `gan-evaluate --help`."""
     lines = ["gan-evaluate: scores, each with the protocol that made it.", ""]
     lines += ["Usage: gan-evaluate checkpoint=RUN_OR_FILE metric=[NAME,...] [features=NAME] [KEY=VALUE ...]", ""]
     for group, note in (("metric", ", several as [a,b]"), ("features", "")):
@@ -104,27 +104,27 @@ def evaluate_help(folders: list[Path]) -> str:
 
 
 def report_help(folders: list[Path]) -> str:
-    """What `gan-report --help` prints."""
+    """Return the text of `gan-report --help`."""
     about = "gan-report: tables and a page of a sweep's scores, or a list of runs."
     usage = "Usage: gan-report [sweep=FOLDER | runs=FOLDER] [KEY=VALUE ...]"
     return "\n".join([about, "", usage, "", "Keys:", *root_keys(folders[0] / "report.yaml"), "", REPORT_EXAMPLES])
 
 
 def export_help(folders: list[Path]) -> str:
-    """What `gan-export --help` prints."""
+    """Return the text of `gan-export --help`."""
     about = "gan-export: a trained generator alone, for other programs; compared with the model here."
     usage = "Usage: gan-export checkpoint=RUN [format=onnx|export|safetensors] [KEY=VALUE ...]"
     return "\n".join([about, "", usage, "", "Keys:", *root_keys(folders[0] / "export.yaml"), "", EXPORT_EXAMPLES])
 
 
 def options_of(group: str, folders: list[Path], note: str = "") -> list[str]:
-    """The options of a group with what their files say of themselves."""
+    """List the options of a group, each with the first comment line of its file."""
     described = [f"  {file.stem:<22} {first_comment(file)}" for file in files_of(folders, group).values()]
     return [f"{group}= (one of{note})", *described]
 
 
 def examples(file: Path) -> list[str]:
-    """The comment lines of an option's file that are command lines."""
+    """List the command lines in the comments of an option's file."""
     comments = [line.lstrip("# ") for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     return [f"  {text}" for text in comments if text.startswith("gan-")]
 
@@ -137,7 +137,7 @@ def first_comment(file: Path) -> str:
 
 
 def root_keys(file: Path) -> list[str]:
-    """The top-level `key: value  # comment` lines of a root config."""
+    """List the top-level keys of a root config that have a comment, as `key = value` and the comment."""
     keys = []
     for line in file.read_text(encoding="utf-8").splitlines():
         code, _, comment = line.partition("#")

@@ -1,7 +1,7 @@
-"""`gan-train init_from=RUN`: the model comes from the run that the weights come from, and what is typed changes it.
+"""`gan-train init_from=RUN`: the model and its options come from the run that gives the weights.
 
-What was said of that run is put before Hydra in the words of its grammar, as if it were typed again: so it is seen by
-`--cfg job`, kept in the run's record, and checked like anything else.
+Those options become overrides before the typed ones, as if they were typed again. So `--cfg job` shows them, the
+record of the new run keeps them, and the check sees them. What the user types comes last and wins.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from gan_cli.cli.places import absolute
 from gan_cli.cli.quoting import rendered
 from gan_cli.cli.typed import Typed, key_of, value_of
 
-OF_PICTURES = ("resolution", "channels", "source_channels")  # of a data set: what networks are made for
-NORM = "${critic_norm:"  # what a loss or a penalty may demand
+OF_PICTURES = ("resolution", "channels", "source_channels")  # the options of a data set that networks are built for
+NORM = "${critic_norm:"  # begins the norm of a critic that a loss or a penalty may demand
 
 
 def with_base(typed: Typed) -> Typed:
-    """A command line with what `init_from=` brings before what is typed.
+    """Add the overrides that `init_from=` brings, before those that are typed.
 
     Raises:
-        UserError: the run's model is no option here, or there is no checkpoint.
+        UserError: the model of the run is no option here, or the run has no checkpoint.
     """
     overrides, sources = typed.overrides, sources_of(typed)
     bases = [base_of(source, typed) for source in sources]
     base = bases[0] if bases else None
-    if base is None:  # a file that is there and can't be read: loading it will tell what is wrong with it
+    if base is None:  # the file exists but can't be read: loading it reports why
         return typed
     options, source = options_by_group(typed.folders()), sources[0]
     keys = set(map(key_of, overrides))
@@ -61,7 +61,7 @@ def with_base(typed: Typed) -> Typed:
 
 
 def sources_of(typed: Typed) -> list[str]:
-    """What `init_from=` names, a run for each cell of a sweep over it."""
+    """List the runs in `init_from=`: one, or one for each value of a sweep."""
     source = value_of(typed.overrides, "init_from")
     if source is None:
         return []
@@ -73,10 +73,10 @@ def sources_of(typed: Typed) -> list[str]:
 
 
 def base_of(source: str, typed: Typed) -> Composed | None:
-    """The config of the run that weights come from; None where its checkpoint can't be read.
+    """Return the config of the run that the weights come from, or None if its checkpoint can't be read.
 
     Raises:
-        UserError: there is no checkpoint, and the sweep that is gone on with has no cell that began from it.
+        UserError: there is no checkpoint, and no cell of the resumed sweep began from that run.
     """
     where = expanded(source)
     try:
@@ -93,15 +93,16 @@ def base_of(source: str, typed: Typed) -> Composed | None:
 
 
 def sweep_of(typed: Typed) -> Path:
-    """The folder of the sweep that is typed."""
+    """Return the folder of the sweep that is typed."""
     where = value_of(typed.overrides, "hydra.sweep.dir")
     return SWEEPS / sweep_name(value_of(typed.overrides, "sweep")) if where is None else expanded(where)
 
 
 def check_alike(sources: Sequence[str], bases: Sequence[Composed | None]) -> None:
-    """
+    """Check that all runs from which the cells of a sweep start have the same networks.
+
     Raises:
-        UserError: the runs that cells start from are of several models.
+        UserError: two of them differ.
     """
     facts = [None if base is None else model_facts(base) for base in bases]
     for source, other in zip(sources, facts, strict=True):
@@ -119,7 +120,10 @@ def defaults_of(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def option_of(group: str, base: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
-    """The option of a group that a config was composed with: by its own record, else by its class; None: not here."""
+    """Find the option of a group that a config was composed with, by its record of choices, else by the class.
+
+    Return None where this program has no such option.
+    """
     known = options.get(group, {})
     name = (base.get("choices") or {}).get(group)
     if isinstance(name, str):
@@ -131,10 +135,10 @@ def option_of(group: str, base: Mapping[str, Any], options: Mapping[str, Any]) -
 def model_of(
     base: Mapping[str, Any], options: Mapping[str, Any], typed: set[str], demanded: bool, source: str
 ) -> list[str]:
-    """`model=...` and its options, as the base has them.
+    """List the overrides that choose the model of the base, with its options.
 
     Raises:
-        UserError: there is no such model here.
+        UserError: this program has no such model.
     """
     name = option_of("model", base, options)
     if name is None:
@@ -149,7 +153,7 @@ def model_of(
 
 
 def chosen_again(group: str, base: Mapping[str, Any], options: Mapping[str, Any], typed: set[str]) -> list[str]:
-    """`group=...` and its options, as the base has them; nothing where it has an option that is not here."""
+    """List the overrides that choose the base's option of a group, with its settings; none for an unknown option."""
     name = option_of(group, base, options)
     return [] if name is None else [f"{group}={name}", *changes(group, base[group], options[group][name], typed)]
 
@@ -157,7 +161,7 @@ def chosen_again(group: str, base: Mapping[str, Any], options: Mapping[str, Any]
 def pictures_of(
     base: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any], typed: set[str]
 ) -> list[str]:
-    """The size and the channels for which the networks are made, for a data set that has options for them."""
+    """List overrides that set a data set to the size and channels of the networks, where it has options for them."""
     words = str({key: value for key, value in model.items() if key not in META_KEYS})
     return [
         f"dataset.{key}={rendered(base['dataset'][key])}"
@@ -171,7 +175,7 @@ def pictures_of(
 
 
 def demanded(overrides: list[str], chosen: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Whether a loss or a penalty of this command wants a norm of its own in the critic."""
+    """Return whether a loss or a penalty of this command demands a certain norm in the critic."""
     for group in ("loss", "penalty"):
         words = value_of(overrides, group) or str(chosen.get(group) or "")
         for name in re.findall(r"[\w.-]+", words):
@@ -184,27 +188,27 @@ def demanded(overrides: list[str], chosen: Mapping[str, Any], options: Mapping[s
 def changes(
     path: str, base: Mapping[str, Any], written: Mapping[str, Any], typed: set[str], keep_norm: bool = True
 ) -> Iterator[str]:
-    """`key=value` for each option that the base has otherwise than the option's YAML, but for what follows from others.
+    """Yield `key=value` for each setting in which the base differs from the YAML, unless it follows from others.
 
     Args:
-        path: of both nodes.
-        base: as it was composed.
-        written: as the YAML has it.
-        typed: keys that are typed: they stay as they are.
-        keep_norm: whether the critic's norm is the base's, whatever would be brought.
+        path: the path of both nodes.
+        base: the node as it was composed.
+        written: the node as its YAML has it.
+        typed: the typed keys, which stay as they are.
+        keep_norm: whether to keep the critic's norm of the base, whatever a loss or a penalty brings.
     """
     for key, value in base.items():
-        name, there = f"{path}.{key}", written.get(key)
+        name, default = f"{path}.{key}", written.get(key)
         if key in META_KEYS or name in typed or follows(value):
             continue
-        if isinstance(value, dict) and isinstance(there, dict) and all(isinstance(inner, str) for inner in value):
-            yield from changes(name, value, there, typed, keep_norm)
-        elif follows(there) and not name.endswith(".root") and not (NORM in str(there) and keep_norm):
+        if isinstance(value, dict) and isinstance(default, dict) and all(isinstance(inner, str) for inner in value):
+            yield from changes(name, value, default, typed, keep_norm)
+        elif follows(default) and not name.endswith(".root") and not (NORM in str(default) and keep_norm):
             continue
-        elif value != there and not any(inner.startswith(f"{name}.") for inner in typed):
+        elif value != default and not any(inner.startswith(f"{name}.") for inner in typed):
             yield f"{'' if key in written else '++'}{name}={rendered(value)}"
 
 
 def follows(value: Any) -> bool:
-    """Whether a value is worked out from others."""
+    """Return whether a value is an interpolation, which follows from other values."""
     return isinstance(value, str) and "${" in value

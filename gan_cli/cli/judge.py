@@ -1,4 +1,4 @@
-"""What can't be typed, said before Hydra sees it, whose own answer would be a traceback, a usage text or silence."""
+"""Refusals of a wrong command line. Hydra's own answer would be a traceback, a usage text or silence."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from gan_cli.cli.typed import Typed
 
 ONE_OF = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
 SHELLS = ("bash", "fish", "zsh")
-CHECK = "hydra.callbacks.gan_cli"  # what checks a run before its folder is made
-OF_RUNS = (  # of Hydra, about runs and sweeps: for gan-train alone
+CHECK = "hydra.callbacks.gan_cli"  # the callback that checks a run before its folder is made
+OF_RUNS = (  # keys of Hydra about runs and sweeps: for gan-train alone
     *("hydra.run", "hydra.sweep", "hydra.output_subdir", "hydra.job", "hydra.mode", "hydra.callbacks"),
     *("hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper", "hydra/callbacks", "hydra/job_logging"),
 )
 
 
 def judge(typed: Typed, program: str, root: str) -> None:
-    """Refuse what Hydra could only crash on, pass over in silence, or carry out as something else.
+    """Refuse a command line that would make Hydra crash, or that it would ignore or misread.
 
     Args:
-        program: the command's name.
-        root: of its config.
+        typed: the command line.
+        program: the name of the command.
+        root: the name of its root config.
 
     Raises:
         UserError: flags that don't go together; an override that can't be read or stands where it can't.
@@ -79,9 +80,10 @@ def judge_completion(words: list[str], program: str) -> None:
 
 
 def judge_override(override: Override, typed: Typed, root: str) -> None:
-    """
+    """Check what can be said of an override whatever the config holds.
+
     Raises:
-        UserError: an override that can't stand here, whatever the config holds.
+        UserError: the override can't stand here.
     """
     key, line, program = override.key_or_group, str(override.input_line), f"gan-{root}"
     if not key or key == "hydra":
@@ -102,21 +104,21 @@ def judge_override(override: Override, typed: Typed, root: str) -> None:
 
 
 def settled(typed: Typed, root: str) -> Typed:
-    """The same with choices as Hydra takes them: `penalty=null` is `penalty=[]`, `features=null` is `~features`.
+    """Rewrite choices as Hydra takes them: `penalty=null` becomes `penalty=[]`, `features=null` becomes `~features`.
 
     Raises:
-        UserError: no option of a group, several options where one is chosen, or a key that can't be taken out.
+        UserError: no option of a group, several options where one is chosen, or a key that can't be removed.
     """
     program = f"gan-{root}"
-    overrides = [laid_open(parse(text, program), root) for text in typed.overrides]
+    overrides = [split_table(parse(text, program), root) for text in typed.overrides]
     return Typed(typed.flags, [settle(parse(text, program), typed, root) for texts in overrides for text in texts])
 
 
-def laid_open(override: Override, root: str) -> list[str]:
-    """`optimizer={eps:1e-8}` as `optimizer.eps=1e-8`: of a key that is not there more can be said than of the whole.
+def split_table(override: Override, root: str) -> list[str]:
+    """Split `optimizer={eps:1e-8}` into `optimizer.eps=1e-8`, so that an error can name the wrong key.
 
     Raises:
-        UserError: such a table for a group of Hydra's own.
+        UserError: such a table for one of Hydra's own groups.
     """
     key, line, value = override.key_or_group, str(override.input_line), override.value()
     if not isinstance(value, dict):
@@ -137,12 +139,12 @@ def settle(override: Override, typed: Typed, root: str) -> str:
     if override.is_delete():
         return deleted(key, line, root, defaults)
     others = {*group_names(typed)} - {*defaults}
-    if key in others and override.type is OverrideType.CHANGE:  # Hydra can't say so of every value
+    if key in others and override.type is OverrideType.CHANGE:  # Hydra refuses this for some values only
         raise UserError(no_key(key, [*defaults, *top_keys(root)], typed.folders(), f"gan-{root}"))
     if key not in {*defaults, *others} and not key.startswith("hydra/"):
         if isinstance(override.value(), Glob):
             raise UserError(f"{line}: glob(...) matches the options of a group, and {key} is none")
-        named = key.rpartition(".")[0] in tables_of(key.partition(".")[0])  # what a name may be is for the check to say
+        named = key.rpartition(".")[0] in tables_of(key.partition(".")[0])  # the check judges such names later
         return f"++{line}" if named and override.type is OverrideType.CHANGE else line
     if isinstance(override.value(), dict):
         return line
@@ -167,7 +169,10 @@ def settle(override: Override, typed: Typed, root: str) -> str:
 
 
 def takes_one(group: str, default: Any, typed: Typed) -> bool:
-    """Not so penalties and metrics; nor experiments, whose files are laid over the whole config, and none need be."""
+    """Return whether a group takes exactly one option.
+
+    Penalties and metrics take several. Experiments are laid over the whole config, and a run needs none.
+    """
     files = files_of(typed.folders(), group).values()
     laid_over = default is None and any("@package _global_" in file.read_text("utf-8") for file in files)
     return not isinstance(default, list) and not laid_over
@@ -184,10 +189,10 @@ def deleted(key: str, line: str, root: str, defaults: dict[str, Any]) -> str:
 
 
 def chosen(override: Override, options: list[str]) -> list[Any]:
-    """The values that an override gives to a group, those of a sweep one by one.
+    """List the values that an override gives to a group, those of a sweep one by one.
 
     Raises:
-        UserError: a sweep over something else than names, or over none.
+        UserError: a sweep over values that are no names, or a pattern that matches no option.
     """
     value, line = override.value(), str(override.input_line)
     if isinstance(value, Glob):
@@ -210,7 +215,8 @@ def group_names(typed: Typed) -> set[str]:
 
 
 def parse(override: str, program: str) -> Override:
-    """
+    """Parse one override.
+
     Raises:
         UserError: it can't be read.
     """
@@ -222,7 +228,7 @@ def parse(override: str, program: str) -> Override:
 
 
 def unreadable(override: str, program: str, error: Exception) -> str:
-    """Why an override can't be read, and how to write it."""
+    """Explain why an override can't be read, and how to write it."""
     key, equals, value = override.partition("=")
     if not equals and not override.startswith("~"):
         return f"{override!r} is neither KEY=VALUE nor a flag; {program} --help lists what there is"

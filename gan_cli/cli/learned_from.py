@@ -1,4 +1,4 @@
-"""Whether a run that is there was trained on the data that a config names now. Loads torch where there is one."""
+"""The check that a run was trained on the data that a config names now. Loads torch if the run has a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from gan_cli.base.run_config import DataConfig
 
 
 class SameData:
-    """Called with a run's folder and a composed config. The cells of a sweep often share a data set: it is looked at
-    once.
+    """A function of a run's folder and a composed config: whether the run was trained on the config's data.
+
+    The cells of a sweep often share a data set, so the fingerprint of each data set is computed once.
     """
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}  # fingerprints by the data set's node
+        self.known: dict[str, str] = {}  # fingerprints, by the config node of the data set
 
     def __call__(self, run: Path, content: Mapping[str, Any]) -> bool:
-        """By the fingerprint in the run's newest checkpoint; true of a run that has none, and so has learned nothing.
+        """Return whether the fingerprint in the run's newest checkpoint is that of the config's data.
+
+        Return true for a run without a checkpoint, which has learned nothing.
 
         Raises:
-            UserError: the data is not there.
+            UserError: the data is missing.
         """
         before = claimed(run) if run.is_dir() else None
         if before is None:
@@ -36,9 +39,10 @@ class SameData:
 
 
 def check(data: DataConfig, before: str, trust: Sequence[str] = ()) -> None:
-    """
+    """Check that a folder holds the data that a run was trained on.
+
     Args:
-        data: what a run's config says of its data, with the folder in which it lies now.
+        data: the data part of the run's config, with the folder in which the data lies now.
         before: the fingerprint of the data that the run was trained on.
         trust: packages whose classes the config may use.
 
@@ -53,7 +57,7 @@ def check(data: DataConfig, before: str, trust: Sequence[str] = ()) -> None:
 
 
 def fingerprint(data: DataConfig, trust: Sequence[str] = ()) -> str:
-    """What data is known by; nothing is fetched."""
+    """Compute the fingerprint of a data set. Download nothing."""
     from gan_cli.game.build import build_data
 
     return build_data(data.without_download().undecoded(), trust).fingerprint

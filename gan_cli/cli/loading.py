@@ -1,4 +1,4 @@
-"""Where a command goes on to the part that needs torch."""
+"""The import of torch by a command, with the number of threads that it uses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gan_cli.base.threads import Threads, choose
 
 
 def load_torch(threads: int | None) -> None:
-    """Have torch work, from here on, in as many CPU threads as were asked for, or as there are cores free."""
+    """Load torch, and make it use the given number of CPU threads, or as many as there are free cores."""
     plan = chosen(threads)
     with loading_torch():
         from gan_cli.base.machine import use_threads
     use_threads(plan)
 
 
-@cache  # once for all cells that a command scores: in another number of threads the last digits differ
+@cache  # one choice for all cells that a command scores: with other numbers of threads the last digits differ
 def chosen(threads: int | None) -> Threads:
     return choose(threads)

@@ -1,6 +1,6 @@
-"""The options of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report`: what each may be, and what was typed.
+"""The options of `gan-sample`, `gan-evaluate`, `gan-export` and `gan-report`: their types, limits and values.
 
-An upper limit is one that no sane call meets, where more would take days or all memory.
+No sane call meets an upper limit: more would take days or all memory.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gan_cli.check.hints import no_key
 from gan_cli.check.signatures import Argument, check_values, signature_of
 
 Passes = Annotated[int, Interval(ge=0, le=10_000)]
-Some = Annotated[int, Interval(ge=1, le=10_000)]
+Columns = Annotated[int, Interval(ge=1, le=10_000)]
 Moved = dict[Literal["root"], Annotated[str, MinLen(1)] | int | None]
 Seed = Annotated[int, Interval(ge=0, lt=9_223_372_036_854_775_808)]
 
 
 class Chosen(dict[str, Any]):
-    """An option of a group, as metric=[fid] brings it: a node."""
+    """The config node of a chosen option of a group, as metric=[fid] brings it."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Sample:
     mode: Chosen
     truncation_psi: Annotated[float, Interval(ge=-2, le=2)]
     input: Where | None
-    columns: Some | None
+    columns: Columns | None
     space: Annotated[str, MinLen(1)] | None
     labels: Annotated[list[int | str], MinLen(1)] | None
     seed: Seed
@@ -106,38 +106,39 @@ def options_of(command: type) -> dict[str, Argument]:
 
 
 def checked(command: type[Command], typed: Mapping[str, Any], more: Mapping[str, Argument] | None = None) -> Command:
-    """A command's options as it takes them, once their values may be what they are.
+    """Check the names and values of a command's options, and return them as an object of its class.
 
     Args:
         command: one of the classes here.
-        typed: the command's options, as composed.
-        more: options that a choice adds to the command's own.
+        typed: the composed options of the command.
+        more: the options that a chosen part adds to those of the command.
 
     Raises:
         UserError: a value of the wrong type or beyond its limits, an option that is missing or not there.
     """
-    own = options_of(command)
-    signature = {**(more or {}), **own}
+    known = options_of(command)
+    signature = {**(more or {}), **known}
     for key in typed:
         if key not in signature:
             raise UserError(no_key(str(key), list(signature), [], f"gan-{command.__name__.lower()}"))
-    for key in own:
+    for key in known:
         if key not in typed and key != "features":
             raise UserError(f"{key} is needed: give it as {key}=...")
     check_values("", typed, signature)
-    values: dict[str, Any] = {key: typed.get(key) for key in own}
+    values: dict[str, Any] = {key: typed.get(key) for key in known}
     return command(**values)
 
 
 def path(typed: Where | None) -> Path | None:
-    """Where it leads from here."""
+    """Convert a typed path to a `Path`, with `~` replaced by the home folder."""
     return None if typed is None else expanded(str(typed))
 
 
 def free(output: Path | None, overwrite: bool) -> Path | None:
-    """
+    """Check that an output path is free or may be overwritten, and return it.
+
     Raises:
-        UserError: something is there already.
+        UserError: something exists there already.
     """
     if output is not None and output.exists() and not overwrite:
         raise UserError(f"output {str(output)!r} exists already; choose another or say overwrite=true")

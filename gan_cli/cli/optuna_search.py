@@ -1,8 +1,8 @@
-"""`gan-train -m hydra/sweeper=optuna`: a sweep that chooses its cells by the scores of those before them.
+"""`gan-train -m hydra/sweeper=optuna`: a sweep that chooses its cells by the scores of earlier ones.
 
-A thin sweeper over Optuna; each trial is a cell of the sweep, and skipped, resumed and recorded as any other. The study
-is `study.db` in the sweep's folder: SQLite keeps it whole however the process ends, and Optuna's own tools read it.
-The folder's lock is held, so a trial that is still running in the study was cut.
+A thin sweeper over Optuna: each trial is a cell of the sweep, and is skipped, resumed and recorded like any other. The
+study is `study.db` in the sweep's folder: SQLite keeps it intact however the process ends, and Optuna's own tools read
+it. This process holds the folder's lock, so a trial that the study lists as running was interrupted.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from gan_cli.cli.sentences import REFUSALS, sentence
 
 BEST = "best.json"
 TARGET = "hydra_plugins.gan_cli.OptunaSweeper"  # Hydra takes plugins by a name in this package alone
-ENOUGH_REPEATS = 100  # proposals in a row that were all tried before
+ENOUGH_REPEATS = 100  # the number of proposals in a row that may repeat earlier trials
 
 
 class CheckSearch(Callback):
-    """For `gan-train -m hydra/sweeper=optuna`, before `CheckFirst` makes the sweep's folder."""
+    """The check of `gan-train -m hydra/sweeper=optuna`, before `CheckFirst` makes the sweep's folder."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         refuse(UserError("hydra/sweeper=optuna is a search over several runs: add -m"))
@@ -48,7 +48,7 @@ class CheckSearch(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         check = OmegaConf.select(config, "hydra.callbacks.gan_cli._target_")
         if check not in (None, f"{CheckFirst.__module__}.{CheckFirst.__qualname__}"):
-            return  # the other commands have a refusal of their own
+            return  # another command: `NoSweeps` refuses the sweep
         try:
             check_search(config)
         except REFUSALS as error:
@@ -57,10 +57,10 @@ class CheckSearch(Callback):
 
 
 def check_search(config: DictConfig) -> None:
-    """The search's own keys, then every choice and both ends of every interval, each with the others' first.
+    """Check the keys of the search itself, then the cells of `corners`.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: the first fault.
     """
     if importlib.util.find_spec("optuna") is None:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'gan_cli[search]'")
@@ -75,7 +75,7 @@ def check_search(config: DictConfig) -> None:
 
 
 def corners(space: list[Dimension]) -> list[list[str]]:
-    """Every choice and both ends of every interval, each with the others' first."""
+    """List overrides with each choice and each end of an interval, beside the first values of the other keys."""
     first = [dimension.corners()[0] for dimension in space]
     others = [
         [*first[:number], corner, *first[number + 1 :]]
@@ -96,7 +96,7 @@ def check_with(config: DictConfig, fixed: list[str], chosen: list[str], space: l
 
 
 class Best(TypedDict):
-    """What best.json holds."""
+    """The content of best.json."""
 
     score: str
     better: str
@@ -110,10 +110,10 @@ class Best(TypedDict):
 
 
 def better_end(cell: DictConfig, score: Any) -> str:
-    """Which end of the score is better: "lower" or "higher".
+    """Return which end of a score is better: "lower" or "higher".
 
     Raises:
-        UserError: no such score with a better end.
+        UserError: the metrics give no such score, or neither of its ends is better.
     """
     nodes = {key: OmegaConf.to_container(cell[key], resolve=True) for key in ("metric", "features") if cell.get(key)}
     if "metric" not in nodes:
@@ -122,19 +122,19 @@ def better_end(cell: DictConfig, score: Any) -> str:
     fit = [name for name, better in names.items() if better]
     better = names.get(stem(str(score)))
     if better is None:
-        given = f"hydra.sweeper.score={score} is no score of these metrics with a better end{meant(str(score), fit)}"
-        wanted = "a search needs to know what to make better: hydra.sweeper.score=SCORE"
-        raise UserError(f"{wanted if score is None else given}; metric= gives {', '.join(fit) or 'none that has one'}")
+        unfit = f"hydra.sweeper.score={score} is no score of these metrics with a better end{meant(str(score), fit)}"
+        missing = "a search needs to know what to make better: hydra.sweeper.score=SCORE"
+        raise UserError(f"{missing if score is None else unfit}; metric= gives {', '.join(fit) or 'none that has one'}")
     return better
 
 
 class OptunaSweeper(CellSweeper):
-    """One trial after the other, each through Hydra's launcher.
+    """The sweeper of a search: one trial after the other, each through Hydra's launcher.
 
     Args:
-        score: what to make better.
-        trials: of different parameters, in all; failed ones count.
-        seed: the same seed proposes the same trials, also when the search was cut in between.
+        score: the score to make better.
+        trials: the number of trials with different parameters, failed ones included.
+        seed: the same seed proposes the same trials, even if the search is interrupted and resumed.
     """
 
     def __init__(self, score: str, trials: int, seed: int) -> None:
@@ -142,7 +142,7 @@ class OptunaSweeper(CellSweeper):
         self.failures: list[str] = []
 
     def sweep(self, arguments: list[str]) -> Best | None:
-        """Search; returns what best.json holds, or None where no trial has a score."""
+        """Search, and return the content of best.json, or None where no trial has a score."""
         assert self.hydra_context is not None
         self.space, self.fixed = read(arguments, self.hydra_context.config_loader)
         at_corners = [composed(self.config, [*self.fixed, *chosen]) for chosen in corners(self.space)]
@@ -158,11 +158,11 @@ class OptunaSweeper(CellSweeper):
         return self.close()
 
     def chosen(self, trial: Any) -> tuple[str, ...]:
-        """A trial's parameters as overrides."""
+        """Return the parameters of a trial as overrides."""
         return tuple(dimension.override(trial.params[dimension.key]) for dimension in self.space)
 
     def done(self) -> dict[tuple[str, ...], Any]:
-        """The trials that have ended, by what they tried, in their order."""
+        """Return the trials that have ended, in their order, by their overrides."""
         ended: dict[tuple[str, ...], Any] = {}
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state.is_finished() and len(trial.params) == len(self.space):
@@ -170,12 +170,12 @@ class OptunaSweeper(CellSweeper):
         return ended
 
     def next(self) -> Any:
-        """The trial that was cut, else one of parameters that were not tried before; None when the search is over."""
+        """Return the interrupted trial, else one with new parameters; None when the search is over."""
         for trial in self.study.get_trials(deepcopy=False):
             if not trial.state.is_finished():
                 if len(trial.params) == len(self.space):
                     return trial
-                self.tell(trial, None)  # cut while its parameters were written down
+                self.tell(trial, None)  # it was interrupted while its parameters were stored
         done = self.done()
         for repeats in range(ENOUGH_REPEATS):
             if len(done) >= min(self.trials, math.prod(dimension.size() for dimension in self.space)):
@@ -188,7 +188,10 @@ class OptunaSweeper(CellSweeper):
         return None
 
     def propose(self, at_random: bool) -> Any:
-        """Seeded by the trial's number: a search that was cut proposes what it would have proposed."""
+        """Ask Optuna for a trial, with a seed from the number of the trial.
+
+        So a resumed search proposes what the uninterrupted one would have proposed.
+        """
         import numpy
         from optuna.samplers import RandomSampler, TPESampler
 
@@ -203,20 +206,20 @@ class OptunaSweeper(CellSweeper):
         self.study.tell(trial.number, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
 
     def carry_out(self, trial: Any) -> None:
-        """Run a trial's cell, tell the study, say how it went."""
+        """Run the cell of a trial, report its score to the study, and print the result."""
         number, chosen = len(self.done()), self.chosen(trial)
         value, why = self.result(chosen, number)
         self.tell(trial, value)
         best = self.best()
         shown = why if value is None else f"{self.score} {value:.6g}"
-        told = f"trial {number + 1} of {self.trials}   {' '.join(chosen)}   {shown}"
+        line = f"trial {number + 1} of {self.trials}   {' '.join(chosen)}   {shown}"
         if best is not None:
-            told += f"   best so far {best['value']:.6g}, trial {best['trial']}"
+            line += f"   best so far {best['value']:.6g}, trial {best['trial']}"
             write_json(self.folder / BEST, best)
-        tell(told)
+        tell(line)
 
     def place(self, chosen: Sequence[str], number: int) -> Path:
-        """The folder of a trial's cell.
+        """Return the folder of a trial's cell.
 
         Raises:
             UserError: the trial can't work.
@@ -225,7 +228,7 @@ class OptunaSweeper(CellSweeper):
         return self.cells.place(content, name_of_settings(settings_of(chosen).items()))
 
     def result(self, chosen: Sequence[str], number: int) -> tuple[float | None, str]:
-        """The score of a cell, or why there is none."""
+        """Run a cell, and return its score and ""; None and the reason where it has no score."""
         try:
             folder = self.place(chosen, number)
         except REFUSALS as error:
@@ -244,7 +247,7 @@ class OptunaSweeper(CellSweeper):
         return value, ""
 
     def best(self) -> Best | None:
-        """What best.json holds."""
+        """Return the content of best.json, or None where no trial has a score."""
         best, value, done = None, None, self.done()
         for number, (chosen, trial) in enumerate(done.items()):
             if trial.value is not None and is_better(trial.value, value, self.better):
@@ -253,7 +256,7 @@ class OptunaSweeper(CellSweeper):
             return None
         number, chosen = best
         fixed = [text for text in self.fixed if not text.startswith("sweep=")]
-        own = [word for flag, value in typed.read(sys.argv[1:]).flags.items() if value for word in (flag, value)]
+        flags = [word for flag, value in typed.read(sys.argv[1:]).flags.items() if value for word in (flag, value)]
         parsed = OverridesParser.create().parse_overrides(list(chosen))
         return {
             "score": self.score,
@@ -262,13 +265,16 @@ class OptunaSweeper(CellSweeper):
             "trial": number + 1,
             "parameters": {override.key_or_group: override.value() for override in parsed},
             "folder": str(self.place(chosen, number)),
-            "command": shlex.join(["gan-train", *own, *fixed, *chosen]),
+            "command": shlex.join(["gan-train", *flags, *fixed, *chosen]),
             "finished": sum(trial.value is not None for trial in done.values()),
             "failed": sum(trial.value is None for trial in done.values()),
         }
 
     def close(self) -> Best | None:
-        """The closing lines. A trial that failed is a finding; the exit code is 1 where none has a score."""
+        """Print the closing lines, set the exit code, and return the content of best.json.
+
+        A failed trial is a result too: the exit code is 1 only where no trial has a score.
+        """
         best, done = self.best(), self.done()
         failed = sum(trial.value is None for trial in done.values())
         early = "" if len(done) >= self.trials else "; there is nothing else to try"

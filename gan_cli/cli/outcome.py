@@ -1,4 +1,4 @@
-"""What this command's runs came to; read by `main` for the exit code."""
+"""The results of this command's runs. `main` takes the exit code from here."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import TypedDict
 from gan_cli.base.printable import shown, tell
 from gan_cli.base.run_folder import locked
 
-End = tuple[Path, str, str]  # of a cell: its folder, its status, and the sentence where it failed
+End = tuple[Path, str, str]  # a cell's folder, its status, and the error message if it failed
 
 code = 0  # exit code
 places: dict[tuple[str, ...], Path] = {}  # the folders of a grid's cells, by their overrides
-runs: list[End] = []  # of a sweep's cells that were carried out
-begun = False  # whether a cell was trained by this process
+runs: list[End] = []  # the ends of the sweep's cells that have run
+begun = False  # whether this process has trained a cell
 _held = ExitStack()
 
 
 def names(root: str = "train") -> list[str]:
-    """What a misspelled key of this command may have meant."""
+    """List the keys of this command, as suggestions for a misspelled key."""
     from gan_cli.cli.composition import names_of
     from gan_cli.cli.typed import read
 
@@ -29,7 +29,7 @@ def names(root: str = "train") -> list[str]:
 
 
 class Returned(TypedDict):
-    """How a cell ended, as its task hands it to the sweep, which may be another process."""
+    """The end of a cell, as its task returns it to the sweep, which may be another process."""
 
     status: str
     folder: str
@@ -37,16 +37,16 @@ class Returned(TypedDict):
 
 
 def hold_sweep(folder: Path) -> None:
-    """Hold the sweep's lock until the command ends.
+    """Lock the folder of a sweep until the command ends.
 
     Raises:
-        UserError: another sweep holds it.
+        UserError: another sweep holds the lock.
     """
     _held.enter_context(locked(folder, "the sweep folder"))
 
 
 def tell_first(label: str) -> None:
-    """That a sweep's first cell trains now: its first line of progress may take a while."""
+    """Print that the first cell of a sweep begins, since its first line of progress may take a while."""
     global begun
     if not begun:
         tell(f"{label}   begins; what each cell says in full is in its run.log")
@@ -54,12 +54,12 @@ def tell_first(label: str) -> None:
 
 
 def end_of(returned: Returned) -> End:
-    """How a cell ended, from what its task returned in whatever process."""
+    """Convert the value that a cell's task returned, in whatever process, to an `End`."""
     return Path(returned["folder"]), returned["status"], returned["text"]
 
 
 def summarise(folder: Path) -> None:
-    """The closing lines of a sweep; any cell that did not finish makes the exit code 1."""
+    """Print the closing lines of a sweep, and set the exit code to 1 if any cell did not finish."""
     global code
     counts: dict[str, int] = {}
     for _, status, _ in runs:
@@ -73,7 +73,7 @@ def summarise(folder: Path) -> None:
 
 
 def tell_next(folder: Path) -> None:
-    """What to do with a sweep's cells."""
+    """Print the commands that show the results of a sweep."""
     sweep = shlex.quote(shown(folder))
     tell(f"next       tensorboard --logdir {sweep}")
     tell(f"           gan-report sweep={sweep}")

@@ -1,4 +1,4 @@
-"""Where what a command makes is written."""
+"""The paths that a command writes its results to."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ from gan_cli.base.checkpoint import run_of
 from gan_cli.base.errors import UserError
 from gan_cli.base.naming import name_of
 
-# what a user who types it takes for a file, and never for a folder's name
+# endings by which a typed path means a file, and never a folder
 FILES = (".avi", ".bmp", ".gif", ".jpeg", ".jpg", ".mov", ".mp4", ".npy", ".npz", ".png", ".tif", ".tiff", ".webp")
 
 
-def endings_of(node: dict[str, Any], form: Any, given: bool) -> list[str]:
-    """The endings of what a mode writes, the first by default; "" is a folder.
+def endings_of(node: dict[str, Any], form: Any, has_input: bool) -> list[str]:
+    """List the file endings that a mode can write, the default first; "" stands for a folder.
 
     Args:
-        node: the mode's, with what its YAML provides.
-        form: of `format=`, where the mode has it.
-        given: whether it is given `input=`.
+        node: the config node of the mode, with `provides` from its YAML.
+        form: the value of `format=`, where the mode has that option.
+        has_input: whether `input=` is typed.
     """
     output = (node.get("provides") or {}).get("output") or [""]
     if isinstance(output, dict):
-        output = output["input"] if given and "input" in output else output.get(form) or [""]
+        output = output["input"] if has_input and "input" in output else output.get(form) or [""]
     return [str(ending) for ending in output]
 
 
 def output_path(output: Path, endings: Sequence[str], overwrite: bool, source: Path | None = None) -> Path:
-    """The file or folder to write, from what the user typed.
+    """Return the file or folder to write, from the path in `output=`.
 
     Args:
-        endings: those that it may have; "" is a folder.
-        source: what `input=` names.
+        endings: the endings that it may have; "" stands for a folder.
+        source: the path in `input=`.
 
     Raises:
-        UserError: a file of another kind, one file for a folder of inputs, or something is there already, and not
-            `overwrite`.
+        UserError: a file of another kind, one file for a folder of inputs, or a path that exists, without `overwrite`.
     """
     ending = output.suffix.lower()
-    files = [one for one in endings if one]
+    files = [known for known in endings if known]
     folder = output.is_dir() or ending not in files
     if folder and files and ending in FILES and not output.is_dir():
         into = ", or into a folder" if "" in endings else ""
@@ -57,12 +56,12 @@ def output_path(output: Path, endings: Sequence[str], overwrite: bool, source: P
 
 
 def default_output(checkpoint: Path, images: int, of: str, ending: str, kind: str = "sample") -> Path:
-    """A name of its own in the samples/ folder of the run that the checkpoint belongs to.
+    """Choose an unused path in the samples/ folder of the run that the checkpoint belongs to.
 
     Args:
-        of: what it is made from, a seed or a name.
-        ending: of the file; "" for a folder.
-        kind: what it is.
+        of: the seed or the name that the result is made from.
+        ending: the file ending; "" for a folder.
+        kind: the kind of result, the first word of the name.
     """
     stem = f"{name_of(kind)}-{images:09d}-{name_of(of)}"
     number, folder = 1, run_of(checkpoint) / "samples"

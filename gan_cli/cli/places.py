@@ -1,4 +1,4 @@
-"""Where what a run uses lies: found from any working directory, and again after it was moved."""
+"""The paths of what a run uses: valid in any working directory, and found again after a move."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PATHS = ("dataset.root", "init_from", "model.base", "perceptual.weights", "featu
 
 
 def absolute(path: Any) -> str:
-    """A path as it is named from any working directory; what is no path of this machine (`s3://...`) stays."""
+    """Convert a path to an absolute one. A path that is not on this machine (`s3://...`) stays as it is."""
     text = str(path)
     return text if "://" in text else str(expanded(text).absolute())
 
 
-def settle(config: DictConfig) -> None:
-    """Make the paths of a composed config whole, in place: a run may be gone on with from another working directory."""
+def make_absolute(config: DictConfig) -> None:
+    """Make the paths of a composed config absolute, in place: a resume may have another working directory."""
     for key in PATHS:
         value = OmegaConf.select(config, key)
         if isinstance(value, (str, int)) and not isinstance(value, bool):
@@ -34,7 +34,7 @@ def settle(config: DictConfig) -> None:
 
 
 def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
-    """What of a data set is not in a folder: the files that a YAML of its class names, or else the folder."""
+    """List what is missing of a data set: those files that the YAML of its class names, or else the folder itself."""
     known = options_in(config_folders(), "dataset").values()
     of_class = [node.get("provides") or {} for node in known if node.get("_target_") == dataset["_target_"]]
     files = next((provides.get("files") for provides in of_class), None)
@@ -45,7 +45,7 @@ def missing(dataset: Mapping[str, Any], root: str) -> list[str]:
 
 
 def as_typed(run: Path) -> str | None:
-    """The folder that a run's `dataset.root`, as it was typed or by default, would be here and now."""
+    """Return the folder to which a run's `dataset.root`, as typed or by default, would lead now; None if none."""
     source = run / ".hydra" / "config.yaml"
     content = yaml.safe_load(read_yaml(source)) if source.is_file() else None
     dataset = content.get("dataset") if isinstance(content, dict) else None
@@ -57,17 +57,17 @@ def as_typed(run: Path) -> str | None:
 
 
 def whereabouts(dataset: Mapping[str, Any], run: Path, typed: Any = None) -> str:
-    """The folder of a run's data: the one that is typed, else where it was, else where the run's own words lead to now.
+    """Find the folder of a run's data: the typed one, else the former one, else that of its record (`as_typed`).
 
-    Nothing is fetched to it: the run may be a stranger's, and it is the run that says where to.
+    Download nothing: the run may be a stranger's, and its config names the folder to write to.
 
     Args:
-        dataset: the run's, with its root.
-        run: its folder.
-        typed: `dataset.root=` of this command; None where it is not given.
+        dataset: the data set's node in the run's config, with its root.
+        run: the folder of the run.
+        typed: the value of `dataset.root=` in this command; None where it is not typed.
 
     Raises:
-        UserError: it is in none of them.
+        UserError: the data is in none of these folders.
     """
     then = absolute(dataset["root"] if typed is None else typed)
     places = [then] if typed is not None else [then, as_typed(run) or then]
@@ -83,16 +83,16 @@ def whereabouts(dataset: Mapping[str, Any], run: Path, typed: Any = None) -> str
 
 
 def located(config: RunConfig, run: Path, typed: Any, fingerprint: str) -> RunConfig:
-    """A trained run's config with the folder in which its data lies now.
+    """Return the config of a trained run with the folder in which its data lies now.
 
     Args:
-        config: as its checkpoint holds it.
-        run: its folder.
-        typed: `dataset.root=` of this command, or None.
-        fingerprint: of the data that it was trained on.
+        config: the config in the checkpoint.
+        run: the folder of the run.
+        typed: the value of `dataset.root=` in this command, or None.
+        fingerprint: the fingerprint of the data that the run was trained on.
 
     Raises:
-        UserError: the data is in no folder that is known, or is other data.
+        UserError: the data is in no known folder, or is other data.
     """
     dataset = config.data.node
     if dataset.get("root") is None:

@@ -1,4 +1,4 @@
-"""`--cfg`, and the values that `--help` shows: those that would run."""
+"""The output of `--cfg`, and the values that `--help` shows: those that would run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_cli.base.run_folder import flat
 from gan_cli.check.brought import check_brought
 from gan_cli.check.hints import meant
 from gan_cli.check.kinds import shown
-from gan_cli.cli.composition import as_far_as_can_be, composed_as_typed
+from gan_cli.cli.composition import composed_as_typed, resolved_where_possible
 from gan_cli.cli.config import plain
 from gan_cli.cli.judge import settled
 from gan_cli.cli.sentences import REFUSALS, sentence
@@ -24,27 +24,27 @@ from gan_cli.cli.typed import Typed
 
 
 def values(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
-    """What would run, as plain values, and why it would be refused, if it would."""
+    """Return the plain values that would run, and the reason for a refusal; "" if there is none."""
     return values_of(composed_as_typed(settled(typed, root), root), root)
 
 
 def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
     typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if root != "train":
-        return as_far_as_can_be(typed), ""
+        return resolved_where_possible(typed), ""
     try:
         content = plain(config, config.hydra.runtime.choices)
         check_brought(content)
     except REFUSALS as error:
-        return as_far_as_can_be(typed), sentence(error, list)
+        return resolved_where_possible(typed), sentence(error, list)
     return {key: value for key, value in content.items() if key != "choices"}, ""
 
 
 def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = None) -> int:
-    """Carry out `--cfg`; returns the exit code.
+    """Print what `--cfg` asks for, and return the exit code.
 
     Args:
-        content: what would run where it is known already, as for a resume.
+        content: the values that would run, where they are known already, as for a resume.
 
     Raises:
         UserError: `--package` names nothing.
@@ -54,7 +54,7 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
     if content is None:
         config = composed_as_typed(typed, root)
         if kind != "job":
-            node["hydra"] = of_hydra(config, "--resolve" in typed.flags)
+            node["hydra"] = hydra_settings(config, "--resolve" in typed.flags)
         if kind != "hydra":
             content, refusal = values_of(config, root)
     node |= content or {}
@@ -69,20 +69,22 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
     return 0
 
 
-def of_hydra(config: DictConfig, resolve: bool) -> dict[str, Any]:
-    """Hydra's own settings, without its texts of help."""
+def hydra_settings(config: DictConfig, resolve: bool) -> dict[str, Any]:
+    """Return Hydra's own settings, without its help texts."""
     node = config.hydra
-    content: Any = as_far_as_can_be(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    content: Any = (
+        resolved_where_possible(node) if resolve else OmegaConf.to_container(node, resolve=False, enum_to_str=True)
+    )
     return {key: value for key, value in content.items() if key not in ("help", "hydra_help")}
 
 
 def select(node: Any, package: str) -> Any:
-    found, names = node, [*flat(node), *node]
+    selected, names = node, [*flat(node), *node]
     for key in package.split("."):
-        if not isinstance(found, dict) or key not in found:
+        if not isinstance(selected, dict) or key not in selected:
             raise UserError(f"--package {package}: there is no {package} here{meant(package, names)}")
-        found = found[key]
-    return found
+        selected = selected[key]
+    return selected
 
 
 def written(node: Any) -> str:
@@ -90,7 +92,7 @@ def written(node: Any) -> str:
 
 
 def value_lines(content: Mapping[str, Any]) -> list[str]:
-    """`  optimizer.learning_rate = 0.0002`, a line for each key that can be typed."""
+    """Format each key that can be typed as a line, such as `  optimizer.learning_rate = 0.0002`."""
     hidden = {"_target_", *META_KEYS}
     return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
 

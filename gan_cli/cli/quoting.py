@@ -1,4 +1,4 @@
-"""Paths and free text as a user types them, quoted for Hydra's grammar."""
+"""Quotes for paths and free text that a user types, so that Hydra's grammar reads them as text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ TEXT_KEYS = (
     *("hydra.run.dir", "hydra.sweep.dir", "a", "b", "runs", "features.weights"),
 )
 NAME_KEYS = ("labels",)
-NAME = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"][^,]*)\s*"""  # one of a list, in quotes or without
+NAME = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"][^,]*)\s*"""  # one name of a list, with or without quotes
 
 
 def quote(argument: str, multirun: bool = False) -> str:
-    """`dataset.root=/Pictures (2024)` -> `dataset.root='/Pictures (2024)'`; what is quoted already stays.
+    """Quote the path or text of an override: `dataset.root=/My pictures` becomes `dataset.root='/My pictures'`.
 
-    In a sweep a comma separates values, unless the whole value is a path that exists.
+    A quoted value stays as it is. In a sweep a comma separates values, unless the whole value is a path that exists.
     """
     key, equals, value = argument.partition("=")
     name = key.lstrip("+~")
@@ -36,17 +36,17 @@ def quote(argument: str, multirun: bool = False) -> str:
 
 
 def as_text(value: str) -> str:
-    """`it's` -> `'it\\'s'`: what Hydra reads as just this text."""
+    """Quote a text so that Hydra reads exactly this text: `it's` becomes `'it\\'s'`."""
     before_quotes = value.replace("\\'", "\\\\'").replace("'", "\\'")
     trailing = len(before_quotes) - len(before_quotes.rstrip("\\"))
     return f"'{before_quotes}{chr(92) * trailing}'"
 
 
 def names_in(value: str) -> list[str] | None:
-    """The names of a list as they are typed: a folder of pictures may be called 1, true, null or 007.
+    """Parse a list of names as text: a folder of pictures may be called 1, true, null or 007.
 
-    One name needs no brackets, and one with a comma in it quotes. None where Hydra shall read it: no list at all, one
-    that refers to another key, and what can't be read.
+    One name needs no brackets; a name with a comma needs quotes. Return None where Hydra has to read the value: no
+    list, a reference to another key, or a value that can't be parsed.
     """
     if value in ("", "null", "???") or "${" in value:
         return None
@@ -57,7 +57,7 @@ def names_in(value: str) -> list[str] | None:
 
 
 def unquoted(name: str) -> str:
-    """`'T-shirt'` -> `T-shirt`"""
+    """Remove the quotes around a name: `'T-shirt'` becomes `T-shirt`."""
     quote = name[0]
     if quote not in "'\"" or len(name) < 2 or name[-1] != quote:
         return name
@@ -65,7 +65,7 @@ def unquoted(name: str) -> str:
 
 
 def rendered(value: Any) -> str:
-    """A plain value in the words of Hydra's grammar."""
+    """Format a plain value in Hydra's override grammar."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{rendered(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):

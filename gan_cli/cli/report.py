@@ -1,4 +1,4 @@
-"""`gan-report`."""
+"""The `gan-report` command: tables of a sweep's scores, or a list of runs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gan_cli.report.written import as_csv, as_markdown
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-report` as a console script."""
     run("report", report, report_help)
 
 
 def report(typed: Mapping[str, Any]) -> None:
-    """Check what was asked for, read, print, write.
+    """Check the options, read the runs, then print and write the tables.
 
     Raises:
-        UserError: input that can't work; nothing was written.
+        UserError: the options can't work; nothing was written.
     """
     asked = check(typed)
     output = path(asked.output)
@@ -46,7 +46,7 @@ def report(typed: Mapping[str, Any]) -> None:
 
 
 def list_runs(folder: Path, output: Path | None) -> None:
-    """`runs=`: the list, and its files where an output is wanted."""
+    """Print the list of runs that `runs=` asks for, and write its files if there is an output folder."""
     listing = Listing(folder)
     text = listing.as_markdown()
     tell(text)
@@ -61,7 +61,8 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def check(typed: Mapping[str, Any]) -> Report:
-    """
+    """Check the options alone, and return them.
+
     Raises:
         UserError: options that don't go together.
     """

@@ -1,4 +1,4 @@
-"""`gan-train resume=RUN`: the run's own config, with the few changes that may be made to it."""
+"""`gan-train resume=RUN`: a run goes on with its stored config and the few changes that are allowed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ FREE = (*(f"trainer.{key}" for key in TrainerSettings.FREE_ON_RESUME), *PLACES)
 
 
 def resume(run: Path, typed: Typed) -> int:
-    """Go on with the run of a folder, or print with `--cfg job` what it would go on with.
+    """Resume the run in a folder, or print with `--cfg job` the config that it would go on with.
 
     Returns:
         the exit code.
 
     Raises:
-        UserError: no run there, or a change that would make it another run.
+        UserError: the folder holds no run, or a change would make it another run.
     """
     overrides = beside(typed)
     config, content, record = prepared(run, overrides)
@@ -67,15 +67,18 @@ def resume(run: Path, typed: Typed) -> int:
 
 
 def source_of(run: Path) -> Path:
-    """Where Hydra wrote the config with its interpolations; not there under `hydra.output_subdir=null`."""
+    """Return the path of Hydra's config with interpolations; under `hydra.output_subdir=null` there is no such file."""
     return run / ".hydra" / "config.yaml"
 
 
 def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Record]:
-    """The run's stored config with the overrides applied, as Hydra's and plain, and its record.
+    """Load a run's config and record, and apply the overrides.
+
+    Returns:
+        the changed config, as Hydra's and as plain values, and the record.
 
     Raises:
-        UserError: no run there, a config that is none, no such key, or no data.
+        UserError: the folder holds no run, its config is invalid, a key is unknown, or the data is missing.
     """
     check_entries(run)
     record = read_record(run)
@@ -84,7 +87,7 @@ def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Rec
         hint = runs_in(run) or ": give a folder that has a run.json, as gan-train printed it at its start"
         raise UserError(f"resume={str(run)!r} is no run{hint}")
     if listed(run):
-        newest_summary(run)  # of this version?
+        newest_summary(run)  # refuses a checkpoint of another version
     parts = record.get("parts") or {}
     config = changed(run, stored, overrides, parts)
     with foreign(str(run / CONFIG)):
@@ -94,42 +97,44 @@ def prepared(run: Path, overrides: list[str]) -> tuple[DictConfig, Composed, Rec
 
 
 def changed(run: Path, stored: Mapping[str, Any], overrides: list[str], parts: Choices) -> DictConfig:
-    """A run's own config with what is typed, and with the folder in which its data lies now."""
+    """Return the stored config of a run with the typed overrides and the folder in which its data lies now."""
     stored = {key: value for key, value in stored.items() if key != "choices"}
     if stored:
         check_config(stored, str(run / CONFIG))
     source = source_of(run)
     with foreign(str(source)):
-        made = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
-        assert isinstance(made, DictConfig)
-    made.trust = []  # taken from the command line alone: the folder may be a stranger's
-    OmegaConf.set_struct(made, True)
+        config = OmegaConf.create(stored) if stored else OmegaConf.load(io.StringIO(read_yaml(source)))
+        assert isinstance(config, DictConfig)
+    config.trust = []  # taken from the command line alone: the folder may be a stranger's
+    OmegaConf.set_struct(config, True)
     for override in overrides:
-        apply(made, parse(override, "gan-train"), parts)
+        apply(config, parse(override, "gan-train"), parts)
     with foreign(str(run / CONFIG)):
-        dataset = OmegaConf.to_container(made.dataset, resolve=False)
+        dataset = OmegaConf.to_container(config.dataset, resolve=False)
         if isinstance(dataset, dict) and dataset.get("root") is not None:
-            root = made.dataset.root  # of an earlier version with its interpolations
+            root = config.dataset.root  # an earlier version stored its interpolations
             typed_root = root if value_of(overrides, "dataset.root") is not None else None
             known = {str(key): value for key, value in dataset.items()}
-            made.dataset.root = whereabouts({**known, "root": root}, run, typed_root)
-    return made
+            config.dataset.root = whereabouts({**known, "root": root}, run, typed_root)
+    return config
 
 
 def check_data(run: Path, content: Composed) -> None:
-    """What a look at the files tells of them; their content is compared once torch is loaded.
+    """Check that the facts of the data files are those of the run's start.
+
+    The content of the files is compared later, once torch is loaded.
 
     Raises:
-        UserError: it is other than it was, and the run has learned from that.
+        UserError: the facts differ, and the run has learned from the former data.
     """
-    found = differences(run, content)
+    differing = differences(run, content)
     facts = [
         f"{key.removeprefix(SET_BY_CHECK)} {then} then, {now} now"
-        for key, then, now in found
+        for key, then, now in differing
         if key.startswith(SET_BY_CHECK)
     ]
     if facts and listed(run):
-        places = [f"; dataset.root is {then} there and {now} here" for key, then, now in found if key in PLACES]
+        places = [f"; dataset.root is {then} there and {now} here" for key, then, now in differing if key in PLACES]
         raise UserError(
             f"the data set has changed since the run began ({'; '.join(facts)}{''.join(places)}): the order of the data"
             " would not be the same; start a new run with init_from= instead of resume="
@@ -137,9 +142,10 @@ def check_data(run: Path, content: Composed) -> None:
 
 
 def check_changes(run: Path, changes: list[str]) -> None:
-    """
+    """Refuse changes that would make it another run.
+
     Raises:
-        UserError: what changes would make it another run.
+        UserError: there is such a change.
     """
     locked = locked_in(changes, FREE)
     if locked:
@@ -150,10 +156,10 @@ def check_changes(run: Path, changes: list[str]) -> None:
 
 
 def without_base(run: Path, content: Composed) -> Composed:
-    """The config as it is to be checked: of the base of a fine-tuned run nothing is needed once it has a checkpoint.
+    """Return the config to check: without the run that this one began from, once this one has a checkpoint.
 
     Raises:
-        UserError: it has none yet, and the base is gone.
+        UserError: this run has no checkpoint yet, and the run that it began from is gone.
     """
     if content.get("init_from") is None:
         return of_begun(content) if listed(run) or (run / BASE).is_file() else content
@@ -172,7 +178,7 @@ def without_base(run: Path, content: Composed) -> Composed:
 
 
 def keep(source: Path, config: DictConfig, overrides: list[str]) -> None:
-    """Hydra's record of a run, after the changes; the folder of its data in the words that it was typed in."""
+    """Write the changed config to Hydra's record of a run. An unchanged `dataset.root` stays as it was typed."""
     if not source.is_file():
         return
     kept, before = config.copy(), yaml.safe_load(read_yaml(source))
@@ -184,7 +190,7 @@ def keep(source: Path, config: DictConfig, overrides: list[str]) -> None:
 
 
 def beside(typed: Typed) -> list[str]:
-    """The overrides beside `resume=`. A folder of one's own configs is not looked into: the run has its config whole.
+    """Return the overrides beside `resume=`. Folders of configs are ignored: the run holds its complete config.
 
     Raises:
         UserError: a flag that makes no sense with a resume.
@@ -202,7 +208,9 @@ def beside(typed: Typed) -> list[str]:
 
 
 def apply(config: Any, override: Any, parts: Choices) -> None:
-    """One `key=value` of the command line on a stored config; a choice of `parts` typed again changes nothing.
+    """Apply one `key=value` of the command line to a stored config.
+
+    A choice that repeats one of `parts` changes nothing.
 
     Raises:
         UserError: no such key, or a group whose choice can't change.
@@ -227,14 +235,17 @@ def apply(config: Any, override: Any, parts: Choices) -> None:
 
 
 def changed_keys(run: Path, content: Composed) -> list[str]:
-    """`key: before -> after` for what differs from the run's stored config; nothing where none is stored."""
+    """List the differences from the stored config of a run as `key: before -> after`, without facts of the data.
+
+    The list is empty where no config is stored.
+    """
     return [
         f"{key}: {then} -> {now}" for key, then, now in differences(run, content) if not key.startswith(SET_BY_CHECK)
     ]
 
 
 def differences(run: Path, content: Composed) -> list[tuple[str, Any, Any]]:
-    """Key, value before and after of all that differs, facts of the data too."""
+    """List all differences from the stored config of a run, facts of the data too: key, value before and after."""
     stored = read_json(run / CONFIG)
     if stored is None:
         return []
@@ -247,5 +258,5 @@ def differences(run: Path, content: Composed) -> list[tuple[str, Any, Any]]:
 
 
 def locked_in(changes: list[str], free: tuple[str, ...]) -> list[str]:
-    """The changes of other keys than those that are free."""
+    """List the changes of keys that are not free."""
     return [change for change in changes if change.partition(":")[0] not in free]

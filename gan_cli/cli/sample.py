@@ -1,4 +1,4 @@
-"""`gan-sample`."""
+"""The `gan-sample` command: samples from a trained model."""
 
 from __future__ import annotations
 
@@ -23,40 +23,46 @@ from gan_cli.cli.places import located
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-sample` as a console script."""
     run("sample", sample, sample_help)
 
 
 def sample(typed: Mapping[str, Any]) -> None:
-    """Check what was asked for, then load, carry out the mode and write what it makes; prints where.
+    """Check the options, load the model, call the mode, write its results and print their path.
 
     Raises:
-        UserError: input that can't work; nothing was written.
+        UserError: the options can't work; nothing was written.
     """
-    asked, own = check(typed)
+    asked, mode_options = check(typed)
     where = expanded(str(asked.checkpoint))
     where = best_of(where) if asked.best else where
-    newest_summary(where)  # before torch is loaded: is there anything at all?
+    newest_summary(where)  # refuses a path without a checkpoint before torch is loaded
     source, target = path(asked.input), path(asked.output)
     if source is not None and not source.exists():
         raise UserError(f"input={str(source)!r} does not exist; give a file or a folder of files")
-    endings = endings_of(asked.mode, own.get("format"), source is not None)
+    endings = endings_of(asked.mode, mode_options.get("format"), source is not None)
     if target is not None:
         target = output_path(target, endings, asked.overwrite, source)
-    carry_out(asked, own, where, source, target, endings)
+    carry_out(asked, mode_options, where, source, target, endings)
 
 
 def carry_out(
-    asked: Sample, own: Mapping[str, Any], where: Path, source: Path | None, target: Path | None, endings: list[str]
+    asked: Sample,
+    mode_options: Mapping[str, Any],
+    where: Path,
+    source: Path | None,
+    target: Path | None,
+    endings: list[str],
 ) -> None:
-    """What needs torch.
+    """Load torch and the trained run, call the mode, and write its results.
 
     Args:
-        own: the options of the mode itself.
+        asked: the options of the command.
+        mode_options: the options of the mode itself.
         where: the run or checkpoint.
-        source: what `input=` names.
-        target: what `output=` names.
-        endings: of what the mode writes.
+        source: the path in `input=`.
+        target: the path in `output=`.
+        endings: the file endings that the mode can write.
     """
     load_torch(asked.threads)
     from gan_cli.use.load import load_trained
@@ -64,7 +70,7 @@ def carry_out(
     from gan_cli.use.results import check_video, write_results
 
     check_video((target.suffix if target is not None else endings[0]).lower())
-    mode = build_mode({"_target_": asked.mode["_target_"], **own}, asked.trust)
+    mode = build_mode({"_target_": asked.mode["_target_"], **mode_options}, asked.trust)
     trained = load_trained(
         *(where, asked.ema, asked.device, asked.trust),
         standing_statistics=asked.standing_statistics,
@@ -92,10 +98,10 @@ def carry_out(
 
 
 def check(typed: Mapping[str, Any]) -> tuple[Sample, dict[str, Any]]:
-    """Of the options alone; returns the command's and those that are the mode's own.
+    """Check the options alone, and split them into those of the command and those of the mode.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: the first option that is wrong.
     """
     check_values("", {"mode": typed.get("mode"), "trust": typed["trust"]}, options_of(Sample))
     make_importable(typed["trust"])

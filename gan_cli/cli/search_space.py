@@ -1,4 +1,4 @@
-"""What a search may choose from, the ranges of a command line in Hydra's grammar, and the study that remembers it."""
+"""The space of a search, read from the ranges on a command line in Hydra's grammar, and the study that stores it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,18 @@ from gan_cli.base.run_folder import cells_in, not_learned
 
 STUDY = "study.db"
 EXAMPLE = "'optimizer.learning_rate=tag(log,interval(1e-5,1e-3))' or loss=hinge,wgan_gp"
-SCORING = (
-    "metric",
-    "features",
-    "trainer.evaluate",
-    "trainer.keep_best",
-)  # not learned from, but the score depends on it
+# keys that change no training, but on which the score depends
+SCORING = ("metric", "features", "trainer.evaluate", "trainer.keep_best")
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One key with its choices, or with its numbers from `low` to `high`, both included.
+    """One key of a search with its choices, or with numbers from `low` to `high`, both included.
 
     Attributes:
-        key: as typed, with `+` where it was.
-        choices: the texts of its values, or None for numbers.
-        step: between whole numbers or of a range; None where any number in between may come.
+        key: the key as typed, with its `+` if it has one.
+        choices: the values as text; None for numbers.
+        step: the distance between the whole numbers, or between the values of a range; None: any number in between.
         log: whether orders of magnitude are equally likely.
     """
 
@@ -44,20 +40,20 @@ class Dimension:
     log: bool = False
 
     def corners(self) -> list[str]:
-        """Overrides with every choice, or with both ends."""
+        """List one override for each choice, or for each of the two ends."""
         if self.choices is not None:
             return [f"{self.key}={text}" for text in self.choices]
         return [self.override(self.low), self.override(self.high)]
 
     def override(self, value: Any) -> str:
-        """A value as Optuna gave it, as an override; a number with four digits, so that it can be read and typed."""
+        """Convert a value from Optuna to an override. A number gets four digits, so that it can be read and typed."""
         if self.choices is not None or isinstance(value, int):
             return f"{self.key}={value}"
         digits = 4 if self.step is None else 12
         return f"{self.key}={min(max(float(f'{value:.{digits}g}'), self.low), self.high)}"
 
     def size(self) -> float:
-        """How many values there are."""
+        """Return the number of possible values."""
         if self.choices is not None:
             return len(self.choices)
         return math.inf if self.step is None else round((self.high - self.low) / self.step) + 1
@@ -73,7 +69,9 @@ class Dimension:
 
 
 def read(arguments: list[str], config_loader: Any = None) -> tuple[list[Dimension], list[str]]:
-    """The dimensions of a command line, and its fixed overrides; of a key given twice the last counts.
+    """Parse a command line into the dimensions of its search and its fixed overrides.
+
+    Of a key that is typed twice the last one counts.
 
     Raises:
         UserError: no range, or one that can't be searched.
@@ -88,16 +86,17 @@ def read(arguments: list[str], config_loader: Any = None) -> tuple[list[Dimensio
 
 
 def written(override: Override) -> str:
-    """A fixed override as Hydra's own sweeper writes it, so that cells get the same names."""
+    """Format a fixed override as Hydra's own sweeper does, so that cells get the same names."""
     if override.is_delete():
         return str(override.input_line)
     return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
 def dimension(override: Override) -> Dimension:
-    """
+    """Convert an override that has several values to a dimension.
+
     Raises:
-        UserError: a key that is no hyper-parameter, or a range without room.
+        UserError: a key that is no hyper-parameter, or a range without values.
     """
     key, name, value = override.get_key_element(), override.key_or_group, override.value()
     if name == "seed":
@@ -134,7 +133,7 @@ def interval(key: str, value: IntervalSweep, log: bool) -> Dimension:
 
 
 def deciding(fixed: list[str]) -> list[str]:
-    """Those fixed overrides on which the scores depend: with others it would be another search."""
+    """List the fixed overrides on which the scores depend: other values would make another search."""
     kept = []
     for text in fixed:
         key = text.lstrip("+~").partition("=")[0]
@@ -144,10 +143,10 @@ def deciding(fixed: list[str]) -> list[str]:
 
 
 def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed: list[str]) -> Any:
-    """The study in a sweep's folder.
+    """Open the study in a sweep's folder, or create it.
 
     Raises:
-        UserError: it is of another search, or can't be read.
+        UserError: the folder holds another search or a grid, or Optuna can't read the study.
     """
     import optuna
     from sqlalchemy import URL
@@ -180,7 +179,7 @@ def opened(folder: Path, score: str, better: str, space: list[Dimension], fixed:
 
 
 class Search(TypedDict):
-    """By what a search is known again: the ranges are Optuna's JSON, by key."""
+    """The settings that identify a search. The ranges are Optuna's JSON, by key."""
 
     score: str
     fixed: list[str]
@@ -188,7 +187,7 @@ class Search(TypedDict):
 
 
 def difference(before: Search, now: Search) -> str:
-    """What makes two searches two, the first of it."""
+    """Describe the first difference between two searches."""
     if before["score"] != now["score"]:
         return f"hydra.sweeper.score={before['score']}, not {now['score']}"
     old, new = before["ranges"], now["ranges"]

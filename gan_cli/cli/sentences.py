@@ -23,12 +23,12 @@ REFUSALS = (UserError, HydraException, OmegaConfBaseException, OSError)  # what 
 
 
 def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], program: str = "gan-train") -> int:
-    """Run a command; print what it has to say on stderr when it fails.
+    """Run a command, print its error on stderr if it fails, and return its exit code.
 
     Args:
-        command: returns an exit code.
-        names: the keys that could have been meant, for "did you mean"; asked only if need be.
-        program: the command's own name.
+        command: a function that returns an exit code.
+        names: lists the keys that "did you mean" may suggest; called only if needed.
+        program: the name of the command.
     """
     any_console()
     warnings.filterwarnings("error", "provider=.* is not available", UserWarning)  # of hydra.searchpath
@@ -52,26 +52,28 @@ def exit_code_of(command: Callable[[], int], names: Callable[[], list[str]], pro
 
 
 def ended(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> SystemExit:
-    """How a command's task leaves Hydra, which would tell of any other exception by itself, in its own words first.
+    """Print an error, and return the exception with which a command's task leaves Hydra.
+
+    Hydra would report any other exception itself first, in its own words.
 
     Raises:
-        BrokenPipeError: what it was given, if it is that; it ends a command without a word.
+        BrokenPipeError: the error itself, if it is one: it ends a command silently.
     """
     if isinstance(error, BrokenPipeError):
         raise error
     return SystemExit(say(sentence(error, names, program), code_of(error)))
 
 
-def of_the_system(error: Exception) -> bool:
-    """Whether the system refused something; one of Hydra's own errors is an `OSError` as well."""
+def is_system_error(error: Exception) -> bool:
+    """Return whether the system refused something. One of Hydra's own errors is an `OSError` as well."""
     return isinstance(error, OSError) and not isinstance(error, HydraException)
 
 
 def code_of(error: Exception) -> int:
-    """The exit code of a command that an error ends."""
+    """Return the exit code of a command that ends with this error."""
     if isinstance(error, (UserError, RunError, Interrupted)):
         return error.exit_code
-    return 1 if of_the_system(error) else 2
+    return 1 if is_system_error(error) else 2
 
 
 def say(text: str, code: int) -> int:
@@ -81,18 +83,19 @@ def say(text: str, code: int) -> int:
 
 
 def sentence(error: Exception, names: Callable[[], list[str]], program: str = "gan-train") -> str:
-    """An error in words for the person who typed: what this program says itself as it is, Hydra's and OmegaConf's
-    in our words, and what the system refused.
+    """Describe an error for the user who typed the command.
+
+    The messages of this program stay as they are; those of Hydra, OmegaConf and the system are put in our words.
     """
     text = str(error).strip()
     if isinstance(error, (UserError, RunError, Interrupted)):
         return text
-    if isinstance(error, OSError) and of_the_system(error):
+    if isinstance(error, OSError) and is_system_error(error):
         return f"{error.filename or 'a file'} can't be used ({error.strerror or error})"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        found = files_of(config_folders(), group)  # Hydra tells none of a list
-        options = [str(name) for name in error.options or found]
+        files = files_of(config_folders(), group)  # Hydra names no options where a list is typed
+        options = [str(name) for name in error.options or files]
         return no_option(group, option, options) if group else f"there is no config {option!r}"
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
@@ -106,37 +109,37 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return of_a_key(lines, text, error)
+    return describe_override(lines, text, error)
 
 
-# what OmegaConf and Hydra say of an override, and how this program says it
+# patterns of OmegaConf's and Hydra's messages about an override, and our words for them
 OF_AN_OVERRIDE = (
     (r"An item is already at '([^']+)'", "+{0} adds what is there already: write {0}=... without the +"),
     (r"Could not delete from config. '([^']+)' does not exist", "~{0} takes out what is not there"),
 )
-# of a value that others follow from, behind the key that it stands at
+# the same for a value that refers to others; our words follow its key
 OF_A_VALUE = (
     (r"Interpolation key '([^']+)' not found", "it refers to ${{{0}}}, which is not there"),
     (r"Unsupported interpolation type (\S+)", "it uses ${{{0}:...}}, and there is no such function"),
 )
 
 
-def of_a_key(lines: list[str], text: str, error: Exception) -> str:
-    """What is wrong with one override, or with one value that others follow from."""
-    if said := first_of(OF_AN_OVERRIDE, text):
-        return said
+def describe_override(lines: list[str], text: str, error: Exception) -> str:
+    """Describe what is wrong with one override, or with one value that refers to others."""
+    if message := first_match(OF_AN_OVERRIDE, text):
+        return message
     merged = re.search(r"Error merging override (.*)", text)
     if merged:
         return f"{merged.group(1)} does not fit: {str(error.__cause__ or error).strip().splitlines()[0]}"
     full = re.search(r"full_key: (\S+)", text)
     where = f"{full.group(1)}: " if full else ""
     inside = re.search(r"(?:\w+ raised while resolving interpolation: )(.*)", lines[0])
-    return where + (first_of(OF_A_VALUE, text) or (inside.group(1) if inside else lines[0]).strip('"'))
+    return where + (first_match(OF_A_VALUE, text) or (inside.group(1) if inside else lines[0]).strip('"'))
 
 
-def first_of(sentences: Sequence[tuple[str, str]], text: str) -> str:
-    """The first sentence whose pattern is found, with what it found in it; "" where there is none."""
-    for pattern, said in sentences:
-        if found := re.search(pattern, text):
-            return said.format(found.group(1))
+def first_match(sentences: Sequence[tuple[str, str]], text: str) -> str:
+    """Return the first sentence whose pattern matches the text, filled in from the match; "" if none does."""
+    for pattern, template in sentences:
+        if match := re.search(pattern, text):
+            return template.format(match.group(1))
     return ""

@@ -1,4 +1,4 @@
-"""`gan-train`."""
+"""The `gan-train` command: a run, a sweep, a resumed run or a dry run."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ register_resolvers()  # on import: a sweep launcher's worker processes import th
 
 
 def main() -> None:
-    """The console script."""
+    """Run `gan-train` as a console script."""
     begin()
     sys.exit(exit_code_of(lambda: command(sys.argv[1:]), outcome.names))
 
 
 def command(arguments: list[str]) -> int:
-    """Carry out a command line; returns its exit code."""
-    asks = {"--help", "-h", "--version"} & {*arguments}
-    if int(os.environ.get("RANK", "0")) > 0 and not asks:  # under torchrun: process 0 alone composes and makes folders
+    """Carry out a command line, and return its exit code."""
+    help_flags = {"--help", "-h", "--version"} & {*arguments}
+    # under torchrun, process 0 alone composes and makes folders
+    if int(os.environ.get("RANK", "0")) > 0 and not help_flags:
         from gan_cli.run.launch import follow
 
         return follow()
@@ -65,7 +66,10 @@ def command(arguments: list[str]) -> int:
 
 
 def would_run(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
-    """What would run, of a run that is gone on with too, and with the model of one that is started from."""
+    """Return the plain values that would run, and the reason for a refusal; "" if there is none.
+
+    `resume=` and `init_from=` are taken into account.
+    """
     run = value_of(typed.overrides, "resume")
     if run is None:
         return values(with_base(typed), root)
@@ -74,13 +78,13 @@ def would_run(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
 
 
 def carry_on(typed: Typed) -> int:
-    """Go on with a run, or let Hydra compose one or many and carry them out."""
+    """Resume a run, or let Hydra compose one or many runs and carry them out."""
     set_stamp()
     run = value_of(typed.overrides, "resume")
     if run is not None:
         return resume(expanded(run), typed)
     typed = settled(with_base(typed), "train")
-    sys.argv[1:] = typed.arguments  # what a misspelled key may have meant is looked for in what the base brings too
+    sys.argv[1:] = typed.arguments  # hints for a misspelled key cover the overrides of the base too
     if typed.flags.get("--cfg"):
         return show_config(typed, "train")
     if str(value_of(typed.overrides, "dry_run")).lower() == "true" and not typed.flags.get("--info"):
@@ -90,7 +94,7 @@ def carry_on(typed: Typed) -> int:
 
 
 def rehearse(typed: Typed) -> int:
-    """`dry_run=true`: Hydra makes a folder before anything runs; this one goes away."""
+    """Carry out `dry_run=true` in a temporary folder, since Hydra makes a folder before anything runs."""
     if typed.sweeps:
         raise UserError("dry_run=true is for one run: leave out -m, and give each key one value")
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +104,7 @@ def rehearse(typed: Typed) -> int:
 
 
 def task(config: DictConfig) -> Any:
-    """One run, or one cell of a sweep; called by Hydra, with the run's folder made."""
+    """Carry out one run, or one cell of a sweep. Hydra calls this once the run's folder exists."""
     any_console()  # a sweep launcher's worker process has a console of its own
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
@@ -111,7 +115,7 @@ def task(config: DictConfig) -> Any:
     number = about.job.num if sweeps else 0
     try:
         content = plain(config, about.runtime.choices)
-    except REFUSALS as error:  # what was checked before is there no more
+    except REFUSALS as error:  # the check passed before, so files have gone since
         if sweeps:
             refusal = UserError(sentence(error, outcome.names))
             return not_finished(note.label(number, overrides), folder, refusal)
@@ -141,13 +145,15 @@ def cell(
     alone: bool = True,
     workers: int = 1,
 ) -> outcome.Returned:
-    """A sweep goes on after a cell that fails; a finished one is skipped, a cut one goes on.
+    """Train one cell of a sweep: skip a finished one, resume an interrupted one.
+
+    A cell that fails does not end the sweep.
 
     Args:
-        number: of the cell, from 0.
-        overrides: the cell's, as its sweeper made them.
+        number: the number of the cell, from 0.
+        overrides: the overrides of the cell, as its sweeper made them.
         alone: whether no other cell runs at the same time.
-        workers: cells that run at the same time on this machine.
+        workers: the number of cells that run at the same time on this machine.
     """
     note = Note.found()
     about = Cell(note.label(number, overrides), note.axes, alone, workers)
@@ -177,7 +183,7 @@ def cell(
 
 
 def not_finished(label: str, folder: Path, error: Exception) -> outcome.Returned:
-    """Tell why a cell did not finish."""
+    """Print why a cell did not finish, and record its end."""
     status, text = getattr(error, "status", "failed"), str(error) or type(error).__name__
     tell(f"{label}   {status}: {text}   {shown(folder)}", sys.stderr)
     if not isinstance(error, (UserError, RunError)):
@@ -188,17 +194,17 @@ def not_finished(label: str, folder: Path, error: Exception) -> outcome.Returned
 
 
 def recorded(folder: Path, status: str, text: str = "") -> outcome.Returned:
-    """How a cell ended, as its task returns it to the sweep, which may be another process."""
+    """Record how a cell ended, and return it in the form for the sweep, which may be another process."""
     returned: outcome.Returned = {"status": status, "folder": str(folder), "text": text}
     outcome.runs.append(outcome.end_of(returned))
     return returned
 
 
 def headline(record: Record, content: Composed) -> str:
-    """A cell's score: that of `trainer.keep_best`, else the first that has a better end, else the first."""
-    found: Any = record.get("scores")
-    scores = {name: value for name, value in found.items() if finite(value) is not None} if is_section(found) else {}
+    """Format a score of a cell: that of `trainer.keep_best`, else the first with a better end, else the first."""
+    stored: Any = record.get("scores")
+    scores = {name: value for name, value in stored.items() if finite(value) is not None} if is_section(stored) else {}
     names = score_names(content["metric"], content.get("features")) if scores else {}
-    wanted = [content["trainer"]["keep_best"], *(name for name, better in names.items() if better), *scores]
-    name = next((name for name in wanted if name in scores), None)
+    preferred = [content["trainer"]["keep_best"], *(name for name, better in names.items() if better), *scores]
+    name = next((name for name in preferred if name in scores), None)
     return "" if name is None else f"   {name} {scores[name]:.4g}"

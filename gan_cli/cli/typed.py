@@ -1,4 +1,4 @@
-"""What was typed: flags and overrides, read once. `judge` says what of them can't be."""
+"""The command line as it was typed: flags and overrides, parsed once. `judge` refuses what can't work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHORT = {
     **{"-p": "--package", "-cp": "--config-path", "-cn": "--config-name", "-cd": "--config-dir"},
 }
 ALONE = ("--help", "--version", "--hydra-help", "--multirun", "--run", "--resolve", "--shell-completion")
-WITH_VALUE = {  # what each may be; nothing: any
+WITH_VALUE = {  # the values that each flag takes; an empty tuple: any value
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     **dict.fromkeys(("--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"), ()),
@@ -30,7 +30,7 @@ FOLDERS = ("--config-path", "--config-dir")
 
 @dataclass
 class Typed:
-    """A command line: its flags by their long names (with their values, else ""), and its overrides, quoted."""
+    """A parsed command line: flag values (or "") by the long names of the flags, and overrides quoted for Hydra."""
 
     flags: dict[str, str] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
@@ -41,30 +41,37 @@ class Typed:
 
     @property
     def arguments(self) -> list[str]:
-        """As Hydra wants them: flags first."""
+        """Return the words for Hydra's own parser: flags first, then overrides."""
         flags = [word for flag, value in self.flags.items() for word in ([flag, value] if value else [flag])]
         return [*flags, *self.overrides]
 
     def folders(self) -> list[Path]:
-        """Where the options of groups are: the project's configs, or those of `--config-path`, and one's own."""
+        """List the folders that hold config groups.
+
+        The project's configs (or `--config-path`) come first, then `--config-dir`, then `hydra.searchpath`.
+        """
         first = Path(self.flags["--config-path"]) if "--config-path" in self.flags else config_folder()
-        own = [Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else []
-        return [first, *own, *search_path(value_of(self.overrides, "hydra.searchpath"))]
+        added = [Path(self.flags["--config-dir"])] if "--config-dir" in self.flags else []
+        return [first, *added, *search_path(value_of(self.overrides, "hydra.searchpath"))]
 
 
 def completed(typed: Typed) -> Typed:
-    """What the shell asks at a key, with the folder of configs that the line names which is to be completed."""
+    """Add to a completion query the config folders that the line under completion names.
+
+    The shell puts that line into `COMP_LINE`.
+    """
     words = os.environ.get("COMP_LINE", "").replace("=", " ").split()
     named = [(SHORT.get(word, word), value) for word, value in pairwise(words)]
     folders = {flag: str(Path(value).expanduser().absolute()) for flag, value in named if flag in FOLDERS}
-    there = {flag: folder for flag, folder in folders.items() if Path(folder).is_dir()}
-    return Typed({**there, **typed.flags}, typed.overrides)
+    existing = {flag: folder for flag, folder in folders.items() if Path(folder).is_dir()}
+    return Typed({**existing, **typed.flags}, typed.overrides)
 
 
 def read(arguments: Sequence[str]) -> Typed:
-    """
+    """Parse a command line into flags and overrides.
+
     Raises:
-        UserError: a flag that does not exist, lacks its value or has a wrong one; a home folder of nobody.
+        UserError: a flag that does not exist, lacks its value or has a wrong one; the home folder of an unknown user.
     """
     typed, rest = Typed(), list(arguments)
     while rest:
@@ -95,16 +102,18 @@ def checked_value(name: str, flag: str, value: str, equals: str) -> str:
         raise UserError(f"there is no flag {name}" + (f"; did you mean {near[0]}?" if near else "; see --help"))
     known = WITH_VALUE[flag]
     if not value or (known and value not in known):
-        wanted = f"one of {', '.join(known)}" if known else "a value"
+        expected = f"one of {', '.join(known)}" if known else "a value"
         raise UserError(
-            f"{name} takes {wanted}" + (f", not {value}" if value else f": {name} {(known or ('...',))[0]}")
+            f"{name} takes {expected}" + (f", not {value}" if value else f": {name} {(known or ('...',))[0]}")
         )
     return value
 
 
 def value_of(overrides: Sequence[str], key: str) -> str | None:
-    """The value typed for `key`, with or without a `+`, unquoted; the last one, as Hydra takes it. None where it was
-    not given or is null."""
+    """Return the value typed for `key`, with or without a `+`, unquoted; of several the last one, as Hydra does.
+
+    Return None where the key is not typed, or its value is empty or null.
+    """
     for override in reversed(overrides):
         _, equals, value = override.partition("=")
         if equals and key_of(override) == key:
@@ -115,33 +124,34 @@ def value_of(overrides: Sequence[str], key: str) -> str | None:
 
 
 def search_path(text: str | None) -> list[Path]:
-    """The folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names."""
+    """List the existing folders that `hydra.searchpath=[file://DIR,pkg://PACKAGE]` names."""
     return folders_at(entry.strip(" '\"") for entry in (text or "").strip("[]").split(","))
 
 
 def folders_at(places: Iterable[str]) -> list[Path]:
-    """Those that are there of folders as Hydra names them, `file://DIR` or `pkg://PACKAGE`; imports no package."""
+    """List the existing folders among places such as `file://DIR` or `pkg://PACKAGE`. Import no package."""
     folders = []
     for text in places:
         scheme, _, place = text.rpartition("://")
         if scheme == "pkg":
             package, *below = place.replace("/", ".").split(".")
-            found = find_spec(package) if package else None
-            folders += [Path(root, *below) for root in (found and found.submodule_search_locations) or []]
+            spec = find_spec(package) if package else None
+            folders += [Path(root, *below) for root in (spec and spec.submodule_search_locations) or []]
         elif place and scheme in ("", "file"):
             folders.append(Path(place))
     return [folder for folder in folders if folder.is_dir()]
 
 
 def key_of(override: str) -> str:
-    """The key of an override, without what stands before it."""
+    """Return the key of an override, without a `+` or `~` before it."""
     return override.partition("=")[0].lstrip("+~")
 
 
 def check_named(overrides: Sequence[str], keys: Sequence[str] = ("resume", "init_from")) -> None:
-    """
+    """Check that none of the keys is typed without a value.
+
     Raises:
-        UserError: one of the keys names nothing, as a shell leaves it whose variable is not set.
+        UserError: a key has no value, as when a variable of the shell is not set.
     """
     for override in overrides:
         _, equals, value = override.partition("=")
