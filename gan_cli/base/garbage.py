@@ -12,10 +12,10 @@ _usual = gc.get_threshold()
 
 
 def collect_seldom() -> None:
-    """Until torch is loaded."""
+    """Collect garbage seldom; for the start of a command, until torch is loaded."""
     gc.set_threshold(*SELDOM)
 
 
 def collect_as_usual() -> None:
-    """Training holds tensors in cycles, which should go soon."""
+    """Collect garbage as Python does by itself: training holds tensors in cycles, which should go soon."""
     gc.set_threshold(*_usual)
