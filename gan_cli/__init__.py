@@ -4,4 +4,18 @@ Importing this package loads no heavy library: the commands answer `--help` and 
 before torch is loaded. A test checks this.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_cli.cli.python import compose, evaluate, load, sample, train
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "compose", "evaluate", "load", "sample", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python interface when one of its functions is asked for."""
+    if name in __all__:
+        return getattr(import_module("gan_cli.cli.python"), name)
+    raise AttributeError(f"module 'gan_cli' has no attribute {name!r}")
