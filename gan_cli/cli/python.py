@@ -151,9 +151,10 @@ def evaluate(run: str | Path, *overrides: str) -> list[Score]:
     typed = typed_as([f"checkpoint={rendered(str(run))}", *overrides], "evaluate")
 
     def scores() -> list[Score]:
-        asked = check(plain_values(typed, "evaluate"))
-        if asked.sweep is not None or asked.a is not None or asked.checkpoint is None:
+        content = plain_values(typed, "evaluate")
+        if any(content[key] is not None for key in ("sweep", "a", "b")):
             raise UserError("evaluate() scores one run; the command gan-evaluate scores sweeps and folders")
+        asked = check(content)
         return of_checkpoint(asked, expanded(str(asked.checkpoint)), {})
 
     return in_words(scores, typed, "evaluate")
@@ -177,12 +178,15 @@ def typed_as(overrides: Sequence[str], root: str) -> Typed:
 
 def composed(typed: Typed) -> tuple[Composed, Path]:
     """Compose a run and check it; return its plain config and its folder."""
-    from omegaconf import OmegaConf
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf, flag_override
 
     from gan_cli.cli.callbacks import CheckFirst, checked
     from gan_cli.cli.check_built import check_built
 
     config = composed_as_typed(settled(with_base(typed), "train"), "train")
+    with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
+        config.hydra.mode = RunMode.RUN  # which Hydra sets after it has composed
     content, folder = checked(config), Path(str(OmegaConf.select(config, "hydra.run.dir")))
     CheckFirst.refuse_another(folder, content)
     if not (folder / "run.json").exists():
