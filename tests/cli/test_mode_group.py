@@ -192,7 +192,7 @@ def test_a_strangers_mode_is_judged_as_any_other(sample: Sample, place: list[str
         "mode=mean input=run": "input= is not for mode=mean; it is for mode=grid, project",
         "mode=mean labels=[1,2]": "mode=mean shows one class: say labels=[NAME], and one name",
         "mode=mean output=mean.png": "what this makes is written as .csv",
-        "mode=mien": "did you mean mean?; mode is one of directions, grid, interpolation, mean, project, style_mixing",
+        "mode=mien": "did you mean mean?; mode is one of directions, grid, history, interpolation, mean, project",
     }.items():
         assert words in refused(sample(*asked, *typed.split())), typed
 
@@ -205,8 +205,8 @@ def test_a_strangers_mode_is_judged_as_any_other(sample: Sample, place: list[str
         (
             "name: mean",
             "name: mien",
-            "mode.provides.name='mien' must be the name of the mode's file, one of directions, grid, interpolation,"
-            " project, style_mixing, mean",
+            "mode.provides.name='mien' must be the name of the mode's file, one of directions, grid, history,"
+            " interpolation, project, style_mixing, mean",
         ),
         ("[count, labels]", "[count, lables]", "mode=mean requires.options names lables, and there is count, labels"),
         ("one_class: true", "one_class: 3", "mode.requires.one_class=3 does not fit"),

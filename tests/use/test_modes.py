@@ -273,7 +273,11 @@ def test_a_walk_as_video(runs: Path, run_command: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "arguments", "words"),
     [
-        ("stylegan2", ["mode=walk"], "mode=walk does not exist; mode is one of directions, grid, interpolation, "),
+        (
+            "stylegan2",
+            ["mode=walk"],
+            "mode=walk does not exist; mode is one of directions, grid, history, ",
+        ),
         ("stylegan2", ["mode=interpolation", "frames=0"], "frames=0 does not fit: a whole number from 1 to"),
         ("stylegan2", ["mode=interpolation", "output=walk.avi"], "is written as .mp4 or .gif, or into a folder"),
         ("stylegan2", ["mode=interpolation", "rows=3"], "rows= is for mode=style_mixing"),
