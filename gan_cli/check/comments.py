@@ -125,7 +125,7 @@ def typable(said: dict[str, Said]) -> Iterator[str]:
 
 def is_typable(key: str, said: dict[str, Said]) -> bool:
     *above, last = key.split(".")
-    if last == "_target_" or last in META_KEYS:
+    if last in META_KEYS or (last == "_target_" and (key not in said or said[key].value != "???")):
         return False
     sections = [number for number, part in enumerate(above) if part in META_KEYS]
     if not sections:
