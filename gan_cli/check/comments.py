@@ -66,7 +66,7 @@ def _of_file(file: Path, group: str, others: tuple[Path, ...]) -> dict[str, Said
 
 
 def said_in(file: Path) -> dict[str, Said]:
-    """What a file says of its keys, tables included, by their dotted keys within it; `defaults` and `hydra` left out."""
+    """What a file says of its keys and tables, by their dotted keys within it, but for `defaults` and `hydra`."""
     stat = file.stat()
     return _said_in(file, stat.st_mtime_ns, stat.st_size)
 
@@ -91,9 +91,7 @@ def _said_in(file: Path, changed: int, size: int) -> dict[str, Said]:
         comments[key] = found.group(1).strip() if found else ""
     left_out = ("defaults", "hydra")
     return {
-        key: Said(value, comments.get(key, ""))
-        for key, _, _, value in pairs
-        if key.partition(".")[0] not in left_out
+        key: Said(value, comments.get(key, "")) for key, _, _, value in pairs if key.partition(".")[0] not in left_out
     }
 
 

@@ -41,7 +41,7 @@ class Key:
         value: as it is typed; of an option alone the default, "" where it follows from other keys.
         kind: what it may be.
         about: its comment, or what it follows from; "" where nothing is known of it.
-        mark: who set the value, "typed" or "experiment"; "" otherwise.
+        mark: who set the value, "typed" or "experiment"; of an option alone "brought" where a loss or a model may.
     """
 
     name: str
@@ -132,14 +132,17 @@ class Composition:
                     self.said |= said_by(group, name, self.folders)
 
     @cached_property
+    def several(self) -> list[str]:
+        """The groups of which several options may be chosen."""
+        return [group for group, option in defaults_of(self.root).items() if isinstance(option, list)]
+
+    @cached_property
     def chosen(self) -> dict[str, list[str]]:
         """The options of each group: none, one, or several."""
         choices = {group.partition("@")[0]: option for group, option in self.values.choices.items()}
-        chosen: dict[str, list[str]] = {group: [] for group in defaults_of(self.root)}
-        for group, option in choices.items():
-            names = option if isinstance(option, list) else [option]
-            chosen[group] = [str(name) for name in names if name is not None]
-        return chosen
+        several = {group: list(self.values.content.get(group) or {}) for group in self.several}
+        one = {group: [str(option)] if option is not None else [] for group, option in choices.items()}
+        return {group: [] for group in defaults_of(self.root)} | one | several  # Hydra keeps no record of lists
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
@@ -160,7 +163,7 @@ class Composition:
         ]
         return {key for file in files for key in typable(said_in(file))}
 
-    def keys(self) -> list[Key]:
+    def all_keys(self) -> list[Key]:
         """All that can be typed, in the order of the config."""
         return [self.key(name, value) for name, value in self.leaves(self.values.content, "")]
 
@@ -169,11 +172,10 @@ class Composition:
         for inner, value in content.items():
             name = f"{prefix}{inner}"
             written = self.said.get(name)
-            if isinstance(value, dict) and (value or name in self.chosen):
-                if written is None or isinstance(written.value, dict):
-                    yield from self.leaves(value, f"{name}.")
-                    continue
-            if is_typable(name, self.said) and name not in self.chosen:
+            table = isinstance(value, dict) and (written is None or isinstance(written.value, dict))
+            if table and (value or name in self.chosen):
+                yield from self.leaves(value, f"{name}.")
+            elif is_typable(name, self.said) and name not in self.chosen:
                 yield name, value
 
     def key(self, name: str, value: Any) -> Key:
@@ -219,14 +221,18 @@ class Composition:
 # ---- of an option alone ----
 
 
+def names_in_option(group: str, name: str, folders: Sequence[Path]) -> list[str]:
+    """The keys that an option has; none of one that is laid over others."""
+    return [] if is_overlay(files_of(folders, group)[name], group) else list(typable(said_by(group, name, folders)))
+
+
 def keys_of_option(group: str, name: str, folders: Sequence[Path]) -> list[Key]:
-    """Those that an option has, with the defaults of its file; none of one that is laid over others."""
-    file = files_of(folders, group)[name]
-    if is_overlay(file, group):
+    """The same with the defaults of its file, and what each may be."""
+    names = names_in_option(group, name, folders)
+    if not names:
         return []
-    said = said_by(group, name, folders)
-    kinds = kinds_of(node_of(group, name, folders), None)
-    return [written_key(key, said, kinds) for key in typable(said)]
+    said, kinds = said_by(group, name, folders), kinds_of(node_of(group, name, folders), None)
+    return [written_key(key, said, kinds) for key in names]
 
 
 def node_of(group: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
@@ -255,7 +261,8 @@ def keys_of_root(root: str, folders: Sequence[Path]) -> list[Key]:
 
 def written_key(name: str, said: dict[str, Said], kinds: Mapping[str, Kind]) -> Key:
     value, kind = said[name].value, kind_at(name, kinds)
-    return Key(name, default_of(value), or_null(kind) if value is None else kind, about(name, said))
+    mark = "brought" if BROUGHT.search(str(value)) else ""
+    return Key(name, default_of(value), or_null(kind) if value is None else kind, about(name, said), mark)
 
 
 def default_of(value: Any) -> str:

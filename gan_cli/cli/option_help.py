@@ -17,7 +17,7 @@ from gan_cli.cli import outcome
 from gan_cli.cli.composition import names_of
 from gan_cli.cli.help import ORDER, options_of
 from gan_cli.cli.judge import judge, laid_open, parse
-from gan_cli.cli.keys import Composition, Key, keys_of_option, keys_of_root
+from gan_cli.cli.keys import Composition, Key, keys_of_option, keys_of_root, names_in_option
 from gan_cli.cli.printed import Values
 from gan_cli.cli.sentences import REFUSALS, sentence
 from gan_cli.cli.typed import Typed, key_of
@@ -62,7 +62,9 @@ def help_beside(typed: Typed, root: str, help_text: Callable[[list[Path]], str],
 def keys_typed(typed: Typed, root: str) -> list[str]:
     """The keys of what is typed: of a table those that it gives values to."""
     try:
-        return [key_of(text) for override in typed.overrides for text in laid_open(parse(override, f"gan-{root}"), root)]
+        return [
+            key_of(text) for override in typed.overrides for text in laid_open(parse(override, f"gan-{root}"), root)
+        ]
     except UserError:  # that is said elsewhere
         return list(map(key_of, typed.overrides))
 
@@ -83,7 +85,7 @@ def listed(composition: Composition) -> list[str]:
         f"{program} --help lists groups and examples, {program} --help KEY says all of one key.",
     ]
     by_group: dict[str, list[Key]] = {}
-    for key in composition.keys():
+    for key in composition.all_keys():
         by_group.setdefault(composition.group_of(key.name), []).append(key)
     groups = sorted(composition.chosen, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     for group in sorted(groups, key=lambda name: name != "experiment"):  # which chooses the others
@@ -99,7 +101,7 @@ def listed(composition: Composition) -> list[str]:
 def heading(group: str, composition: Composition) -> list[str]:
     """`model=sngan (typed): SNGAN (Miyato et al. 2018): ...`"""
     names, files = composition.chosen[group], files_of(composition.folders, group)
-    several = isinstance(defaults_of(composition.root).get(group), list)
+    several = group in composition.several
     word = f"[{','.join(names)}]" if several else names[0] if names else "null"
     by = chosen_by(group, composition)
     about = [first_comment(files[name]) for name in names if name in files]
@@ -107,7 +109,9 @@ def heading(group: str, composition: Composition) -> list[str]:
         about = [f"{'none' if several else 'nothing'} chosen; there is {', '.join(files)}"]
     if len(about) == 1:
         return wrapped(f"{group}={word}{f' ({by})' if by else ''}: {about[0]}", "", "    ")
-    titles = [line for name, text in zip(names, about, strict=False) for line in wrapped(f"{name}: {text}", "  ", "      ")]
+    titles = [
+        line for name, text in zip(names, about, strict=False) for line in wrapped(f"{name}: {text}", "  ", "      ")
+    ]
     return [f"{group}={word}{f' ({by})' if by else ''}", *titles]
 
 
@@ -148,21 +152,23 @@ def told(word: str, composition: Composition, typed: Typed) -> str:
     Raises:
         UserError: there is none.
     """
-    here = {key.name: key for key in composition.keys()}
-    groups = groups_of(composition.root)
-    elsewhere = {
-        group: {name: keys_of_option(group, name, composition.folders) for name in files_of(composition.folders, group)}
-        for group in groups
-    }
-    own = {key.name: key for key in keys_of_root(composition.root, composition.folders)}
-    names = dict.fromkeys([*own, *here, *(key.name for of in elsewhere.values() for keys in of.values() for key in keys)])
+    folders, groups = composition.folders, groups_of(composition.root)
+    if word in groups:
+        return "\n".join(options_of(word, folders, ", several as [a,b]" if word in composition.several else ""))
+    here = {key.name: key for key in composition.all_keys()}
+    own = {key.name: key for key in keys_of_root(composition.root, folders)}
+    options = [(group, option) for group in groups for option in files_of(folders, group)]
+    inside = {(group, option): names_in_option(group, option, folders) for group, option in options}
+    names = list(dict.fromkeys([*own, *here, *(name for each in inside.values() for name in each)]))
     found = [name for name in names if name == word or name.startswith(f"{word}.")]
     found = found or [name for name in names if f".{word}." in f".{name}."]
-    if word in groups:
-        several = isinstance(defaults_of(composition.root).get(word), list)
-        return "\n".join(options_of(word, composition.folders, ", several as [a,b]" if several else ""))
     if not found:
         raise UserError(of_option(word, composition) or missing(word, [*names, *groups], composition, typed))
+    elsewhere = {
+        choice(group, option, composition.root): keys_of_option(group, option, folders)
+        for (group, option), each in inside.items()
+        if {*each} & {*found}
+    }
     said = [of_key(name, here.get(name), own.get(name), elsewhere, composition) for name in found]
     return "\n\n".join("\n".join(lines) for lines in said)
 
@@ -193,19 +199,18 @@ def of_key(
     name: str,
     here: Key | None,
     own: Key | None,
-    elsewhere: Mapping[str, Mapping[str, Sequence[Key]]],
+    elsewhere: Mapping[str, Sequence[Key]],
     composition: Composition,
 ) -> list[str]:
     """A key in full: the value that would run, then its default, what it may be and what it is, by the options."""
     options: dict[tuple[Any, ...], list[str]] = {}
     described: dict[tuple[Any, ...], Key] = {}
-    for group, files in elsewhere.items():
-        for option, keys in files.items():
-            for key in keys:
-                if key.name == name:
-                    like = (key.value, key.may_be, key.about)
-                    options.setdefault(like, []).append(choice(group, option, composition.root))
-                    described[like] = key
+    for option, keys in elsewhere.items():
+        for key in keys:
+            if key.name == name:
+                like = (key.value, key.may_be, key.about)
+                options.setdefault(like, []).append(option)
+                described[like] = key
     if own is not None:
         options, described = {("own",): []}, {("own",): own}
     if not options and here is not None:  # named by a model's players, or typed into a table
@@ -220,7 +225,9 @@ def of_key(
     for like, key in described.items():
         default = key.value or "none of its own"
         if len(described) == 1:
-            lines += rows(("default", default), ("may be", key.may_be), ("is", key.about), ("of", " ".join(options[like])))
+            lines += rows(
+                ("default", default), ("may be", key.may_be), ("is", key.about), ("of", " ".join(options[like]))
+            )
         else:
             kind = key.may_be if len({one.may_be for one in described.values()}) > 1 else ""
             text = ": ".join(part for part in (kind, key.about) if part)
