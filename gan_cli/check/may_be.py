@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_cli.base.errors import UserError
-from gan_cli.check.kinds import Either, Kind, Limited, OneOf, Part, Simple, Table, shown, table_in
+from gan_cli.check.kinds import Either, Kind, Limited, OneOf, Simple, shown, table_in
 from gan_cli.check.signatures import bound, nodes_of
 
 NULL, WORD = Simple(type(None)), Simple(str)
@@ -43,7 +43,7 @@ def kind_at(key: str, kinds: Mapping[str, Kind]) -> Kind:
 
 def may_be(kind: Kind) -> str:
     """In words: `a number from 0 to 1 or null`; "" where that says nothing."""
-    if type(kind) is Kind or isinstance(kind, Part):
+    if type(kind) is Kind:
         return ""
     if isinstance(kind, Limited) and kind.limits.get("lt", 0) > LARGEST:
         return may_be(Limited(kind.of, {name: limit for name, limit in kind.limits.items() if name != "lt"}))
@@ -52,8 +52,6 @@ def may_be(kind: Kind) -> str:
     parts = [WORD if one == Limited(WORD, {"min_length": 1}) else one for one in kind.of]
     null = [NULL] if NULL in parts else []
     others = [one for one in parts if one != NULL]
-    if any(isinstance(one, (Part, Table)) and "_target_" in one.words() for one in others):  # chosen by its group
-        return "null" if null else ""
     if others == [WORD, Simple(int)]:  # `limits.Where`: a path may look like a number
         words = ["a path"]
     elif {*others} == {WORD, *map(Simple, (int, float, bool))}:

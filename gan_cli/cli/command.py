@@ -61,7 +61,9 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: HelpText
 
 
 def answered(typed: Typed, root: str, help_text: HelpText, shown: WouldRun = values) -> int | None:
-    """What needs no run: `--version`, `--help`; returns the exit code, None where there is more to do.
+    """Answer what needs no run, as `--version`, `--help` and questions of a shell; return the exit code.
+
+    None where there is more to do.
 
     Args:
         shown: what would run, for the keys that `--help` lists where something is typed beside it.
@@ -82,6 +84,11 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: WouldRun = val
         print(help_text(typed.folders()))
         return 0
     judge(typed, f"gan-{root}", root)
+    if "--shell-completion" in typed.flags:
+        from gan_cli.cli.completion import answer
+
+        action, _, shell = typed.overrides[0].partition("=")
+        return 0 if action == "query" and answer(shell, root) else None
     return None
 
 

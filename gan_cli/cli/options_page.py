@@ -39,6 +39,13 @@ ABOUT = {
     "report": "gan-report",
     "export": "gan-export",
 }
+OF_TTUR = {f"ttur.{player}": f"optimizer.rates.{player}" for player in ("generator", "discriminator")}
+FOR = {  # the keys that words of `brings:` are for
+    **OF_TTUR,
+    "n_critic": "loss.n_critic",
+    "critic_norm": "model.discriminator.norm",
+    "adversarial_weight": "model.adversarial_weight",
+}
 Options = Mapping[str, Sequence[Key]]
 
 
@@ -102,7 +109,7 @@ def of_option(group: str, name: str, file: Path, keys: Sequence[Key], shared: Se
         sets = flat({key: value for key, value in content.items() if key != "defaults"})
         return [*lines, "", f"Sets {', '.join(f'`{key}={value_text(value)}`' for key, value in sets.items())}."]
     if brought := brought_by(content):
-        lines += ["", f"Brings {', '.join(f'`{key}={value}`' for key, value in brought.items())}."]
+        lines += ["", f"Brings {', '.join(brought)}."]
     like = [same(key) for key in shared]
     elsewhere = [key for key in keys if same(key) in like or follows(key)]
     own = [key for key in keys if key not in elsewhere]
@@ -120,11 +127,14 @@ def chosen_by(content: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key).removeprefix("override /").partition("@")[0]: option for key, option in pairs}
 
 
-def brought_by(content: Mapping[str, Any]) -> dict[str, str]:
+def brought_by(content: Mapping[str, Any]) -> list[str]:
     """What a loss or a model brings for the keys of others, where nothing is typed for them."""
     brings = content.get("brings") or {}
     plain = {key: value for key, value in brings.items() if not (isinstance(value, dict) and "_target_" in value)}
-    return {key: value_text(value) for key, value in flat(plain).items() if key != "insists"}
+    values = {name: value_text(value) for name, value in flat(plain).items() if name != "insists"}
+    return [
+        f"`{FOR.get(name, name)}={value}`{' with optimizer=ttur' * (name in OF_TTUR)}" for name, value in values.items()
+    ]
 
 
 # ---- tables ----
