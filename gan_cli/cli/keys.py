@@ -188,7 +188,10 @@ class Composition:
             mark = "experiment"
         text = about(name, self.said)
         by = "" if mark else self.bringer(written)
-        return Key(name, value_text(value), kind, "; ".join(part for part in (text, by) if part), mark)
+        about_it = "; ".join(part for part in (text, by) if part)
+        elsewhere = isinstance(value, dict) and written is not None and isinstance(written.value, str) and not mark
+        word = written.value if elsewhere and written else "needed" if value == "???" else value_text(value)
+        return Key(name, word, kind, about_it, mark)
 
     def bringer(self, written: Said | None) -> str:
         """`loss=wgan brings it`, of a value that the loss or the model has brought; else ""."""

@@ -81,7 +81,7 @@ def listed(composition: Composition) -> list[str]:
     """A line for each key, by groups: its value, what it may be, and what it is."""
     program = f"gan-{composition.root}"
     lines = [
-        f"{program}: the keys of what is typed here: KEY = the value that would run, what it may be, what it is.",
+        "The keys of what is typed here: KEY = the value that would run, what it may be, what it is.",
         f"{program} --help lists groups and examples, {program} --help KEY says all of one key.",
     ]
     by_group: dict[str, list[Key]] = {}

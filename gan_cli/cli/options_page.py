@@ -199,7 +199,7 @@ def listed(names: Sequence[str], own: Options) -> str:
 
 def cell(text: str) -> str:
     """A text that stands in a table's cell as it is."""
-    return re.sub(r"([|*<])", r"\\\1", text)
+    return re.sub(r"([|*<]|\b_(?=\w)|(?<=\w)_\b)", r"\\\1", text)
 
 
 def anchor(title: str) -> str:
