@@ -77,7 +77,7 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: WouldRun = val
     register_resolvers()
     look_in(typed.folders())
     if "--help" in typed.flags:
-        if typed.overrides and not typed.sweeps:
+        if typed.overrides:
             from gan_cli.cli.option_help import help_beside
 
             return help_beside(typed, root, help_text, shown)

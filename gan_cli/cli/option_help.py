@@ -42,6 +42,8 @@ def help_beside(typed: Typed, root: str, help_text: Callable[[list[Path]], str],
     """
     words = [word for word in typed.overrides if is_key(word)]
     rest = Typed(typed.flags, [word for word in typed.overrides if word not in words])
+    if typed.sweeps:  # of many compositions none is shown
+        rest = Typed({flag: value for flag, value in typed.flags.items() if flag != "--multirun"}, [])
     try:
         judge(rest, f"gan-{root}", root)
         values = would_run(rest, root)

@@ -165,7 +165,8 @@ def shared_keys(own: Options) -> list[Key]:
     for keys in own.values():
         for key in keys:
             found.setdefault(same(key), []).append(key)
-    return [keys[0] for keys in found.values() if len(keys) >= SHARED]
+    all_of_them = max(2, len([keys for keys in own.values() if keys]))
+    return [keys[0] for keys in found.values() if len(keys) >= min(SHARED, all_of_them)]
 
 
 def following_keys(own: Options) -> dict[tuple[str, str], list[str]]:
