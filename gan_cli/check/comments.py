@@ -1,4 +1,4 @@
-"""What YAML files say of their keys: values as they are written, and the comments behind them. Imports no torch."""
+"""Read what YAML files say of their keys: values as written, and the comments behind them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # to a key, not to a functio
 
 
 class Said(NamedTuple):
-    """A key as its file has it: its value, interpolations unresolved, and its comment, "" where there is none."""
+    """Hold a key as its file has it: its value, interpolations unresolved, and its comment, "" where there is none."""
 
     value: Any
     comment: str
 
 
 def first_comment(file: Path) -> str:
-    """The first comment line of a file, which describes it; "" where there is none."""
+    """Return the first comment line of a file, which describes it; "" where there is none."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and not line.startswith("# @package"):
             return line.lstrip("# ")
@@ -33,19 +33,19 @@ def first_comment(file: Path) -> str:
 
 
 def is_overlay(file: Path, group: str) -> bool:
-    """Whether a file is laid over the whole config, as an experiment is: its keys are those of others."""
+    """Say whether a file is laid over the whole config, as an experiment is: its keys are those of others."""
     return package_of(file, group) == "" and group not in yaml_of(file)
 
 
 def package_of(file: Path, group: str) -> str:
-    """Where the keys of an option's file stand: "" at the root, else below a dotted key."""
+    """Return where the keys of an option's file stand: "" at the root, else below a dotted key."""
     found = re.match(r"# @package (\S+)", file.read_text(encoding="utf-8"))
     package = found.group(1) if found else group.replace("/", ".")
     return "" if package == "_global_" else package
 
 
 def said_by(group: str, name: str, folders: Iterable[Path]) -> dict[str, Said]:
-    """What an option's file, and those that it begins with, say of the keys that it has, by their dotted keys."""
+    """Return what an option's file, and those that it begins with, say of its keys, by dotted key."""
     files = files_of(folders, group)
     return _of_file(files[name], group, tuple(files.values())) if name in files else {}
 
@@ -66,7 +66,7 @@ def _of_file(file: Path, group: str, others: tuple[Path, ...]) -> dict[str, Said
 
 
 def said_in(file: Path) -> dict[str, Said]:
-    """What a file says of its keys and tables, by their dotted keys within it, but for `defaults` and `hydra`."""
+    """Return what a file says of its keys and tables, by dotted keys within it; not of `defaults` and `hydra`."""
     stat = file.stat()
     return _said_in(file, stat.st_mtime_ns, stat.st_size)
 
@@ -96,7 +96,7 @@ def _said_in(file: Path, changed: int, size: int) -> dict[str, Said]:
 
 
 def _pairs(node: yaml.MappingNode, content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any, Any, Any]]:
-    """Each key of a table and of those in it: dotted, as its node, its value's node, and its value."""
+    """Yield each key of a table and of those in it: dotted, as its node, its value's node, and its value."""
     values = {str(key): value for key, value in content.items()}
     for name, inner in node.value:
         key, value = f"{prefix}{name.value}", values.get(name.value)
@@ -106,14 +106,14 @@ def _pairs(node: yaml.MappingNode, content: Mapping[Any, Any], prefix: str) -> I
 
 
 def _inside(value: Any, name: Any) -> Iterator[Any]:
-    """The nodes of a pair whose ends are where they are seen to end: not so a table that goes on below its key."""
+    """Yield the nodes of a pair that end where they are seen to end: not a table that goes on below its key."""
     yield name
     if isinstance(value, yaml.ScalarNode) or value.flow_style:
         yield value
 
 
 def typable(said: dict[str, Said]) -> Iterator[str]:
-    """The keys that a user types: those of values, and of no section for the check, but for parts that it brings."""
+    """Yield the keys that a user types: those of values, and of no section for the check but parts that it brings."""
     for key, one in said.items():
         if isinstance(one.value, dict) and one.value:
             continue
@@ -133,7 +133,7 @@ def is_typable(key: str, said: dict[str, Said]) -> bool:
 
 
 def comment_on(key: str, said: dict[str, Said]) -> str:
-    """What is said of a key: by its own comment, or by that of the table that it is in; "" where nothing is."""
+    """Return what is said of a key: by its own comment, or by that of the table that it is in; "" where nothing is."""
     own = said.get(key)
     if own is not None and own.comment:
         return own.comment
@@ -146,5 +146,5 @@ def comment_on(key: str, said: dict[str, Said]) -> str:
 
 
 def follows_from(value: Any) -> list[str]:
-    """The keys that a written value is worked out from: `${times:${dataset.channels},${model.pack}}` names two."""
+    """Return the keys that a written value follows from: `${times:${dataset.channels},${model.pack}}` names two."""
     return list(dict.fromkeys(REFERENCE.findall(value))) if isinstance(value, str) else []

@@ -1,4 +1,4 @@
-"""What each key of a config may be, in words, as the check would judge it. Imports no torch."""
+"""Say what each key of a config may be, in words, as the check would judge it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 2**62  # a limit above it is of the machine, and none that a person me
 
 
 def kinds_in(config: Mapping[str, Any]) -> dict[str, Kind]:
-    """What the keys of a config's parts may be, by dotted key; those of a class that can't be read are left out.
+    """Return what the keys of a config's parts may be, by dotted key; those of a class that can't be read are left out.
 
     Args:
         config: a node for each group, interpolations may be in it.
@@ -33,7 +33,7 @@ def kinds_in(config: Mapping[str, Any]) -> dict[str, Kind]:
 
 
 def kind_at(key: str, kinds: Mapping[str, Kind]) -> Kind:
-    """What a key may be, in a table too; a `Kind` that takes all where nothing is known of it."""
+    """Return what a key may be, in a table too; a `Kind` that takes all where nothing is known of it."""
     if key in kinds:
         return kinds[key]
     table, _, _ = key.rpartition(".")
@@ -42,7 +42,7 @@ def kind_at(key: str, kinds: Mapping[str, Kind]) -> Kind:
 
 
 def may_be(kind: Kind) -> str:
-    """In words: `a number from 0 to 1 or null`; "" where that says nothing."""
+    """Say a kind in words: `a number from 0 to 1 or null`; "" where that says nothing."""
     if type(kind) is Kind:
         return ""
     if isinstance(kind, Limited) and kind.limits.get("lt", 0) > LARGEST:
@@ -62,20 +62,20 @@ def may_be(kind: Kind) -> str:
 
 
 def or_null(kind: Kind) -> Kind:
-    """The same, null too: what files or models fill in."""
+    """Return the same kind, null too: what files or models fill in."""
     if type(kind) is Kind or kind.fits(None):
         return kind
     return Either((*(kind.of if isinstance(kind, Either) else (kind,)), NULL))
 
 
 def choices_of(kind: Kind) -> tuple[Any, ...]:
-    """The values of a `Literal`, alone or beside null; none where it is something else."""
+    """Return the values of a `Literal`, alone or beside null; none where it is something else."""
     kinds = [one for one in (kind.of if isinstance(kind, Either) else (kind,)) if one != NULL]
     return kinds[0].values if len(kinds) == 1 and isinstance(kinds[0], OneOf) else ()
 
 
 def adds_to(kind: Kind, comment: str) -> str:
-    """What a key may be where its comment does not say that already: a plain word, true or false, named choices."""
+    """Say what a key may be where its comment or its value does not show that already."""
     if kind in (WORD, Simple(bool)):
         return ""
     choices = choices_of(kind)

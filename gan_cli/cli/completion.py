@@ -1,4 +1,4 @@
-"""Tab completion of what Hydra knows nothing of: run folders, sweeps, and options inside a list."""
+"""Complete at the tab key what Hydra knows nothing of: run folders, sweeps, and options inside a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTPUTS = SWEEPS.parent  # where runs are, unless they are put elsewhere
 
 
 def completions(line: str, root: str) -> list[str] | None:
-    """The words that the last one of a command line may become; None where Hydra is to answer.
+    """Return the words that the last one of a command line may become; None where Hydra is to answer.
 
     Args:
         line: as it is typed so far, the command's name first.
@@ -41,7 +41,7 @@ def completions(line: str, root: str) -> list[str] | None:
 
 
 def in_list(key: str, value: str, before: list[str], root: str) -> list[str] | None:
-    """`penalty=[r1,pa` -> `penalty=[r1,path_length`, and in a sweep `model=gan,dc` -> `model=gan,dcgan`."""
+    """Complete `penalty=[r1,pa` to `penalty=[r1,path_length`, in a sweep `model=gan,dc` to `model=gan,dcgan`."""
     group, defaults = key.lstrip("+"), defaults_of(root)
     if group not in defaults and not group.startswith("hydra/"):
         return None
@@ -55,7 +55,7 @@ def in_list(key: str, value: str, before: list[str], root: str) -> list[str] | N
 
 
 def folders_of(before: list[str]) -> list[Path]:
-    """Where the options of groups are, by the flags and the search path of the line."""
+    """Return where the options of groups are, by the flags and the search path of the line."""
     try:
         typed = read(before)
     except UserError:  # a flag that is not whole yet
@@ -67,22 +67,22 @@ def folders_of(before: list[str]) -> list[Path]:
 
 
 def runs(value: str) -> list[str]:
-    """The runs below `outputs/`, as they are named by what is typed so far: from here, from home, or from the root."""
+    """Return the runs below `outputs/`, named as what is typed so far: from here, from home, or from the root."""
     return below(value, lambda folder: runs_below(folder))
 
 
 def sweeps(value: str) -> list[str]:
-    """The folders of sweeps there, in the same way."""
+    """Return the folders of sweeps there, in the same way."""
     return below(value, lambda folder: runs_below(folder, 2, is_one))
 
 
 def is_one(folder: Path) -> bool:
-    """Whether a folder is a sweep's: it has cells, and the lock or the place of one."""
+    """Say whether a folder is a sweep's: it has cells, and the lock or the place of one."""
     return (has_lock(folder) or folder.absolute().parent == SWEEPS.absolute()) and is_sweep(folder)
 
 
 def below(value: str, find: Callable[[Path], Iterable[Path]]) -> list[str]:
-    """What is found in the last folder that is typed, if it is `outputs/` or in it."""
+    """Return what is found in the last folder that is typed, if it is `outputs/` or in it."""
     head, slash, _ = value.rpartition("/")
     typed = f"{head}{slash}" if slash else f"{OUTPUTS}/"
     try:
@@ -97,7 +97,7 @@ def below(value: str, find: Callable[[Path], Iterable[Path]]) -> list[str]:
 
 
 def names(value: str) -> list[str]:
-    """The names of the sweeps that `gan-train -m sweep=NAME` goes on with."""
+    """Return the names of the sweeps that `gan-train -m sweep=NAME` goes on with."""
     return sorted(sweeps_there())
 
 

@@ -138,7 +138,7 @@ def sweeps_there() -> list[str]:
 
 
 def chosen_of(choices: Mapping[Any, Any]) -> dict[str, Any]:
-    """Hydra's record of the chosen options as plain values, without its own groups."""
+    """Return Hydra's record of the chosen options as plain values, without its own groups."""
     return {
         str(group): list(option) if isinstance(option, (list, ListConfig)) else option
         for group, option in choices.items()

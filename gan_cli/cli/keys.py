@@ -1,4 +1,4 @@
-"""Every key of a composition, or of an option alone: its value, what it may be, and what its YAML says of it."""
+"""Tell every key of a composition, or of an option alone: its value, what it may be, and what its YAML says of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEARCH = "hydra.sweeper"
 
 @dataclass(frozen=True)
 class Key:
-    """A key that can be typed.
+    """Hold a key that can be typed.
 
     Attributes:
         name: dotted.
@@ -56,12 +56,12 @@ class Key:
 
     @property
     def line(self) -> str:
-        """What is said behind the value in a list."""
+        """Return what is said behind the value in a list."""
         return ": ".join(text for text in (adds_to(self.kind, self.about), self.about) if text)
 
 
 def value_text(value: Any) -> str:
-    """A value as it is typed, in one line."""
+    """Write a value as it is typed, in one line."""
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(value_text, value))}]"
     if isinstance(value, dict):
@@ -71,7 +71,7 @@ def value_text(value: Any) -> str:
 
 
 def root_kinds(root: str) -> dict[str, Kind]:
-    """What the keys at the top of a command's config may be."""
+    """Return what the keys at the top of a command's config may be."""
     if root == "train":
         own = options.options_of(options.Sample)
         return {**ROOT, "seed": own["seed"].kind, "trust": own["trust"].kind}
@@ -79,7 +79,7 @@ def root_kinds(root: str) -> dict[str, Kind]:
 
 
 def kinds_of(content: Mapping[str, Any], root: str | None) -> dict[str, Kind]:
-    """What all keys of a config may be.
+    """Return what all keys of a config may be.
 
     Args:
         content: with a node for each group.
@@ -96,7 +96,7 @@ def kinds_of(content: Mapping[str, Any], root: str | None) -> dict[str, Kind]:
 
 
 def about(name: str, said: Mapping[str, Said]) -> str:
-    """What is said of a key: the comment on it, and the keys that it follows from."""
+    """Return what is said of a key: the comment on it, and the keys that it follows from."""
     comment = comment_on(name, dict(said))
     keys = follows_from(said[name].value) if name in said else []
     told = all(key.rpartition(".")[2] in comment for key in keys)
@@ -109,7 +109,7 @@ def about(name: str, said: Mapping[str, Said]) -> str:
 
 @dataclass
 class Composition:
-    """What would run, with what its files say of its keys.
+    """Hold what would run, with what its files say of its keys.
 
     Attributes:
         values: of it.
@@ -133,12 +133,12 @@ class Composition:
 
     @cached_property
     def several(self) -> list[str]:
-        """The groups of which several options may be chosen."""
+        """Return the groups of which several options may be chosen."""
         return [group for group, option in defaults_of(self.root).items() if isinstance(option, list)]
 
     @cached_property
     def chosen(self) -> dict[str, list[str]]:
-        """The options of each group: none, one, or several."""
+        """Return the options of each group: none, one, or several."""
         choices = {group.partition("@")[0]: option for group, option in self.values.choices.items()}
         several = {group: list(self.values.content.get(group) or {}) for group in self.several}
         one = {group: [str(option)] if option is not None else [] for group, option in choices.items()}
@@ -154,7 +154,7 @@ class Composition:
 
     @cached_property
     def overlaid(self) -> set[str]:
-        """The keys that an experiment sets."""
+        """Return the keys that an experiment sets."""
         files = [
             files_of(self.folders, group)[name]
             for group, names in self.chosen.items()
@@ -164,11 +164,11 @@ class Composition:
         return {key for file in files for key in typable(said_in(file))}
 
     def all_keys(self) -> list[Key]:
-        """All that can be typed, in the order of the config."""
+        """Return all that can be typed, in the order of the config."""
         return [self.key(name, value) for name, value in self.leaves(self.values.content, "")]
 
     def leaves(self, content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        """Names and values: a table is one value where its file has none of its keys, as what `${...}` stands for."""
+        """Yield names and values: a table is one value where its file has none of its keys, as `${...}` of a part."""
         for inner, value in content.items():
             name = f"{prefix}{inner}"
             written = self.said.get(name)
@@ -194,7 +194,7 @@ class Composition:
         return Key(name, word, kind, about_it, mark)
 
     def bringer(self, written: Said | None) -> str:
-        """`loss=wgan brings it`, of a value that the loss or the model has brought; else ""."""
+        """Say `loss=wgan brings it` of a value that the loss or the model has brought; else ""."""
         found = BROUGHT.search(str(written.value)) if written is not None else None
         if found is None:
             return ""
@@ -210,7 +210,7 @@ class Composition:
         return ""
 
     def group_of(self, name: str) -> str:
-        """The group whose option has a key; "" for one of the command's own."""
+        """Return the group whose option has a key; "" for one of the command's own."""
         top = name.partition(".")[0]
         if top in self.chosen:
             return top
@@ -225,12 +225,12 @@ class Composition:
 
 
 def names_in_option(group: str, name: str, folders: Sequence[Path]) -> list[str]:
-    """The keys that an option has; none of one that is laid over others."""
+    """Return the keys that an option has; none of one that is laid over others."""
     return [] if is_overlay(files_of(folders, group)[name], group) else list(typable(said_by(group, name, folders)))
 
 
 def keys_of_option(group: str, name: str, folders: Sequence[Path]) -> list[Key]:
-    """The same with the defaults of its file, and what each may be."""
+    """Return them with the defaults of its file, and what each may be."""
     names = names_in_option(group, name, folders)
     if not names:
         return []
@@ -239,7 +239,7 @@ def keys_of_option(group: str, name: str, folders: Sequence[Path]) -> list[Key]:
 
 
 def node_of(group: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
-    """An option's file as it would stand in a config."""
+    """Return an option's file as it would stand in a config."""
     files = files_of(folders, group)
     content: dict[str, Any] = {}
     for entry in yaml_of(files[name]).get("defaults") or []:
@@ -250,13 +250,13 @@ def node_of(group: str, name: str, folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def said_of_root(root: str, folders: Sequence[Path]) -> dict[str, Said]:
-    """What a command's own config says, the first folder's that has it."""
+    """Return what a command's own config says, the first folder's that has it."""
     files = [folder / f"{root}.yaml" for folder in (*folders, config_folder())]
     return next((said_in(file) for file in files if file.is_file()), {})
 
 
 def keys_of_root(root: str, folders: Sequence[Path]) -> list[Key]:
-    """Those of a command's own config."""
+    """Return those of a command's own config."""
     said = said_of_root(root, folders)
     kinds = root_kinds(root)
     return [written_key(key, said, kinds) for key in typable(said) if not isinstance(said[key].value, dict)]
@@ -269,7 +269,7 @@ def written_key(name: str, said: dict[str, Said], kinds: Mapping[str, Kind]) -> 
 
 
 def default_of(value: Any) -> str:
-    """A default as it is written; of `${recommended:betas,[0.5,0.999]}` the last argument, "" where there is none."""
+    """Write a default as its file has it; of `${recommended:eps,1e-8}` the last argument, "" where there is none."""
     if not (isinstance(value, str) and "${" in value):
         return "needed" if value == "???" else value_text(value)
     found = LITERAL.match(value)

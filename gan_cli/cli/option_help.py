@@ -1,4 +1,4 @@
-"""`--help` beside what is typed: the keys of that composition, or all that there is to say of one key."""
+"""Answer `--help` beside what is typed: the keys of that composition, or all that there is to say of one key."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def help_beside(typed: Typed, root: str, help_text: Callable[[list[Path]], str],
 
 
 def keys_typed(typed: Typed, root: str) -> list[str]:
-    """The keys of what is typed: of a table those that it gives values to."""
+    """Return the keys of what is typed: of a table those that it gives values to."""
     try:
         return [
             key_of(text) for override in typed.overrides for text in laid_open(parse(override, f"gan-{root}"), root)
@@ -72,7 +72,7 @@ def keys_typed(typed: Typed, root: str) -> list[str]:
 
 
 def is_key(word: str) -> bool:
-    """Whether a word is a key alone, with no value; a path is none."""
+    """Say whether a word is a key alone, with no value; a path is none."""
     return "=" not in word and not word.startswith(("+", "~")) and ("/" not in word or word == SEARCHES)
 
 
@@ -80,7 +80,7 @@ def is_key(word: str) -> bool:
 
 
 def listed(composition: Composition) -> list[str]:
-    """A line for each key, by groups: its value, what it may be, and what it is."""
+    """Write a line for each key, by groups: its value, what it may be, and what it is."""
     program = f"gan-{composition.root}"
     lines = [
         "The keys of what is typed here: KEY = the value that would run, what it may be, what it is.",
@@ -101,7 +101,7 @@ def listed(composition: Composition) -> list[str]:
 
 
 def heading(group: str, composition: Composition) -> list[str]:
-    """`model=sngan (typed): SNGAN (Miyato et al. 2018): ...`"""
+    """Write `model=sngan (typed): SNGAN (Miyato et al. 2018): ...`"""
     names, files = composition.chosen[group], files_of(composition.folders, group)
     several = group in composition.several
     word = f"[{','.join(names)}]" if several else names[0] if names else "null"
@@ -118,7 +118,7 @@ def heading(group: str, composition: Composition) -> list[str]:
 
 
 def chosen_by(group: str, composition: Composition) -> str:
-    """`typed`, or `by model=sngan`, for what another option chooses; "" for what is chosen by default."""
+    """Return `typed`, or `by model=sngan`, for what another option chooses; "" for what is chosen by default."""
     if group in composition.typed:
         return "typed"
     for other in ("experiment", "model"):
@@ -132,7 +132,7 @@ def chosen_by(group: str, composition: Composition) -> str:
 
 
 def line_of(key: Key) -> str:
-    """`  KEY = VALUE    what it may be: what it is`, wrapped below its text."""
+    """Write `  KEY = VALUE    what it may be: what it is`, wrapped below its text."""
     head = f"  {key.name} = {key.value}{f' ({key.mark})' if key.mark else ''}"
     lines = wrap(key.line, WIDTH - COLUMN, break_long_words=False, break_on_hyphens=False)
     first = [head] if len(head) > COLUMN - 2 else [f"{head:<{COLUMN}}{lines.pop(0)}"] if lines else [head]
@@ -149,7 +149,7 @@ def wrapped(text: str, first: str, others: str) -> list[str]:
 
 
 def told(word: str, composition: Composition, typed: Typed) -> str:
-    """All that there is to say of a key, or of all keys whose last part a word is.
+    """Say all that there is to say of a key, or of all keys whose last part a word is.
 
     Raises:
         UserError: there is none.
@@ -180,7 +180,7 @@ def groups_of(root: str) -> list[str]:
 
 
 def of_option(word: str, composition: Composition) -> str:
-    """The sentence for a word that is an option's name; "" where it is none."""
+    """Return the sentence for a word that is an option's name; "" where it is none."""
     of = [group for group in groups_of(composition.root) if word in files_of(composition.folders, group)]
     program = f"gan-{composition.root}"
     asked = " or ".join(f"{program} --help {choice(group, word, composition.root)}" for group in of)
@@ -204,7 +204,7 @@ def of_key(
     elsewhere: Mapping[str, Sequence[Key]],
     composition: Composition,
 ) -> list[str]:
-    """A key in full: the value that would run, then its default, what it may be and what it is, by the options."""
+    """Write a key in full: the value that would run, then default, what it may be and what it is, by option."""
     options: dict[tuple[Any, ...], list[str]] = {}
     described: dict[tuple[Any, ...], Key] = {}
     for option, keys in elsewhere.items():
@@ -242,7 +242,7 @@ def rows(*titled: tuple[str, str]) -> list[str]:
 
 
 def absent(name: str, options: Any, composition: Composition) -> str:
-    """Why a key is none of this composition's."""
+    """Say why a key is none of this composition's."""
     group = next(iter(options))[0].partition("=")[0]
     chosen = composition.chosen.get(group, [])
     return f"which {group}={','.join(chosen)} does not have" if chosen else f"with {group}= as below"

@@ -1,4 +1,4 @@
-"""`docs/options.md`, made from the YAML files: `make options` writes it.
+"""Make `docs/options.md` of the YAML files, for `make options`.
 
 Every group, its options, and their keys with default, what each may be, and what it is. Keys that several options of a
 group share, and those that follow from others, stand once.
@@ -50,7 +50,7 @@ Options = Mapping[str, Sequence[Key]]
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     groups = sorted(defaults_of("train"), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     groups = [*groups, SEARCHES, "mode"]
     links = ", ".join(f"[{name}](#{anchor(name)})" for name in groups)
@@ -64,7 +64,7 @@ def page() -> str:
 
 
 def of_group(group: str) -> list[str]:
-    """A group: its options, the keys that they share, then each option."""
+    """Write a group: its options, the keys that they share, then each option."""
     files = files_of([config_folder()], group)
     own = {name: keys_of_option(group, name, [config_folder()]) for name in files}
     shared = [key for key in shared_keys(own) if not follows(key)]
@@ -87,7 +87,7 @@ def of_group(group: str) -> list[str]:
 
 
 def typed_as(group: str) -> str:
-    """How a group is typed, and what is chosen of it by default."""
+    """Say how a group is typed, and what is chosen of it by default."""
     if group == SEARCHES:
         return f"`gan-train -m {group}=OPTION`: instead of a grid of all values."
     program, root = ("gan-sample", "sample") if group == "mode" else ("gan-train", "train")
@@ -100,7 +100,7 @@ def typed_as(group: str) -> str:
 
 
 def of_option(group: str, name: str, file: Path, keys: Sequence[Key], shared: Sequence[Key]) -> list[str]:
-    """An option: what it is, what it chooses and brings, and the keys that are not told above."""
+    """Write an option: what it is, what it chooses and brings, and the keys that are not told above."""
     lines = [f"### {group}={name}", "", f"{cell(first_comment(file))}."]
     content = yaml_of(file)
     chosen = [f"`{key}={value_text(option)}`" for key, option in chosen_by(content).items()]
@@ -121,14 +121,14 @@ def of_option(group: str, name: str, file: Path, keys: Sequence[Key], shared: Se
 
 
 def chosen_by(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of other groups that an option's file chooses."""
+    """Return the options of other groups that an option's file chooses."""
     entries = [entry for entry in content.get("defaults") or [] if isinstance(entry, dict)]
     pairs = [pair for entry in entries for pair in entry.items()]
     return {str(key).removeprefix("override /").partition("@")[0]: option for key, option in pairs}
 
 
 def brought_by(content: Mapping[str, Any]) -> list[str]:
-    """What a loss or a model brings for the keys of others, where nothing is typed for them."""
+    """Say what a loss or a model brings for the keys of others, where nothing is typed for them."""
     brings = content.get("brings") or {}
     plain = {key: value for key, value in brings.items() if not (isinstance(value, dict) and "_target_" in value)}
     values = {name: value_text(value) for name, value in flat(plain).items() if name != "insists"}
@@ -146,7 +146,7 @@ def table(keys: Iterable[Key]) -> list[str]:
 
 
 def row_of_shared(key: Key, own: Options) -> str:
-    """A key that several options have, with each of its defaults."""
+    """Write a key that several options have, with each of its defaults."""
     by_default: dict[str, list[str]] = {}
     for name, keys in own.items():
         for one in keys:
@@ -160,7 +160,7 @@ def row_of_shared(key: Key, own: Options) -> str:
 
 
 def shared_keys(own: Options) -> list[Key]:
-    """The keys that at least `SHARED` options have in the same words, or all of a smaller group."""
+    """Return the keys that at least `SHARED` options have in the same words, or all of a smaller group."""
     found: dict[tuple[Any, ...], list[Key]] = {}
     for keys in own.values():
         for key in keys:
@@ -170,7 +170,7 @@ def shared_keys(own: Options) -> list[Key]:
 
 
 def following_keys(own: Options) -> dict[tuple[str, str], list[str]]:
-    """What is said of keys without a default of their own, with the options that have them."""
+    """Return what is said of keys without a default of their own, with the options that have them."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, keys in own.items():
         for key in keys:
@@ -184,7 +184,7 @@ def follows(key: Key) -> bool:
 
 
 def same(key: Key) -> tuple[str, str, str]:
-    """What two options say of a key in the same words."""
+    """Return what two options say of a key in the same words."""
     return key.name, key.may_be, key.about
 
 
@@ -194,17 +194,17 @@ def default(key: Key) -> str:
 
 
 def listed(names: Sequence[str], own: Options) -> str:
-    """Options by name, or in a word where they are all that have keys."""
+    """Name options, in one word where they are all that have keys."""
     return "all" if len(names) == len([keys for keys in own.values() if keys]) else ", ".join(names)
 
 
 def cell(text: str) -> str:
-    """A text that stands in a table's cell as it is."""
+    """Escape a text that stands in a table's cell as it is."""
     return re.sub(r"([|*<]|\b_(?=\w)|(?<=\w)_\b)", r"\\\1", text)
 
 
 def anchor(title: str) -> str:
-    """The name of a heading in a link, as GitHub and MkDocs make it."""
+    """Return the name of a heading in a link, as GitHub and MkDocs make it."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 

@@ -23,7 +23,7 @@ from gan_cli.cli.typed import Typed
 
 
 class Values(NamedTuple):
-    """What would run, as plain values; why it would be refused, "" if it would not; the chosen option of each group."""
+    """Hold what would run, why it would be refused ("" if it would not), and the chosen option of each group."""
 
     content: Mapping[str, Any]
     refusal: str
@@ -31,7 +31,7 @@ class Values(NamedTuple):
 
 
 def values(typed: Typed, root: str) -> Values:
-    """What a command line would run."""
+    """Return what a command line would run."""
     return values_of(composed_as_typed(settled(typed, root), root), root)
 
 
