@@ -8,7 +8,7 @@ comma := ,
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slow lint format wheel learning metrics speed threads estimate clean
+.PHONY: help setup demo test test-all test-slow lint format options wheel learning metrics speed threads estimate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ lint: setup  ## formatting, lint and types
 format: setup  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+options: setup  ## write docs/options.md: every group, option and key, from conf/
+	$(BIN)/python -m gan_cli.cli.options_page docs/options.md
 
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_cli import __version__
 from gan_cli.base.errors import RunError
-from gan_cli.base.printable import tell
 from gan_cli.base.threads import begin
 from gan_cli.check.config_folder import config_folder, look_in
 from gan_cli.cli import outcome
 from gan_cli.cli.config import register_resolvers
 from gan_cli.cli.judge import judge, settled
-from gan_cli.cli.printed import show_config, value_lines, values
-from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, sentence
+from gan_cli.cli.printed import Values, show_config, values
+from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of
 from gan_cli.cli.typed import Typed, completed, read
 
 Carry = Callable[[dict[str, Any]], None]
 HelpText = Callable[[list[Path]], str]
-Values = Callable[[Typed, str], tuple[Mapping[str, Any], str]]
+WouldRun = Callable[[Typed, str], Values]
 
 
 def run(name: str, carry_out: Carry, help_text: HelpText) -> None:
@@ -61,13 +60,13 @@ def _obey(arguments: list[str], name: str, carry_out: Carry, help_text: HelpText
     return outcome.code
 
 
-def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = values) -> int | None:
-    """Answer `--version` and `--help`, and refuse a command line that can't work.
+def answered(typed: Typed, root: str, help_text: HelpText, shown: WouldRun = values) -> int | None:
+    """Answer what needs no run, as `--version`, `--help` and questions of a shell; return the exit code.
 
-    Return the exit code, or None where there is more to do.
+    None where there is more to do.
 
     Args:
-        shown: computes the values that would run: `--help` shows them if overrides are typed beside it.
+        shown: what would run, for the keys that `--help` lists where something is typed beside it.
 
     Raises:
         UserError: the command line can't work.
@@ -78,27 +77,19 @@ def answered(typed: Typed, root: str, help_text: HelpText, shown: Values = value
     register_resolvers()
     look_in(typed.folders())
     if "--help" in typed.flags:
-        print(help_text(typed.folders()))
         if typed.overrides:
-            show_beside(typed, root, shown)
+            from gan_cli.cli.option_help import help_beside
+
+            return help_beside(typed, root, help_text, shown)
+        print(help_text(typed.folders()))
         return 0
     judge(typed, f"gan-{root}", root)
+    if "--shell-completion" in typed.flags:
+        from gan_cli.cli.completion import answer
+
+        action, _, shell = typed.overrides[0].partition("=")
+        return 0 if action == "query" and answer(shell, root) else None
     return None
-
-
-def show_beside(typed: Typed, root: str, shown: Values) -> None:
-    """Print, after `--help`, the values with which the typed overrides would run. Of a sweep print nothing."""
-    if typed.sweeps:
-        return
-    try:
-        judge(typed, f"gan-{root}", root)
-        content, refusal = shown(typed, root)
-    except REFUSALS as error:
-        content, refusal = {}, sentence(error, lambda: outcome.names(root), f"gan-{root}")
-    if content:
-        print("\n".join(["", "With what is typed here:", *value_lines(content)]))
-    if refusal:
-        tell(f"this can't run yet: {refusal}", sys.stderr)
 
 
 def hand_over(typed: Typed, root: str, task: Callable[[DictConfig], Any]) -> None:

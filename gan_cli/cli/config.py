@@ -144,6 +144,15 @@ def existing_sweeps() -> list[str]:
     return [entry.name for entry in SWEEPS.iterdir() if entry.is_dir()] if SWEEPS.is_dir() else []
 
 
+def chosen_of(choices: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return Hydra's record of the chosen options as plain values, without its own groups."""
+    return {
+        str(group): list(option) if isinstance(option, (list, ListConfig)) else option
+        for group, option in choices.items()
+        if not str(group).startswith("hydra")
+    }
+
+
 def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
     """Convert a composed config to plain values, and complete it with facts of the data set. A run needs no more.
 
@@ -155,11 +164,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
         UserError: a value that its part can't take, a data set that can't be read (`complete`), or one of another
             kind than the model needs.
     """
-    chosen = {
-        str(group): list(option) if isinstance(option, (list, ListConfig)) else option
-        for group, option in choices.items()
-        if not str(group).startswith("hydra")
-    }
+    chosen = chosen_of(choices)
     copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     OmegaConf.set_struct(copy, False)
     trust = copy.get("trust")

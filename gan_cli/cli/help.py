@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gan_cli.check.comments import first_comment
 from gan_cli.check.config_folder import defaults_of, files_of
 
 TRAIN_EXAMPLES = """\
@@ -127,13 +128,6 @@ def examples(file: Path) -> list[str]:
     """List the command lines in the comments of an option's file."""
     comments = [line.lstrip("# ") for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     return [f"  {text}" for text in comments if text.startswith("gan-")]
-
-
-def first_comment(file: Path) -> str:
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#") and not line.startswith("# @package"):
-            return line.lstrip("# ")
-    return ""
 
 
 def root_keys(file: Path) -> list[str]:

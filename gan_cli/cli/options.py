@@ -93,7 +93,7 @@ class Export:
 class Report:
     sweep: Where | None
     runs: Where | None
-    by: Where | None
+    by: Annotated[str, MinLen(1)] | None
     at: Literal["newest", "best"]
     output: Where | None
 

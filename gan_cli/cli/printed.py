@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from gan_cli.base.allow_list import META_KEYS
 from gan_cli.base.errors import UserError
 from gan_cli.base.printable import tell
 from gan_cli.base.run_folder import flat
@@ -17,27 +16,36 @@ from gan_cli.check.brought import check_brought
 from gan_cli.check.hints import meant
 from gan_cli.check.kinds import shown
 from gan_cli.cli.composition import composed_as_typed, resolved_where_possible
-from gan_cli.cli.config import plain
+from gan_cli.cli.config import chosen_of, plain
 from gan_cli.cli.judge import settled
 from gan_cli.cli.sentences import REFUSALS, sentence
 from gan_cli.cli.typed import Typed
 
 
-def values(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
-    """Return the plain values that would run, and the reason for a refusal; "" if there is none."""
+class Values(NamedTuple):
+    """Hold what would run, why it would be refused ("" if it would not), and the chosen option of each group."""
+
+    content: Mapping[str, Any]
+    refusal: str
+    choices: Mapping[str, Any]
+
+
+def values(typed: Typed, root: str) -> Values:
+    """Return what a command line would run."""
     return values_of(composed_as_typed(settled(typed, root), root), root)
 
 
-def values_of(config: DictConfig, root: str) -> tuple[Mapping[str, Any], str]:
+def values_of(config: DictConfig, root: str) -> Values:
     typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    choices = chosen_of(config.hydra.runtime.choices)
     if root != "train":
-        return resolved_where_possible(typed), ""
+        return Values(resolved_where_possible(typed), "", choices)
     try:
         content = plain(config, config.hydra.runtime.choices)
         check_brought(content)
     except REFUSALS as error:
-        return resolved_where_possible(typed), sentence(error, list)
-    return {key: value for key, value in content.items() if key != "choices"}, ""
+        return Values(resolved_where_possible(typed), sentence(error, list), choices)
+    return Values({key: value for key, value in content.items() if key != "choices"}, "", choices)
 
 
 def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = None) -> int:
@@ -56,7 +64,7 @@ def show_config(typed: Typed, root: str, content: Mapping[str, Any] | None = Non
         if kind != "job":
             node["hydra"] = hydra_settings(config, "--resolve" in typed.flags)
         if kind != "hydra":
-            content, refusal = values_of(config, root)
+            content, refusal, _ = values_of(config, root)
     node |= content or {}
     package = typed.flags.get("--package", "_global_")
     if package != "_global_":
@@ -89,13 +97,3 @@ def select(node: Any, package: str) -> Any:
 
 def written(node: Any) -> str:
     return yaml.safe_dump(node, sort_keys=False, allow_unicode=True, width=1_000)
-
-
-def value_lines(content: Mapping[str, Any]) -> list[str]:
-    """Format each key that can be typed as a line, such as `  optimizer.learning_rate = 0.0002`."""
-    hidden = {"_target_", *META_KEYS}
-    return [f"  {key} = {in_a_line(value)}" for key, value in flat(content).items() if not hidden & set(key.split("."))]
-
-
-def in_a_line(value: Any) -> str:
-    return f"[{','.join(map(in_a_line, value))}]" if isinstance(value, list) else shown(value)

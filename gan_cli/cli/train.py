@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from gan_cli.cli.dry_run import dry_run
 from gan_cli.cli.help import train_help
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import settled
-from gan_cli.cli.printed import show_config, values
+from gan_cli.cli.printed import Values, show_config, values
 from gan_cli.cli.resume import changed_keys, locked_in, prepared, resume
 from gan_cli.cli.sentences import REFUSALS, ended, exit_code_of, say, sentence
 from gan_cli.cli.typed import Typed, check_named, key_of, read, value_of
@@ -65,16 +65,14 @@ def command(arguments: list[str]) -> int:
     return carry_on(typed)
 
 
-def would_run(typed: Typed, root: str) -> tuple[Mapping[str, Any], str]:
-    """Return the plain values that would run, and the reason for a refusal; "" if there is none.
-
-    `resume=` and `init_from=` are taken into account.
-    """
+def would_run(typed: Typed, root: str) -> Values:
+    """Return what would run, also of a run that is resumed, or with the model of a run that `init_from=` names."""
     run = value_of(typed.overrides, "resume")
     if run is None:
         return values(with_base(typed), root)
     overrides = [override for override in typed.overrides if key_of(override) != "resume"]
-    return {key: value for key, value in prepared(expanded(run), overrides)[1].items() if key != "choices"}, ""
+    content = prepared(expanded(run), overrides)[1]
+    return Values({key: value for key, value in content.items() if key != "choices"}, "", content.get("choices") or {})
 
 
 def carry_on(typed: Typed) -> int:

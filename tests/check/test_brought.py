@@ -13,7 +13,7 @@ from gan_cli.base.run_config import RunConfig
 from gan_cli.base.run_folder import digest_of, identity_of
 from gan_cli.check.brought import check_brought, taken
 from gan_cli.cli.config import register_resolvers
-from gan_cli.cli.printed import value_lines, values
+from gan_cli.cli.printed import values
 from gan_cli.cli.typed import read
 from gan_cli.run.start import of_game
 
@@ -59,10 +59,9 @@ def test_each_rung_wins_over_those_below(folder: Path, typed: list[str], rate: f
     found = content["optimizer"]["learning_rate"], content["optimizer"]["betas"][0], content["trainer"]["batch_size"]
     assert found == (rate, beta, batch)
     register_resolvers()
-    shown, refusal = values(read(["--cfg", "job", "--config-dir", str(folder), *typed]), "train")
+    shown, refusal, _ = values(read(["--cfg", "job", "--config-dir", str(folder), *typed]), "train")
     assert refusal == ""
     assert {key: shown[key] for key in ("optimizer", "trainer")} == {k: content[k] for k in ("optimizer", "trainer")}
-    assert f"  optimizer.learning_rate = {rate}" in value_lines(shown)
 
 
 @pytest.mark.parametrize(

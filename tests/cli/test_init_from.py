@@ -179,7 +179,7 @@ def test_cfg_job_and_help_show_the_model_that_is_brought(
     assert shown["model"]["generator"]["width"] == 8
     assert shown["dataset"]["_target_"] == composed(*typed)["dataset"]["_target_"]
     assert command([*typed, "--help"]) == 0
-    assert "  model.generator.width = 8" in capsys.readouterr().out.splitlines()
+    assert "\n  model.generator.width = 8 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("where", ["cell", "file", "copied file", "best"])

@@ -223,6 +223,7 @@ WITHOUT_TORCH = [
     "gan_cli.cli.callbacks, gan_cli.check.check, gan_cli.cli.resume, gan_cli.cli.help, gan_cli.cli.quoting",
     "gan_cli.base.checkpoint, gan_cli.base.run_folder, gan_cli.base.settings",
     "gan_cli.base.allow_list, gan_cli.base.errors",
+    "gan_cli.cli.option_help, gan_cli.cli.options_page, gan_cli.cli.completion",
     "gan_cli.data.folder",
     "gan_cli.base.threads, gan_cli.base.progress, gan_cli.cli.loading",
     "gan_cli.cli.report, gan_cli.report.listing, gan_cli.report.page, gan_cli.report.sweep",
