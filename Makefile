@@ -8,7 +8,7 @@ comma := ,
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slow lint format wheel learning metrics speed threads estimate clean
+.PHONY: help setup demo test test-all test-slow lint format docs wheel learning metrics speed threads estimate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ format: setup  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: setup  ## build the site of docs/ in site/, strictly: a broken link or a page that nothing leads to fails
+	$(BIN)/mkdocs build --strict
+
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -67,4 +70,4 @@ estimate: setup  ## what dry_run=true says, beside what then happens
 	$(BIN)/python benchmarks/estimate.py
 
 clean:  ## remove .venv and caches; outputs/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist build site
