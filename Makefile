@@ -47,7 +47,7 @@ format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 
 docs: setup  ## build the site of docs/ in site/, strictly: a broken link or a page that nothing leads to fails
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

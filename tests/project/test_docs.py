@@ -208,12 +208,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Path) -> Path:
         for number in range(4):
             pixels = rng.integers(0, 256, (16, 16, 3), dtype=numpy.uint8)
             Image.fromarray(pixels).save(folder / "FOLDER" / name / f"{number}.png")
-    for name, image in (("picture.png", 0), ("hole.png", 255)):
-        Image.new("L", (32, 32), image).save(folder / name)
+    for name, size, level in (("picture.png", 32, 0), ("hole.png", 32, 255), ("new/a.png", 32, 9), ("photos/a.png", 99, 9)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (size, size), (level, 0, level)).save(folder / name)
     for name in ("pairs", "unpaired"):
         (folder / name).symlink_to(tiny_pictures / name)
-    (folder / "photos").symlink_to(tiny_pictures / "degraded")
-    (folder / "DIR").mkdir()
+    (folder / "My pictures (2024)").symlink_to(folder / "FOLDER")
     quick = [*QUICK, "trainer.total_images=16", "trainer.device=cpu", "trainer.threads=1"]
     of_classes = ["model=cdcgan", "dataset=image_folder", "dataset.root=FOLDER", "dataset.resolution=16"]
     kinds = {
@@ -227,7 +227,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Path) -> Path:
         for name, options in kinds.items()
     ]
     started.append(
-        forked.start("gan-train", "-m", "seed=0,1", "model=gan", *TINY["gan"], *quick, "sweep=NAME", cwd=folder)
+        forked.start("gan-train", "-m", "seed=0,1", "model=gan", *TINY["gan"], *quick, "sweep=first", cwd=folder)
     )
     for command in started:
         out, err = command.communicate(120)
@@ -241,8 +241,8 @@ def reader(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in runs.iterdir():
         if path.name != "outputs":
             (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / "sweeps").symlink_to(runs / "outputs" / "sweeps")
+    (tmp_path / "outputs" / "sweeps").mkdir(parents=True)
+    (tmp_path / "outputs" / "sweeps" / "first").symlink_to(runs / "outputs" / "sweeps" / "first")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -252,7 +252,7 @@ def kind_for(words: list[str]) -> str:
     said = " ".join(words)
     if "mask=" in said:
         return "inpainting"
-    if "direction=" in said or ("input=" in said and "mode=" not in said):
+    if "direction=" in said or ("input=" in said and "mode=" not in said) or "dataset.root=unpaired" in said:
         return "cyclegan"
     return "style" if re.search(r"mode=(style_mixing|project|directions)|truncation_psi=", said) else "classes"
 
@@ -264,11 +264,12 @@ def tried(command: Printed, folder: Path) -> None:
     with the run's own config. `gan-evaluate` and `gan-export` are composed and checked. The rest runs.
     """
     name, *words = command.words
-    words = [SMALLER.get(word, re.sub(r"sweeps/\w+", "sweeps/NAME", word)) for word in words]
-    if any("outputs/RUN" in word for word in words):
-        (folder / "outputs" / "RUN").symlink_to(folder / "kinds" / kind_for(words))
-        newest = max((folder / "outputs" / "RUN" / "checkpoints").glob("*.pt"))
-        words = [re.sub(r"(?<=checkpoints/)images-\d+\.pt", newest.name, word) for word in words]
+    words = [SMALLER.get(word, re.sub(r"sweeps/\w+", "sweeps/first", word)) for word in words]
+    if name == "gan-sample":  # a grid of held-out pictures, of a model that is given some
+        words = ["dataset.root=unpaired" if word == "dataset.root=FOLDER" else word for word in words]
+    (folder / "outputs" / "RUN").symlink_to(folder / "kinds" / kind_for(words))
+    newest = max((folder / "outputs" / "RUN" / "checkpoints").glob("*.pt"))
+    words = [re.sub(r"(?<=checkpoints/)images-\d+\.pt", newest.name, word) for word in words]
     prints = {"--help", "-h", "--cfg", "--info"} & {*words}
     if name in ("gan-evaluate", "gan-export") and not prints:
         root = name.removeprefix("gan-")
