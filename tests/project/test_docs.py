@@ -1,7 +1,7 @@
 """Tries what the README and the pages print: their commands, their examples, their links.
 
-The examples of docs/extending.md run as printed. So do, in the slow tests, those of docs/translation.md. Every other command
-is tried as far as takes no training: see `tried`.
+The examples of docs/extending.md run as printed. So do, in the slow tests, those of docs/translation.md. Every other
+command is tried as far as takes no training: see `tried`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from gan_cli.cli.config import plain
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import settled
 from gan_cli.cli.python import plain_values, typed_as
-from gan_cli.cli.typed import Typed
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 GUIDE = (ROOT / "docs" / "translation.md").read_text()
@@ -133,7 +132,7 @@ TOO_LONG = "<!-- too long for a test -->"
 SMALLER = {  # what a command asks for, and how little of it is enough to see that it works
     "count=50_000": "count=20",
     "count=1_000": "count=20",
-    "frames=240": "frames=4",
+    "frames=240": "frames=2",
     "steps=500": "steps=2",
     "restarts=4": "restarts=2",
 }
@@ -153,7 +152,7 @@ class Printed(NamedTuple):
 
 
 def printed(name: str, text: str) -> Iterator[Printed]:
-    """Yield each command of a page's code: of fenced and of indented blocks, one that goes on behind a backslash whole."""
+    """Yield each command in a page's fenced and indented blocks, one that goes on behind a backslash as a whole."""
     text = ELSEWHERE.sub(lambda found: "\n" * found.group().count("\n"), text)
     lines = text.splitlines()
     fence = waived = False
@@ -208,7 +207,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Path) -> Path:
         for number in range(4):
             pixels = rng.integers(0, 256, (16, 16, 3), dtype=numpy.uint8)
             Image.fromarray(pixels).save(folder / "FOLDER" / name / f"{number}.png")
-    for name, size, level in (("picture.png", 32, 0), ("hole.png", 32, 255), ("new/a.png", 32, 9), ("photos/a.png", 99, 9)):
+    for name, size, level in (
+        ("picture.png", 32, 0),
+        ("hole.png", 32, 255),
+        ("new/a.png", 32, 9),
+        ("photos/a.png", 99, 9),
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (size, size), (level, 0, level)).save(folder / name)
     for name in ("pairs", "unpaired"):
@@ -327,7 +331,6 @@ def test_a_command_of_a_page_works(command: Printed, reader: Path) -> None:
         "gan-train -m loss=nonsaturating,hingee",
         "gan-train resume=outputs/RUN model=gan",
         "gan-train resume=outputs/RUN trainer.batch_sizes=3",
-        "gan-sample checkpoint=outputs/RUN mode=walk",
         "gan-sample checkpoint=outputs/RUN labels=[Hat]",
         "gan-evaluate checkpoint=outputs/RUN metric=[fidd]",
         "gan-evaluate checkpoint=outputs/GONE metric=[fid] features=classifier",
