@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import IntervalSweep
 from PIL import Image
 
 from gan_cli.check.check import check
-from gan_cli.cli import evaluate, export
+from gan_cli.cli import evaluate, export, sample
 from gan_cli.cli.composition import composed_as_typed
 from gan_cli.cli.config import plain
 from gan_cli.cli.inherit import with_base
@@ -261,11 +261,19 @@ def kind_for(words: list[str]) -> str:
     return "style" if re.search(r"mode=(style_mixing|project|directions)|truncation_psi=", said) else "classes"
 
 
-def tried(command: Printed, folder: Path) -> None:
+CHECKS: dict[str, Callable[..., object]] = {
+    "evaluate": evaluate.check,
+    "export": export.check,
+    "sample": sample.check,
+}
+
+
+def tried(command: Printed, folder: Path, runs_samples: bool = False) -> None:
     """Try a command of a page as far as takes no training; raises what is wrong with it.
 
     A new run is composed and checked, of a sweep the first and the last of each choice. A resume is composed
-    with the run's own config. `gan-evaluate` and `gan-export` are composed and checked. The rest runs.
+    with the run's own config. `gan-evaluate`, `gan-export` and `gan-sample` are composed and checked, the latter run
+    with `runs_samples`. The rest runs.
     """
     name, *words = command.words
     words = [SMALLER.get(word, re.sub(r"sweeps/\w+", "sweeps/first", word)) for word in words]
@@ -275,12 +283,12 @@ def tried(command: Printed, folder: Path) -> None:
     newest = max((folder / "outputs" / "RUN" / "checkpoints").glob("*.pt"))
     words = [re.sub(r"(?<=checkpoints/)images-\d+\.pt", newest.name, word) for word in words]
     prints = {"--help", "-h", "--cfg", "--info"} & {*words}
-    if name in ("gan-evaluate", "gan-export") and not prints:
-        root = name.removeprefix("gan-")
-        {"evaluate": evaluate, "export": export}[root].check(plain_values(typed_as(words, root), root))
+    root = name.removeprefix("gan-")
+    if root in CHECKS and not prints and not runs_samples:
+        CHECKS[root](plain_values(typed_as(words, root), root))
         for word in words:
             key, _, value = word.partition("=")
-            assert key not in ("checkpoint", "sweep") or Path(value).is_dir(), word
+            assert key not in ("checkpoint", "sweep", "input", "mask") or Path(value).exists(), word
     elif name == "gan-train" and not prints and not any(word.startswith("resume=") for word in words):
         for choice in choices_of(words):
             typed = typed_as(choice, "train")
@@ -322,6 +330,15 @@ def test_a_command_of_a_page_works(command: Printed, reader: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (2, f"error: {command.refused}")
 
 
+SAMPLES = [command for command in PRINTED if command.words[0] == "gan-sample"]
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("command", SAMPLES, ids=lambda command: f"{command.page}:{command.line}")
+def test_what_a_page_samples_is_made(command: Printed, reader: Path) -> None:
+    tried(command, reader, runs_samples=True)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -331,7 +348,8 @@ def test_a_command_of_a_page_works(command: Printed, reader: Path) -> None:
         "gan-train -m loss=nonsaturating,hingee",
         "gan-train resume=outputs/RUN model=gan",
         "gan-train resume=outputs/RUN trainer.batch_sizes=3",
-        "gan-sample checkpoint=outputs/RUN labels=[Hat]",
+        "gan-sample checkpoint=outputs/RUN mode=walk",
+        "gan-sample checkpoint=outputs/RUN cuont=3",
         "gan-evaluate checkpoint=outputs/RUN metric=[fidd]",
         "gan-evaluate checkpoint=outputs/GONE metric=[fid] features=classifier",
         "gan-export checkpoint=outputs/RUN fromat=onnx",
