@@ -8,7 +8,7 @@ comma := ,
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slow lint format options wheel learning metrics speed threads estimate clean
+.PHONY: help setup demo test test-all test-slow lint format options docs wheel learning metrics speed threads estimate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,8 +24,11 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## train DCGAN on the embedded digits (under 2 minutes on 2 cores) and write a grid
-	$(BIN)/gan-train
+demo: setup  ## train a conditional DCGAN on the embedded digits (under 2 minutes on 2 cores) and show what it learned
+	$(BIN)/gan-train experiment=demo hydra.run.dir=outputs/demo
+	$(BIN)/gan-sample checkpoint=outputs/demo count=100 output=outputs/demo/digits.png overwrite=true
+	$(BIN)/gan-sample checkpoint=outputs/demo mode=history output=outputs/demo/learned.png overwrite=true
+	@echo "Look at outputs/demo/digits.png, a digit to a row, and at outputs/demo/learned.png, how it learned them."
 	@echo "These commands are in $(BIN): put it on your PATH with   source $(BIN)/activate"
 
 test: setup  ## run the tests, but for the slow ones (GAN_TEST_DATA: a folder with real data sets, to run theirs too)
@@ -49,6 +52,9 @@ format: setup  ## format the code
 options: setup  ## write docs/options.md: every group, option and key, from conf/
 	$(BIN)/python -m gan_cli.cli.options_page docs/options.md
 
+docs: setup  ## build the site of docs/ in site/, strictly: a broken link or a page that nothing leads to fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -70,4 +76,4 @@ estimate: setup  ## what dry_run=true says, beside what then happens
 	$(BIN)/python benchmarks/estimate.py
 
 clean:  ## remove .venv and caches; outputs/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist build site
