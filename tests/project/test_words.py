@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +132,42 @@ def test_what_is_too_long_is_found_where_it_stands(text: str, lines: list[int]) 
 
 
 # ---- the first words of docstrings are measured below this line ----
+
+# that docstrings begin with; a new one is added once it is seen to be a verb
+WORDS = """
+Add Answer Append Apply Ask Average Blank Build Call Carry Change Check Choose Collect Compare Complete
+Compose Compute Concatenate Constrain Convert Copy Count Cut Decide Decode Delete Describe Detach Divide Do
+Download Downscale Draw Encode Enlarge Escape Estimate Exchange Expand Explain Extend Fetch Fill Filter Find
+Finish Format Freeze Gather Generate Give Group Hold Import Initialise Interpolate Join Keep Let Limit List
+Load Lock Log Make Map Measure Merge Mirror Mix Move Name Open Parse Pass Prepare Print Quote Read Record
+Refuse Register Remember Remove Render Repeat Replace Reserve Resize Restore Resume Return Rewrite Round Run
+Save Say Scale Score Search Seed Select Set Shrink Split Start Stop Sum Summarize Take Train Translate Update
+Wrap Write Yield
+"""
+VERBS = frozenset(WORDS.split())
+SOURCES = sorted([*(ROOT / "gan_cli").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")])
+
+
+def verbless(tree: ast.AST) -> list[str]:
+    """List the functions whose docstring does not begin with a verb, with the line of each."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    told = [(node, docstring) for node in functions if (docstring := ast.get_docstring(node))]
+    return [f"line {node.lineno}: {node.name}: {text[:40]!r}" for node, text in told if first_word(text) not in VERBS]
+
+
+def first_word(text: str) -> str:
+    return text.split()[0].strip(".,:;")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_a_functions_docstring_begins_with_a_verb(source: Path) -> None:
+    assert verbless(ast.parse(source.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "count"),
+    [("Return it.", 0), ("The sum.", 1), ("Compute, then write.", 0), ("Raises:\n    E: x", 1), ("Whether so.", 1)],
+)
+def test_a_docstring_without_a_verb_is_found(docstring: str, count: int) -> None:
+    inner = f"def f():\n    '''{docstring}'''\n    async def g():\n        '''{docstring}'''\n"
+    assert len(verbless(ast.parse(f"'''The module.'''\nclass A:\n    '''A thing.'''\n{inner}"))) == 2 * count

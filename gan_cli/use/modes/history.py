@@ -37,7 +37,8 @@ class History(Mode):
         self.moments = moments
 
     def __call__(self, asked: Asked) -> Made:
-        """
+        """Choose the previews to show.
+
         Raises:
             UserError: the run has fewer than two previews.
         """
@@ -65,7 +66,8 @@ class Previews:
     width: int
 
     def write(self, path: Path) -> None:
-        """
+        """Write a picture if the path ends with .png, else a film or a folder.
+
         Raises:
             PictureError: a preview can't be read.
         """
