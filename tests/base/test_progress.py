@@ -255,7 +255,7 @@ def test_scores_are_made_in_the_open(said: Said, tmp_path: Path) -> None:
     assert said["reading real pictures"] == (20, 20)
     assert "computing ms_ssim" in said
     said.clear()
-    assert [len(batch) for batch in sample.made(trained, trained.given(6, 0), 4)] == [4, 2]
+    assert [len(batch) for batch in sample.draw_with_progress(trained, trained.given(6, 0), 4)] == [4, 2]
     assert said == {"making samples": (6, 6)}
     said.clear()
     take_standing_statistics(trained, 2)
