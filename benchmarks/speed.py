@@ -24,9 +24,14 @@ from gan_cli.run.session import Session
 
 RUNS = 7
 MAIN = "from gan_cli.cli.train import main; main()"
+ASKED = "import os; os.environ['COMP_LINE'] = {!r}; " + MAIN
 STARTS = {
     "python -c pass": ["-c", "pass"],
     "gan-train --help": ["-c", MAIN, "--help"],
+    "gan-train --help model=stylegan2": ["-c", MAIN, "--help", "model=stylegan2"],
+    "completion: resume=": ["-c", ASKED.format("gan-train resume="), "-sc", "query=bash"],
+    "completion: penalty=[r1,pa": ["-c", ASKED.format("gan-train penalty=[r1,pa"), "-sc", "query=bash"],
+    "completion: model=style": ["-c", ASKED.format("gan-train model=style"), "-sc", "query=bash"],
     "gan-train --cfg job": ["-c", MAIN, "--cfg", "job"],
     "refusal: unknown option": ["-c", MAIN, "model=dcgn"],
     "refusal: misspelled key": ["-c", MAIN, "trainer.total_image=1"],
@@ -64,7 +69,7 @@ def start_up() -> None:
         left = list(Path(folder).iterdir())
     print(f"start-up, median of {RUNS} alternating runs (files left behind: {len(left)})")
     for name, values in times.items():
-        print(f"  {name:<26} {statistics.median(values):.2f} s")
+        print(f"  {name:<34} {statistics.median(values):.2f} s")
 
 
 def ours() -> Callable[[], None]:

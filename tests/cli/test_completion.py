@@ -127,17 +127,16 @@ def test_a_folder_without_runs_is_no_failure(place: Path, monkeypatch: pytest.Mo
     assert asked("gan-train resume=o") == []
 
 
-@pytest.mark.parametrize("line", ["gan-train resume=", "gan-train penalty=[r1,pa", "gan-train model=style"])
-def test_an_answer_takes_less_than_half_a_second(line: str, place: Path) -> None:
-    """Of a process in its own time, the best of three: other work on the machine counts for nothing."""
-    program = "from gan_cli.cli.train import main; main()"
+@pytest.mark.parametrize("line", ["gan-train resume=", "gan-train penalty=[r1,pa"])
+def test_what_is_known_is_answered_before_hydra_composes(line: str, place: Path) -> None:
+    """What takes a shell's key press long is loading: torch never, Hydra's plugins not for these."""
+    program = (
+        "import atexit, sys\nfrom gan_cli.cli.train import main\n"
+        "atexit.register(lambda: print(sorted({'torch', 'hydra._internal.core_plugins'} & set(sys.modules))))\nmain()"
+    )
     settings = {**os.environ, "COMP_LINE": line, "PYTHONPATH": str(ROOT)}
-    taken = []
-    for _ in range(3):
-        before = os.times()
-        command = [sys.executable, "-c", program, "-sc", "query=bash"]
-        done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, check=True)
-        after = os.times()
-        assert done.stdout.strip()
-        taken.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(taken) < 0.5
+    command = [sys.executable, "-c", program, "-sc", "query=bash"]
+    done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, check=True)
+    *answers, loaded = done.stdout.splitlines()
+    assert answers
+    assert loaded == "[]"

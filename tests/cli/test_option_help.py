@@ -185,6 +185,7 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_key_of_an_experiment_has_a_line_that_says_something(name: str) -> None:
     register_resolvers()

@@ -321,6 +321,7 @@ def choices_of(words: list[str]) -> list[list[str]]:
     return found
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("command", PRINTED, ids=lambda command: f"{command.page}:{command.line}")
 def test_a_command_of_a_page_works(command: Printed, reader: Path) -> None:
     if not command.refused:
@@ -333,7 +334,7 @@ def test_a_command_of_a_page_works(command: Printed, reader: Path) -> None:
 SAMPLES = [command for command in PRINTED if command.words[0] == "gan-sample"]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("command", SAMPLES, ids=lambda command: f"{command.page}:{command.line}")
 def test_what_a_page_samples_is_made(command: Printed, reader: Path) -> None:
     tried(command, reader, runs_samples=True)
