@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= data
+DEMO ?= outputs/demo
 TORCH_INDEX ?=
 comma := ,
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
@@ -25,10 +26,10 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 demo: setup  ## train a conditional DCGAN on the embedded digits (under 2 minutes on 2 cores) and show what it learned
-	$(BIN)/gan-train experiment=demo hydra.run.dir=outputs/demo
-	$(BIN)/gan-sample checkpoint=outputs/demo count=100 output=outputs/demo/digits.png overwrite=true
-	$(BIN)/gan-sample checkpoint=outputs/demo mode=history output=outputs/demo/learned.png overwrite=true
-	@echo "Look at outputs/demo/digits.png, a digit to a row, and at outputs/demo/learned.png, how it learned them."
+	$(BIN)/gan-train experiment=demo hydra.run.dir=$(DEMO)
+	$(BIN)/gan-sample checkpoint=$(DEMO) count=100 output=$(DEMO)/digits.png overwrite=true
+	$(BIN)/gan-sample checkpoint=$(DEMO) mode=history output=$(DEMO)/learned.png overwrite=true
+	@echo "Look at $(DEMO)/digits.png, a digit to a row, and at $(DEMO)/learned.png, how it learned them."
 	@echo "These commands are in $(BIN): put it on your PATH with   source $(BIN)/activate"
 
 test: setup  ## run the tests, but for the slow ones (GAN_TEST_DATA: a folder with real data sets, to run theirs too)

@@ -14,6 +14,11 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "compose", "evaluate", "load", "sample", "train"]
 
 
+def __dir__() -> list[str]:
+    """List the Python interface too, for a notebook's completion."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import the Python interface when one of its functions is asked for."""
     if name in __all__:

@@ -50,13 +50,13 @@ def said_by(group: str, name: str, folders: Iterable[Path]) -> dict[str, Said]:
     return _of_file(files[name], group, tuple(files.values())) if name in files else {}
 
 
-def _of_file(file: Path, group: str, others: tuple[Path, ...]) -> dict[str, Said]:
+def _of_file(file: Path, group: str, others: tuple[Path, ...], begun_by: tuple[Path, ...] = ()) -> dict[str, Said]:
     prefix = package_of(file, group)
     said: dict[str, Said] = {}
     for entry in yaml_of(file).get("defaults") or []:
-        begun = [other for other in others if other.stem == entry and other != file]
+        begun = [other for other in others if other.stem == entry and other not in (file, *begun_by)]
         for other in begun[:1]:
-            said |= _of_file(other, group, others)
+            said |= _of_file(other, group, others, (file, *begun_by))
     for key, one in said_in(file).items():
         full = f"{prefix}.{key}" if prefix else key
         if not one.comment and full in said:

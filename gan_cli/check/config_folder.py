@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gan_cli.base.errors import UserError
 from gan_cli.base.run_config import Node
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is eight times as fast, where it was built
@@ -29,7 +30,13 @@ def yaml_of(file: Path) -> Any:
 
 @cache
 def _read(file: Path, changed: int, size: int) -> Any:
-    return yaml.load(file.read_text(encoding="utf-8"), LOADER) or {}
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), LOADER) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{str(file)!r} can't be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("defaults") or [], list):
+        raise UserError(f"{str(file)!r} holds no config: it must be keys with values, and its defaults: a list")
+    return content
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -192,6 +192,8 @@ def choice(group: str, name: str, root: str) -> str:
 
 
 def missing(word: str, names: Sequence[str], composition: Composition, typed: Typed) -> str:
+    if word.startswith("hydra."):
+        return f"{word} is for Hydra's own settings, as hydra.run.dir, the run's folder; --cfg hydra prints all of them"
     here = names_of(typed, composition.root)
     known = list(dict.fromkeys([*here, *names]))
     return synonym(word, here) or f"there is no key {word}{meant(word, known) or beside(word, known)}"
@@ -220,7 +222,8 @@ def of_key(
     if here is not None:
         lines = [f"{name} = {here.value}{f' ({here.mark})' if here.mark else ''}"]
     else:
-        lines = [f"{name}, {absent(name, options.values(), composition)}"]
+        why = absent(options.values(), composition)
+        lines = [f"{name}, {why}" if why else name]
     kinds = {key.may_be for key in described.values()}
     if len(described) > 1 and len(kinds) == 1:
         lines += rows(("may be", kinds.pop()))
@@ -241,8 +244,11 @@ def rows(*titled: tuple[str, str]) -> list[str]:
     return [line for title, text in titled if text for line in wrapped(f"{title:<9}{text}", "    ", " " * 13)]
 
 
-def absent(name: str, options: Any, composition: Composition) -> str:
-    """Say why a key is none of this composition's."""
-    group = next(iter(options))[0].partition("=")[0]
+def absent(options: Iterable[Sequence[str]], composition: Composition) -> str:
+    """Say why a key is none of this composition's; "" for a key of the command where nothing could be composed."""
+    option = next((names[0] for names in options if names), None)
+    if option is None:
+        return ""
+    group = option.partition("=")[0]
     chosen = composition.chosen.get(group, [])
     return f"which {group}={','.join(chosen)} does not have" if chosen else f"with {group}= as below"

@@ -5,25 +5,31 @@ Imports no torch; each function loads it when it is called. `docs/python.md` sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gan_cli.base.allow_list import make_importable
 from gan_cli.base.checkpoint import best_of
 from gan_cli.base.errors import UserError
-from gan_cli.base.files import expanded
+from gan_cli.base.files import expanded, write_atomically
 from gan_cli.base.run_config import Composed
+from gan_cli.check.check_device import check_device
 from gan_cli.check.config_folder import look_in
+from gan_cli.check.signatures import check_values
 from gan_cli.cli.composition import composed_as_typed, names_of
 from gan_cli.cli.config import register_resolvers, set_stamp
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import judge, settled
+from gan_cli.cli.options import Sample, options_of
 from gan_cli.cli.quoting import rendered
-from gan_cli.cli.resume import resume
+from gan_cli.cli.resume import prepared, resume
 from gan_cli.cli.sentences import REFUSALS, sentence
-from gan_cli.cli.typed import Typed, check_named, read, value_of
+from gan_cli.cli.typed import Typed, check_named, key_of, read, value_of
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from torch import Tensor
 
     from gan_cli.base.scoring import Score
@@ -49,6 +55,8 @@ def train(*overrides: str, folder: str | Path | None = None) -> Path:
     typed = typed_as(overrides, "train")
     check_named(typed.overrides)
     set_stamp()
+    if str(value_of(typed.overrides, "dry_run")).lower() == "true":
+        raise UserError("dry_run=true prints an estimate and makes no run: type it on the command line")
     run = value_of(typed.overrides, "resume")
     if run is not None:
         if folder is not None:
@@ -56,7 +64,8 @@ def train(*overrides: str, folder: str | Path | None = None) -> Path:
         in_words(lambda: resume(expanded(run), typed), typed, "train")
         return expanded(run)
     if folder is not None:
-        typed.overrides.append(f"hydra.run.dir={rendered(str(folder))}")
+        path = str(expanded(str(folder))).replace("${", "\\${")
+        typed.overrides.append(f"hydra.run.dir={rendered(path)}")
     return in_words(lambda: begin(typed), typed, "train")
 
 
@@ -70,7 +79,12 @@ def compose(*overrides: str) -> Composed:
         UserError: what was given can't work, in one sentence.
     """
     typed = typed_as(overrides, "train")
-    return in_words(lambda: composed(typed)[0], typed, "train")
+    check_named(typed.overrides)
+    run = value_of(typed.overrides, "resume")
+    if run is None:
+        return in_words(lambda: composed(typed)[1], typed, "train")
+    beside = [override for override in typed.overrides if key_of(override) != "resume"]
+    return in_words(lambda: prepared(expanded(run), beside)[1], typed, "train")
 
 
 def load(
@@ -96,10 +110,14 @@ def load(
         UserError: no valid checkpoint, or a class that is not allowed.
         RunError: a checkpoint that does not hold what belongs there.
     """
+    check_arguments(device=device, truncation_psi=truncation_psi)
+    check_device("device", device)
+    packages = listed(trust, "trust")
+    make_importable(packages)
     from gan_cli.use.load import load_trained
 
     where = expanded(str(run))
-    return load_trained(best_of(where) if best else where, ema, device, trust, truncation_psi=truncation_psi)
+    return load_trained(best_of(where) if best else where, ema, device, packages, truncation_psi=truncation_psi)
 
 
 def sample(
@@ -122,17 +140,20 @@ def sample(
         float32 on the CPU: images (N, C, H, W) in [-1, 1], points (N, 2), or what the run's medium is made of.
 
     Raises:
-        UserError: labels of an unconditional model, no such class, or no valid checkpoint.
+        UserError: labels of an unconditional model, no such class, no valid checkpoint, or a model that is given
+            pictures, whose outputs `gan-sample input=FOLDER` writes.
     """
+    check_arguments(count=count, seed=seed, batch_size=batch_size)
     import torch
 
     from gan_cli.use.load import Trained
     from gan_cli.use.sample import class_numbers, draw
 
-    if count < 1 or batch_size < 1:
-        raise UserError(f"count={count} and batch_size={batch_size} must be at least 1")
     ready = trained if isinstance(trained, Trained) else load(trained)
-    given = ready.given(count, seed, class_numbers(labels, ready))
+    if ready.game.translations:
+        raise UserError("this model is given pictures: gan-sample checkpoint=RUN input=FOLDER writes its outputs")
+    classes = None if labels is None else listed(getattr(labels, "tolist", lambda: labels)(), "labels")
+    given = ready.given(count, seed, class_numbers(classes, ready))
     return torch.cat(list(draw(ready, given, batch_size)))
 
 
@@ -148,6 +169,9 @@ def evaluate(run: str | Path, *overrides: str) -> list[Score]:
     """
     from gan_cli.cli.evaluate import check, of_checkpoint
 
+    for key in map(key_of, overrides):
+        if key in ("checkpoint", "output"):
+            raise UserError(f"{key}= is for the command: evaluate() is given the run, and returns the scores")
     typed = typed_as([f"checkpoint={rendered(str(run))}", *overrides], "evaluate")
 
     def scores() -> list[Score]:
@@ -171,13 +195,35 @@ def typed_as(overrides: Sequence[str], root: str) -> Typed:
     for flag in OF_THE_SHELL:
         if flag in typed.flags:
             raise UserError(f"{flag} is for the command line: leave it out, and call once for each run")
+    if typed.sweeps:
+        raise UserError("hydra.mode=MULTIRUN is for the command line: call once for each run")
     look_in(typed.folders())
     judge(typed, f"gan-{root}", root)
     return typed
 
 
-def composed(typed: Typed) -> tuple[Composed, Path]:
-    """Compose a run and check it; return its plain config and its folder."""
+def check_arguments(**values: Any) -> None:
+    """Check what was given to a function as the option of that name of `gan-sample` is checked.
+
+    Raises:
+        UserError: a value of the wrong type, or beyond its limits.
+    """
+    check_values("", values, {key: argument for key, argument in options_of(Sample).items() if key in values})
+
+
+def listed(values: Iterable[Any], name: str) -> list[Any]:
+    """Return several values as a list.
+
+    Raises:
+        UserError: it is one text, which would be read letter by letter.
+    """
+    if isinstance(values, str):
+        raise UserError(f"{name}={values!r} must be a list, as [{values!r}]")
+    return list(values)
+
+
+def composed(typed: Typed) -> tuple[DictConfig, Composed, Path]:
+    """Compose a run and check it; return its config as written and as plain values, and its folder."""
     from hydra.types import RunMode
     from omegaconf import OmegaConf, flag_override
 
@@ -191,16 +237,27 @@ def composed(typed: Typed) -> tuple[Composed, Path]:
     CheckFirst.refuse_another(folder, content)
     if not (folder / "run.json").exists():
         check_built(content)
-    return content, folder
+    return config, content, folder
 
 
 def begin(typed: Typed) -> Path:
     """Start the run that was composed; return its folder."""
-    content, folder = composed(typed)
+    config, content, folder = composed(typed)
+    if content["dry_run"]:
+        raise UserError("dry_run=true prints an estimate and makes no run: type it on the command line")
     from gan_cli.run.launch import launch
 
-    launch(content, folder, content["trust"])
+    launch(content, folder, content["trust"], lambda: keep_as_written(config, typed, folder))
     return folder
+
+
+def keep_as_written(config: DictConfig, typed: Typed, folder: Path) -> None:
+    """Write what Hydra keeps of a run that it starts: the config with its interpolations, and the overrides."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    for name, node in (("config", plain), ("overrides", OmegaConf.create(typed.overrides))):
+        write_atomically(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(node).encode())
 
 
 def plain_values(typed: Typed, root: str) -> Mapping[str, Any]:
@@ -218,9 +275,21 @@ def in_words(action: Callable[[], Result], typed: Typed, root: str) -> Result:
     Raises:
         UserError: it can't work.
     """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # of a program that calls this
     try:
-        return action()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "provider=.* is not available", UserWarning)  # of hydra.searchpath
+            return action()
     except UserError:
         raise
+    except UserWarning as warning:
+        if "is not available" not in str(warning):  # the caller's own filter made an error of another
+            raise
+        raise UserError(f"there is nothing at what hydra.searchpath names ({warning})") from warning
     except REFUSALS as error:
         raise UserError(sentence(error, lambda: names_of(typed, root), f"gan-{root}")) from error
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config

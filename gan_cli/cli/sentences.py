@@ -17,7 +17,6 @@ from gan_cli.base.garbage import collect_as_usual
 from gan_cli.base.printable import any_console, tell
 from gan_cli.check.config_folder import config_folders, files_of
 from gan_cli.check.hints import no_key, no_option
-from gan_cli.cli.typed import read
 
 REFUSALS = (UserError, HydraException, OmegaConfBaseException, OSError)  # what composing and checking may raise
 
@@ -102,7 +101,7 @@ def sentence(error: Exception, names: Callable[[], list[str]], program: str = "g
         key = unknown.group(1)
         full = re.search(r"full_key: (\S+)", text)
         key = full.group(1) if full and full.group(1).endswith(key) else key
-        return no_key(key, names(), read(sys.argv[1:]).folders(), program)
+        return no_key(key, names(), config_folders(), program)
     if isinstance(error, MissingMandatoryValue) or "Missing mandatory value" in text:
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key} is needed: give it as {key}=..."

@@ -306,6 +306,7 @@ def test_a_group_lists_its_options(command: Command) -> None:
         ("gan-train qqqq", "there is no key qqqq"),
         ("gan-sample fraems", "there is no key fraems; did you mean frames"),
         ("gan-report learning_rate", "there is no key learning_rate"),
+        ("gan-train hydra.run.dir", "hydra.run.dir is for Hydra's own settings"),
     ],
 )
 def test_no_such_key_is_one_sentence(typed: str, words: str, command: Command) -> None:
@@ -468,3 +469,42 @@ def test_the_page_has_every_option_and_key() -> None:
 
 def test_the_text_of_a_line_begins_in_one_column() -> None:
     assert all(" " * COLUMN not in line for line in SNGAN.splitlines() if line.startswith("  model"))
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of configs of one's own."""
+    return tmp_path_factory.mktemp("my_conf")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x: [1", "can't be read as YAML"),
+        ("- 1", "holds no config"),
+        ("word", "holds no config"),
+        ("defaults: 3", "list"),
+    ],
+)
+def test_a_broken_file_of_ones_own_is_named(content: str, words: str, command: Command, own: Path) -> None:
+    (own / "model").mkdir(parents=True)
+    (own / "model" / "own.yaml").write_text(content)
+    end = command("gan-train", "--config-dir", str(own), "--help", "seed")
+    assert (end.code, len(end.err.splitlines())) == (2, 1), end
+    assert "own.yaml" in end.err
+    assert words in end.err
+
+
+def test_files_that_begin_with_each_other_end(command: Command, own: Path) -> None:
+    (own / "trainer").mkdir(parents=True)
+    for name, other in (("one", "two"), ("two", "one")):
+        text = f"# {name}\ndefaults: [{other}]\nseconds: 1  # a length in seconds\n"
+        (own / "trainer" / f"{name}.yaml").write_text(text)
+    end = command("gan-train", "--config-dir", str(own), "--help", "seconds")
+    assert (end.code, "a length in seconds" in end.out) == (0, True), end
+
+
+def test_a_key_of_the_command_is_told_where_nothing_composes(command: Command) -> None:
+    end = command("gan-train", "--help", "model=nope", "seed")
+    assert "every random number of the run" in end.out
+    assert "nope" in end.err

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import hydra
 import numpy
 import pytest
 import torch
-from conftest import ROOT
+import yaml
+from conftest import QUICK, ROOT, TINY, compose_checked
 
 import gan_cli
 from gan_cli.base.errors import UserError
+from gan_cli.run.train import train
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 CONDITIONAL = ["model=cdcgan", "dataset.resolution=12", "trainer=smoke", "trainer.device=cpu", "trainer.threads=1"]
@@ -105,12 +108,17 @@ def test_scores_are_kept_with_the_run(run: Path) -> None:
         (["seed=0,1"], "seed=0,1 has several values"),
         (["resume=nowhere"], "resume='nowhere' is no run"),
         (["trainer.total_images"], "neither KEY=VALUE nor a flag"),
+        (["dry_run=true"], "makes no run: type it on the command line"),
+        (["hydra.mode=MULTIRUN"], "call once for each run"),
+        (["hydra.searchpath=[file:///nowhere]"], "there is nothing at what hydra.searchpath names"),
+        (["init_from="], "init_from= names no run"),
     ],
 )
 def test_what_can_not_work_is_one_sentence(
     overrides: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["notebook", "-f", "kernel.json", "--epochs", "3"])  # the caller's own
     with pytest.raises(UserError, match=re.escape(words)) as refused:
         gan_cli.train(*overrides)
     assert "\n" not in str(refused.value)
@@ -128,10 +136,57 @@ def test_compose_gives_what_would_run(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_evaluate_and_sample_refuse_in_one_sentence(run: Path) -> None:
     with pytest.raises(UserError, match="scores one run"):
         gan_cli.evaluate(run, "sweep=outputs", "metric=[fid]", "features=classifier")
-    with pytest.raises(UserError, match="count=0"):
-        gan_cli.sample(run, 0)
+    for words, call in {
+        "count=0": lambda: gan_cli.sample(run, 0),
+        "count=4 does not fit: a whole number": lambda: gan_cli.sample(run, "4"),
+        "device=gpu is unknown": lambda: gan_cli.load(run, device="gpu"),
+        "truncation_psi=x does not fit": lambda: gan_cli.load(run, truncation_psi="x"),
+        "trust='my_parts' must be a list": lambda: gan_cli.load(run, trust="my_parts"),
+        "labels='seven' must be a list": lambda: gan_cli.sample(run, labels="seven"),
+        "output= is for the command": lambda: gan_cli.evaluate(run, "metric=[ms_ssim]", "output=scores.json"),
+        "checkpoint= is for the command": lambda: gan_cli.evaluate(run, "checkpoint=other"),
+    }.items():
+        with pytest.raises(UserError, match=re.escape(words)):
+            call()
+    assert torch.equal(gan_cli.sample(run, 2, labels=torch.tensor([3])), gan_cli.sample(run, 2, labels=["3"]))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         gan_cli.trian  # noqa: B018
+
+
+def test_compose_takes_a_run_that_goes_on(run: Path) -> None:
+    config = gan_cli.compose(f"resume={run}", "trainer.total_images=1_500")
+    assert config["model"]["_target_"] == gan_cli.load(run).config.plain["model"]["_target_"]
+    assert (config["trainer"]["total_images"], config["dataset"]["resolution"]) == (1_500, 12)
+
+
+def test_a_run_keeps_what_hydra_keeps(run: Path) -> None:
+    """A resume finds data that moved with a variable by the config as it was written."""
+    written = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
+    assert written["model"]["generator"]["resolution"] == "${dataset.resolution}"
+    assert yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text())[: len(CONDITIONAL)] == CONDITIONAL
+
+
+def test_a_folder_may_be_in_the_home_folder_and_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = gan_cli.train("model=gan", "trainer=smoke", "trainer.device=cpu", folder="~/a ${b}")
+    assert run == tmp_path / "a ${b}"
+    assert (run / "run.json").is_file()
+
+
+def test_a_callers_own_hydra_stays_as_it_was() -> None:
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        gan_cli.compose("model=gan")
+        assert hydra.compose("report").at == "newest"
+
+
+def test_a_model_that_is_given_pictures_says_so(tmp_path: Path) -> None:
+    train(compose_checked("model=pix2pix", *TINY["pix2pix"], *QUICK, "trainer.total_images=8"), tmp_path / "run")
+    with pytest.raises(UserError, match=r"gan-sample checkpoint=RUN input=FOLDER"):
+        gan_cli.sample(tmp_path / "run", 2)
+
+
+def test_the_interface_completes_in_a_notebook() -> None:
+    assert {"train", "compose", "load", "sample", "evaluate"} <= set(dir(gan_cli))
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

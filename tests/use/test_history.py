@@ -88,6 +88,22 @@ def test_a_run_of_points_shows_whole_previews(tmp_path: Path) -> None:
         assert strip.size == (512, 256)
 
 
+def test_a_translators_previews_are_shown_without_its_data(tmp_path: Path) -> None:
+    options = ("trainer.total_images=16", "trainer.sample_every_images=8", "trainer.preview_samples=4")
+    config = compose_checked("model=pix2pix", *TINY["pix2pix"], *QUICK, "trainer.device=cpu", *options)
+    train(config, tmp_path / "run")
+    if config["dataset"].get("root"):
+        shutil.move(config["dataset"]["root"], tmp_path / "moved")
+    try:
+        write(tmp_path / "run", tmp_path / "strip.png")
+    finally:
+        if config["dataset"].get("root"):
+            shutil.move(tmp_path / "moved", config["dataset"]["root"])
+    with Image.open(tmp_path / "strip.png") as picture:
+        strip = numpy.asarray(picture)
+    assert (strip == numpy.concatenate(previews(tmp_path / "run"), 1)).all()
+
+
 def test_what_can_not_be_shown_is_said(run: Path) -> None:
     files = sorted((run / "samples").glob("images-*.png"))
     files[1].write_bytes(files[1].read_bytes()[:200])
@@ -96,7 +112,7 @@ def test_what_can_not_be_shown_is_said(run: Path) -> None:
     assert not (run / "strip.png").exists()
     for file in files[1:]:
         file.unlink()
-    with pytest.raises(UserError, match="has 1 of the previews that show how it learned"):
+    with pytest.raises(UserError, match="has 1 of the previews that show how a run learned"):
         write(run, run / "strip.png")
 
 

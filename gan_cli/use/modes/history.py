@@ -27,7 +27,7 @@ class History(Mode):
     """The run's previews, which show the same latents each time.
 
     A picture shows the first column of each preview, the oldest on the left: for a conditional model one class to a
-    row. A film or a folder shows whole previews.
+    row. Of a model that is given pictures it shows all of each. A film or a folder shows whole previews.
 
     Args:
         moments: previews that are shown at most, evenly spread from the first to the last.
@@ -46,8 +46,8 @@ class History(Mode):
         found = sorted((run / "samples").glob("images-*.png"))
         if len(found) < 2:
             raise UserError(
-                f"{str(run)!r} has {len(found)} of the previews that show how it learned: trainer.sample_every_images"
-                " says how often a run writes one"
+                f"{str(run)!r} has {len(found)} of the previews that show how a run learned: they are in its samples/"
+                " folder, and trainer.sample_every_images says how often one is written"
             )
         files = spread(found, self.moments)
         return Made({"": Previews(files, column_width(asked))}, f"{len(files)} moments of")
@@ -59,11 +59,11 @@ class Previews:
 
     Args:
         files: the oldest first.
-        width: pixels of a column.
+        width: pixels of the column; None shows all of a preview.
     """
 
     files: Sequence[Path]
-    width: int
+    width: int | None
 
     def write(self, path: Path) -> None:
         """Write a picture if the path ends with .png, else a film or a folder.
@@ -85,9 +85,14 @@ def spread(files: Sequence[Path], most: int) -> list[Path]:
     return [files[round(index * (len(files) - 1) / (count - 1))] for index in range(count)]
 
 
-def column_width(asked: Asked) -> int:
-    """Measure how wide a preview of one column is, in pixels; by two samples, since one alone has no border."""
+def column_width(asked: Asked) -> int | None:
+    """Measure how wide a preview of one column is, in pixels: by two samples, since one alone has no border.
+
+    None, all of a preview, for a model that is given pictures: to measure, it would need the run's data.
+    """
     trained = asked.trained
+    if trained.game.translations:
+        return None
     rows = joined(trained.game.sample(trained.networks, trained.given(2, asked.seed)))
     return trained.medium.rows({name: row.cpu() for name, row in rows.items()}, 1).shape[2]
 
