@@ -59,7 +59,7 @@ docs: setup  ## build the site of docs/ in site/, strictly: a broken link or a p
 wheel: setup  ## build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-learning: setup  ## train and judge the tables of results in the README (needs DATA=folder with the data sets; hours)
+learning: setup  ## train and judge the tables of docs/results.md (needs DATA=folder with the data sets; hours)
 	$(BIN)/python benchmarks/learning.py --data $(DATA)
 
 metrics: setup  ## time and memory of an FID beside other tools, and which score sees which fault

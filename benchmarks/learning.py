@@ -1,4 +1,4 @@
-"""Does it learn? Trains the README's rows through the real commands and judges them beside dumb baselines.
+"""Does it learn? Trains the rows of docs/results.md through the real commands and judges them beside dumb baselines.
 
     python benchmarks/learning.py --data DIR                      # DIR has a folder for each set; hours on 2 cores
     python benchmarks/learning.py --data DIR --only ring          # rows whose names begin with it

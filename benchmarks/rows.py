@@ -1,4 +1,4 @@
-"""Training a row of the README's results through the real commands, and the data that rows need."""
+"""Training a row of docs/results.md through the real commands, and the data that rows need."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py
 
-Absolute numbers belong to the machine; the ratios are what the README quotes.
+Absolute numbers belong to the machine; the ratios are what docs/speed.md quotes.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ MOST_LOST = 2.5  # dB that the critic's stage may lose
 
 @dataclass
 class Table:
-    """A table of the README, and the gates that its rows must pass."""
+    """A table of docs/results.md, and the gates that its rows must pass."""
 
     title: str
     columns: list[str]
