@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ import torch
 
 from gan_cli.base.machine import device_name, pick_device, thread_count
 from gan_cli.base.printable import tell
-from gan_cli.base.progress import counted
+from gan_cli.base.progress import Progress
 from gan_cli.base.run_config import RunConfig
 from gan_cli.base.threads import choose
 from gan_cli.game.build import parameter_counts
@@ -26,6 +27,7 @@ from gan_cli.run.kept_base import with_base
 from gan_cli.run.session import Session
 
 LEAST_SECONDS, LEAST_STEPS = 1.5, 3  # measured at each point, after two steps that are not counted
+LONG_SECONDS = 5.0  # a step that takes longer is told well enough by one, after one that is not counted
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Rehearsal:
         return [(kind, counts[due] / period) for due, kind in kinds.items()]
 
     def seconds(self, images: int, kind: Kind) -> float:
-        """Measure steps of a kind, and return their median time in seconds."""
+        """Measure steps of a kind, and return their median time in seconds; of long steps the second's time."""
         taken: list[float] = []
         while sum(taken[2:]) < LEAST_SECONDS or len(taken) < 2 + LEAST_STEPS:
             state = self.session.state
@@ -118,11 +120,20 @@ class Rehearsal:
             self.session.meter.read()
             self.wait()
             taken.append(time.perf_counter() - begun)
+            if len(taken) == 2 and min(taken) > LONG_SECONDS:
+                return taken[1]
         return statistics.median(taken[2:])
 
-    def measure_at(self, images: int) -> tuple[float, tuple[str, ...], int]:
-        """Measure steps at a point of the run: return seconds for 1,000 images, the active phases, the batch size."""
-        each = sum(share * self.seconds(images, kind) for kind, share in self.kinds(images))
+    def measure_at(self, images: int, measured: Callable[[], object]) -> tuple[float, tuple[str, ...], int]:
+        """Measure steps at a point of the run: return seconds for 1,000 images, the active phases, the batch size.
+
+        Args:
+            measured: called after each kind of step.
+        """
+        each = 0.0
+        for kind, share in self.kinds(images):
+            each += share * self.seconds(images, kind)
+            measured()
         self.session.state.images = images
         active = [phase for phase in self.session.phases if phase.on(images)]
         always = [phase for phase in active if phase.every == 1]
@@ -157,9 +168,12 @@ def estimate(config: RunConfig) -> Estimate:
     with thread_count(choose(settings.threads, settings.processes)):
         rehearsal = Rehearsal(config, device)
         spans, stages = spans_of(rehearsal.session.phases, settings.total_images), []
-        for begin, end in counted(spans, "measuring the steps of each stage", len(spans), "stages"):
-            seconds, phases, batch = rehearsal.measure_at(begin if len(spans) == 1 else (begin + end) // 2)
-            stages.append(Stage(begin, end, phases, batch, seconds))
+        points = [begin if len(spans) == 1 else (begin + end) // 2 for begin, end in spans]
+        kinds = sum(len(rehearsal.kinds(point)) for point in points)
+        with Progress("measuring each kind of step", kinds, "kinds") as measured:
+            for (begin, end), point in zip(spans, points, strict=True):
+                seconds, phases, batch = rehearsal.measure_at(point, measured)
+                stages.append(Stage(begin, end, phases, batch, seconds))
         counts = parameter_counts(rehearsal.session.game)
         return Estimate(counts, stages, rehearsal.grid_seconds(), peak_mib(device), device_name(device))
 

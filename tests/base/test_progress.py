@@ -275,4 +275,4 @@ def test_a_dry_run_measures_in_the_open(said: Said, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(estimate.Rehearsal, "seconds", lambda self, images, kind: 1.0)
     monkeypatch.setattr(estimate.Rehearsal, "grid_seconds", lambda self: 7.0)
     estimate.estimate(RunConfig.of(compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu")))
-    assert said["measuring the steps of each stage"] == (1, 1)
+    assert said["measuring each kind of step"] == (1, 1)

@@ -42,6 +42,24 @@ def found(*overrides: str) -> estimate.Estimate:
     return estimate.estimate(RunConfig.of(compose_checked(*overrides, *QUICK, "trainer.device=cpu")))
 
 
+@pytest.mark.parametrize(("length", "steps", "told"), [(0.01, 152, 0.01), (1.0, 5, 1.0), (40.0, 2, 40.0)])
+def test_a_long_step_is_measured_once(length: float, steps: int, told: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large model on a CPU takes minutes for a few steps: one warms up, one is measured."""
+    config = RunConfig.of(compose_checked("model=dcgan", *TINY["dcgan"], *QUICK, "trainer.device=cpu"))
+    rehearsal = estimate.Rehearsal(config, torch.device("cpu"))
+    (kind, share), clock, taken = rehearsal.kinds(0)[0], [0.0], []
+
+    def step() -> None:
+        taken.append(1)
+        clock[0] += length
+
+    monkeypatch.setattr(rehearsal.session, "step", step)
+    monkeypatch.setattr(rehearsal.session.meter, "read", lambda: None)
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
+    assert rehearsal.seconds(0, kind) == pytest.approx(told)
+    assert (share, len(taken)) == (1, pytest.approx(steps, abs=1))
+
+
 def test_lazy_terms_count_by_how_often_they_come(measured: None) -> None:
     plain = found("model=dcgan", *TINY["dcgan"], "trainer.total_images=4000")
     (stage,) = plain.stages
