@@ -218,7 +218,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Path) -> Path:
     for name in ("pairs", "unpaired"):
         (folder / name).symlink_to(tiny_pictures / name)
     (folder / "My pictures (2024)").symlink_to(folder / "FOLDER")
-    quick = [*QUICK, "trainer.total_images=16", "trainer.device=cpu", "trainer.threads=1"]
+    quick = [
+        *QUICK,
+        "trainer.total_images=16",
+        "trainer.sample_every_images=8",
+        "trainer.device=cpu",
+        "trainer.threads=1",
+    ]
     of_classes = ["model=cdcgan", "dataset=image_folder", "dataset.root=FOLDER", "dataset.resolution=16"]
     kinds = {
         "classes": [*of_classes, *TINY["cdcgan"]],
