@@ -51,6 +51,11 @@ def composed_as_typed(typed: Typed, root: str, overrides: list[str] | None = Non
     return config
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a copy of a composed config without its `hydra` node."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
 def names_of(typed: Typed, root: str) -> list[str]:
     """List the keys and groups of the config that the typed choices compose to, as hints for a misspelled key."""
     for overrides in (chosen_groups(typed), []):

@@ -22,6 +22,7 @@ from gan_cli.check.players import players_of
 from gan_cli.check.signatures import check_typed, nodes_of, tables_of
 from gan_cli.cli.cells import cell_name
 from gan_cli.cli.complete import complete
+from gan_cli.cli.composition import without_hydra
 from gan_cli.cli.places import make_absolute
 
 STAMP = "GAN_CLI_STAMP"  # this command's start, in the environment
@@ -165,7 +166,7 @@ def plain(config: DictConfig, choices: Mapping[Any, Any]) -> Composed:
             kind than the model needs.
     """
     chosen = chosen_of(choices)
-    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    copy = without_hydra(config)
     OmegaConf.set_struct(copy, False)
     trust = copy.get("trust")
     trust = [str(name) for name in trust] if isinstance(trust, ListConfig) else []

@@ -15,7 +15,7 @@ from gan_cli.base.run_folder import flat
 from gan_cli.check.brought import check_brought
 from gan_cli.check.hints import meant
 from gan_cli.check.kinds import shown
-from gan_cli.cli.composition import composed_as_typed, resolved_where_possible
+from gan_cli.cli.composition import composed_as_typed, resolved_where_possible, without_hydra
 from gan_cli.cli.config import chosen_of, plain
 from gan_cli.cli.judge import settled
 from gan_cli.cli.sentences import REFUSALS, sentence
@@ -36,7 +36,7 @@ def values(typed: Typed, root: str) -> Values:
 
 
 def values_of(config: DictConfig, root: str) -> Values:
-    typed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    typed = without_hydra(config)
     choices = chosen_of(config.hydra.runtime.choices)
     if root != "train":
         return Values(resolved_where_possible(typed), "", choices)

@@ -18,7 +18,7 @@ from gan_cli.base.run_config import Composed
 from gan_cli.check.check_device import check_device
 from gan_cli.check.config_folder import look_in
 from gan_cli.check.signatures import check_values
-from gan_cli.cli.composition import composed_as_typed, names_of
+from gan_cli.cli.composition import composed_as_typed, names_of, without_hydra
 from gan_cli.cli.config import register_resolvers, set_stamp
 from gan_cli.cli.inherit import with_base
 from gan_cli.cli.judge import judge, settled
@@ -255,7 +255,7 @@ def keep_as_written(config: DictConfig, typed: Typed, folder: Path) -> None:
     """Write what Hydra keeps of a run that it starts: the config with its interpolations, and the overrides."""
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = without_hydra(config)
     for name, node in (("config", plain), ("overrides", OmegaConf.create(typed.overrides))):
         write_atomically(folder / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(node).encode())
 
@@ -265,7 +265,7 @@ def plain_values(typed: Typed, root: str) -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
     config = composed_as_typed(settled(typed, root), root)
-    content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    content = without_hydra(config)
     return OmegaConf.to_container(content, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
 
 
